@@ -1,0 +1,17 @@
+from django.apps import AppConfig
+from django.contrib.admin import apps as django_admin
+
+
+class OperatorAdminConfig(AppConfig):
+    name = "apps.admin"
+    # `admin` is Django's own label.
+    label = "notifier_admin"
+    verbose_name = "Notifier administration"
+    default = True
+
+
+class SiteConfig(django_admin.AdminConfig):
+    """Django's admin, with our site in the place of its own."""
+
+    default_site = "apps.admin.site.OperatorSite"
+    default = False

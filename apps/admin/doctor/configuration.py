@@ -1,0 +1,88 @@
+"""The settings: what each is, and which of them don't go well together."""
+
+import os
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.http.request import validate_host
+
+from apps.admin.doctor.findings import Finding, ok, warning, wrong
+from apps.admin.doctor.secrets import is_secret, without_passwords
+
+KEYS = ("SECRET_KEY", "JWT_SIGNING_KEY", "HASH_KEY")
+ALL_KEYS = (*KEYS, "ENCRYPTION_KEYS")
+
+OWN_CONNECTIONS = 2
+"""A worker's, beside its threads': lease renewal and publishing."""
+LOOPBACK = {"localhost", "127.0.0.1", "[::1]"}
+
+
+def settings_as_read() -> list[Finding]:
+    return [*_told(), *_judged()]
+
+
+def _told() -> Iterator[Finding]:
+    for name in settings.ENVIRONMENT_VARIABLES:
+        value = os.environ.get(name, "")
+        if is_secret(name) and (secret := value or str(getattr(settings, name, ""))):
+            yield ok(f"{name} is set, {len(secret)} characters long.")
+        elif value:
+            yield ok(f"{name} is {without_passwords(value)}.")
+        else:
+            yield ok(f"{name} is not set: its default holds.")
+
+
+def _judged() -> Iterator[Finding]:
+    secrets = [str(getattr(settings, name)) for name in KEYS] + settings.ENCRYPTION_KEYS
+    if len(set(secrets)) < len(secrets):
+        yield wrong(f"Two of {', '.join(ALL_KEYS)} are the same.", "Give each a value of its own.")
+    threads, pool = settings.WORKER_THREADS, settings.DATABASE_POOL_SIZE
+    if settings.ON_POSTGRES and pool < threads + OWN_CONNECTIONS:
+        yield warning(
+            f"DATABASE_POOL_SIZE is {pool}, and a worker's {threads} threads may want "
+            f"{threads + OWN_CONNECTIONS} connections at once.",
+            f"Set DATABASE_POOL_SIZE to {threads + OWN_CONNECTIONS} or more.",
+        )
+    if not settings.LOCAL:
+        yield from _exposed()
+
+
+def _reached() -> Iterator[Finding]:
+    host = urlsplit(settings.PUBLIC_URL).hostname or ""
+    if not host:
+        yield warning(
+            "PUBLIC_URL is not set: emails have no unsubscribe header, which large mailboxes ask of newsletters.",
+            "Set it to where people reach this service.",
+        )
+    elif not validate_host(host, settings.ALLOWED_HOSTS):
+        yield wrong(
+            f"PUBLIC_URL's host {host} is not among ALLOWED_HOSTS: every unsubscribe link is refused.",
+            "Add it to ALLOWED_HOSTS.",
+        )
+
+
+def _exposed() -> Iterator[Finding]:
+    if settings.DEBUG:
+        yield warning(
+            "DEBUG is on: a page about an error shows source code and settings to whoever caused it.",
+            "Unset DEBUG where others can reach the API.",
+        )
+    if "*" in settings.ALLOWED_HOSTS:
+        yield warning("ALLOWED_HOSTS takes any name.", "Set it to the API's own name.")
+    elif set(settings.ALLOWED_HOSTS) <= LOOPBACK:
+        yield warning(
+            "ALLOWED_HOSTS has only this machine's own names: requests for any other are refused.",
+            "Set it to the API's own name.",
+        )
+    if not settings.SESSION_COOKIE_SECURE:
+        yield warning(
+            "SECURE_COOKIES is false: an operator's session can be read on the way without TLS.",
+            "Unset SECURE_COOKIES once the admin is reached by https.",
+        )
+    yield from _reached()
+    if settings.EMAIL_PROVIDER_URL and settings.EMAIL_FROM.rstrip(">").endswith("@localhost"):
+        yield warning(
+            f"EMAIL_FROM is {settings.EMAIL_FROM}, which other mail servers refuse.",
+            "Set it to an address in a domain of yours.",
+        )

@@ -1,0 +1,89 @@
+"""The database: it answers, it has this release's tables, and its clock agrees with ours."""
+
+import time
+
+import psycopg
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+
+from apps.admin.doctor.findings import Finding, ok, words_of, wrong
+
+CLOCKS_AGREE = 5.0
+"""Seconds. A device or a relay that signs times allows for little more, and logs become hard to read."""
+SHOWN = 5
+
+_REFUSALS = (
+    ("password authentication failed", "Correct the user name and password in DATABASE_URL."),
+    ("role ", "Create the role, or correct the user name in DATABASE_URL."),
+    ("no pg_hba.conf entry", "Let this host in, in the server's pg_hba.conf."),
+    ("database ", "Create the database, or correct its name in DATABASE_URL."),
+    ("too many clients", "Raise max_connections, or lower DATABASE_POOL_SIZE: each process has a pool."),
+)
+
+
+def answers() -> list[Finding]:
+    if connection.vendor != "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        return [ok(f"The database is {connection.settings_dict['NAME']} ({connection.vendor}).")]
+    where = f"{connection.settings_dict['HOST'] or 'localhost'}:{connection.settings_dict['PORT'] or 5432}"
+    try:
+        # Past the pool, which says only that it has no connection to give.
+        with psycopg.connect(**connection.get_connection_params()) as direct:
+            row = direct.execute("SELECT pg_is_in_recovery(), current_setting('server_version')").fetchone()
+    except psycopg.Error as fault:
+        return [_refused(where, words_of(fault))]
+    standby, version = row or (False, "")
+    if standby:
+        return [wrong(f"The database at {where} is a standby: it can't be written to.", "Use the primary.")]
+    return [ok(f"The database answers at {where} (PostgreSQL {version}).")]
+
+
+def _refused(where: str, words: str) -> Finding:
+    if "FATAL" not in words:
+        return wrong(
+            f"The database at {where} can't be reached: {words}.",
+            "Start PostgreSQL, or correct the host and port in DATABASE_URL.",
+        )
+    said = words.partition("FATAL:")[2].strip()
+    remedy = next((remedy for start, remedy in _REFUSALS if start in said), "See the server's log.")
+    return wrong(f"The database at {where} refuses us: {said}.", remedy)
+
+
+def migrations() -> list[Finding]:
+    executor = MigrationExecutor(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if not plan:
+        return [ok("The tables are this release's.")]
+    names = [f"{step.app_label}.{step.name}" for step, _ in plan]
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return [
+        wrong(
+            f"Migrations are missing from the database: {', '.join(names[:SHOWN])}{more}.",
+            "Run manage.py migrate.",
+        )
+    ]
+
+
+def clock() -> list[Finding]:
+    if connection.vendor != "postgresql":
+        return [ok("The database is in this machine, and has its clock.")]
+    try:
+        # The connection is made before the time is taken.
+        connection.ensure_connection()
+        before = time.time()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT extract(epoch FROM clock_timestamp())::float8")
+            (theirs,) = cursor.fetchone()
+        after = time.time()
+    except DatabaseError as fault:
+        return [wrong(f"The database's clock can't be read: {words_of(fault)}.", "Run the doctor again.")]
+    ahead = theirs - (before + after) / 2
+    if abs(ahead) - (after - before) / 2 <= CLOCKS_AGREE:
+        return [ok("The database's clock and this machine's agree.")]
+    return [
+        wrong(
+            f"The database's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} this machine's.",
+            "Let both be set by NTP.",
+        )
+    ]

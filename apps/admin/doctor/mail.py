@@ -1,0 +1,105 @@
+"""The mail relay: connected to, greeted and signed in to by the provider's own session, and nothing sent."""
+
+import ssl
+from collections.abc import Iterator
+from time import monotonic
+
+from django.conf import settings
+
+from apps.admin.doctor.findings import Finding, ok, sandboxed, skipped, warning, words_of, wrong
+from apps.notifications.providers.accounts import Account
+from apps.notifications.providers.base import Outcome
+from apps.notifications.providers.esp_settings import KEY_NAMES, EspSettings
+from apps.notifications.providers.registry import configured
+from apps.notifications.providers.schemes import SANDBOX
+from apps.notifications.providers.smtp_outcomes import Ended
+from apps.notifications.providers.smtp_session import Session
+from apps.notifications.providers.smtp_settings import SmtpSettings
+from apps.users.channels import Channel
+
+SESSION_SECONDS = 10
+QUIT_SECONDS = 2
+
+_FAULTS = {
+    "connect_failed": (
+        "can't be reached",
+        "Start the relay, correct the host and port, or let this machine through the firewall in between.",
+    ),
+    "connect_timeout": (
+        "does not answer",
+        "Correct the host and port, or let this machine through the firewall in between.",
+    ),
+    "host_unknown": ("has a name that nobody knows", "Correct the host."),
+    "dns_failed": ("could not be looked up", "Look at this machine's name servers."),
+    "auth_failed": (
+        "refuses the user name or password",
+        "The password may be wrong, expired or revoked: get a new one, and restart the workers with it.",
+    ),
+    "certificate_invalid": (
+        "shows a certificate that is not trusted",
+        "Use the host name that is in it, have it renewed, or name its authority's file with ca=.",
+    ),
+    "tls_failed": ("does not speak TLS as asked for", "Compare tls= and the port with the relay's manual."),
+    "session_refused": ("does not take us", "Look at the relay's list of allowed clients, and at ehlo=."),
+    "throttled": ("has too many sign-ins of ours", "Wait; lower WORKER_THREADS if it comes back."),
+}
+_OTHER = ("broke the conversation off", "Try again, and ask whoever runs the relay if it stays.")
+
+
+def signs_in() -> list[Finding]:
+    if settings.LOCAL and not settings.EMAIL_PROVIDER_URL:
+        return [skipped("EMAIL_PROVIDER_URL is not set: `make run` sets a mail catcher of its own.")]
+    if not settings.EMAIL_PROVIDER_URL:
+        return [warning("EMAIL_PROVIDER_URL is not set: emails wait.", "Set it, unless no email is sent.")]
+    try:
+        accounts = configured(Channel.EMAIL)
+    except ValueError as fault:
+        return [wrong(f"EMAIL_PROVIDER_URL can't be used: {words_of(fault)}.", "See docs/settings.md.")]
+    return [finding for account in accounts for finding in _signs_in(account)]
+
+
+def _signs_in(account: Account) -> list[Finding]:
+    if account.scheme in KEY_NAMES:
+        return _has_key(account)
+    if account.scheme == SANDBOX:
+        return [sandboxed("emails")]
+    try:
+        relay = SmtpSettings.from_url(account.url)
+        context = None if relay.tls == "none" else ssl.create_default_context(cafile=relay.ca_file or None)
+    except (ValueError, OSError) as fault:
+        return [wrong(f"EMAIL_PROVIDER_URL can't be used: {words_of(fault)}.", "See docs/settings.md.")]
+    where = f"{relay.host}:{relay.port}"
+    try:
+        session = Session(relay, context, monotonic() + SESSION_SECONDS)
+    except Ended as ended:
+        return [_refused(where, ended.outcome)]
+    session.quit(monotonic() + QUIT_SECONDS)
+    return [*_doubts(relay), ok(f"The mail relay at {where} takes us{_as_whom(relay)}; nothing was sent.")]
+
+
+def _has_key(account: Account) -> list[Finding]:
+    try:
+        EspSettings.from_url(account.url).backend_options()
+    except OSError as fault:
+        return [
+            wrong(f"The key of {account.name} can't be read: {words_of(fault)}.", "Let this user read it.")
+        ]
+    said = f"{account.name} has a key for {account.scheme}; whether it is taken shows with the first email."
+    return [ok(said)]
+
+
+def _refused(where: str, outcome: Outcome) -> Finding:
+    what, remedy = _FAULTS.get(outcome.code, _OTHER)
+    return wrong(
+        f"The mail relay at {where} {what} ({outcome.code}): {outcome.detail.rstrip('.')}.",
+        f"{remedy} The setting is EMAIL_PROVIDER_URL.",
+    )
+
+
+def _doubts(relay: SmtpSettings) -> Iterator[Finding]:
+    if relay.username and relay.tls == "none":
+        yield warning("The mail relay's password goes out in the clear.", "Use tls=starttls or smtps://.")
+
+
+def _as_whom(relay: SmtpSettings) -> str:
+    return f" as {relay.username}" if relay.username else ", without signing in"

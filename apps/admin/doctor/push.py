@@ -1,0 +1,108 @@
+"""FCM: signed in with the provider's own code, and asked to check a message that it does not send."""
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+import urllib3
+from django.conf import settings
+
+from apps.admin.doctor.findings import Finding, ok, sandboxed, skipped, warning, words_of, wrong
+from apps.notifications.providers.accounts import Account
+from apps.notifications.providers.base import Outcome, Result
+from apps.notifications.providers.fcm_auth import AccessTokens, AuthFault
+from apps.notifications.providers.fcm_outcomes import outcome_of
+from apps.notifications.providers.fcm_settings import FcmSettings
+from apps.notifications.providers.registry import configured
+from apps.notifications.providers.schemes import SANDBOX
+from apps.users.channels import Channel
+
+TOKEN = "doctor-of-notifier"  # noqa: S105 - no device's: FCM refuses it, or only checks the rest
+BODY = json.dumps({"validate_only": True, "message": {"token": TOKEN, "notification": {"title": "Doctor"}}})
+READ_SECONDS = 8.0
+
+_FAULTS = {
+    "auth_refused": "Its key may be deleted or disabled, or this machine's clock off: make a new key in Google's "
+    "console.",
+    "auth_unreachable": "Let this machine reach oauth2.googleapis.com (443), directly or through its proxy.",
+    "unauthenticated": "The service account is not one of Google's for this address: look at base_url=.",
+    "permission_denied": "Use a service account of this project, with the role Firebase Cloud Messaging API Admin, "
+    "and enable that API.",
+    "not_found": "Correct the project id after fcm://, or base_url=.",
+    "redirected": "Correct base_url=, or look at what is in between.",
+    "proxy_refused": "Look at the proxy in between.",
+    "server_error": "Wait: FCM itself is at fault.",
+    "throttled": "Wait: the project has used up its quota.",
+}
+
+
+def accepts() -> list[Finding]:
+    if settings.LOCAL and not settings.PUSH_PROVIDER_URL:
+        return [skipped("PUSH_PROVIDER_URL is not set: `make run` sets a stand-in for FCM of its own.")]
+    if not settings.PUSH_PROVIDER_URL:
+        return [warning("PUSH_PROVIDER_URL is not set: pushes wait.", "Set it, unless no push is sent.")]
+    try:
+        accounts = configured(Channel.PUSH)
+    except ValueError as fault:
+        return [wrong(f"{words_of(fault)}.", "Correct PUSH_PROVIDER_URL, or let this user read the file.")]
+    return [finding for account in accounts for finding in _accepts(account)]
+
+
+def _accepts(account: Account) -> list[Finding]:
+    if account.scheme == SANDBOX:
+        return [sandboxed("pushes")]
+    try:
+        fcm = FcmSettings.from_url(account.url)
+        tokens = AccessTokens(fcm.credentials, connect_timeout=fcm.connect_timeout)
+    except ValueError as fault:
+        return [wrong(f"{words_of(fault)}.", "Correct PUSH_PROVIDER_URL, or let this user read the file.")]
+    try:
+        outcome = _asked(fcm, tokens.current())
+    except AuthFault as fault:
+        return [_refused(f"The FCM service account {fcm.credentials} gets no access token", fault.outcome)]
+    except urllib3.exceptions.HTTPError as fault:
+        return [
+            wrong(
+                f"FCM can't be reached at {fcm.base_url}: {words_of(fault)}.",
+                "Let this machine reach it (443), directly or through its proxy.",
+            )
+        ]
+    finally:
+        tokens.close()
+    if outcome.result is Result.SENT or outcome.code in ("invalid_token", "unregistered"):
+        return [*_doubts(fcm), ok(f"FCM takes us for the project {fcm.project_id}; nothing was sent.")]
+    return [_refused(f"FCM does not take us for the project {fcm.project_id}{_whose(fcm)}", outcome)]
+
+
+def _asked(fcm: FcmSettings, access: str) -> Outcome:
+    timeout = urllib3.Timeout(connect=fcm.connect_timeout, read=min(fcm.read_timeout, READ_SECONDS))
+    headers = {"Authorization": f"Bearer {access}", "Content-Type": "application/json"}
+    address = f"{fcm.base_url.rstrip('/')}/v1/projects/{fcm.project_id}/messages:send"
+    with urllib3.PoolManager(num_pools=1, timeout=timeout, retries=False) as http:
+        answer = http.request("POST", address, body=BODY, headers=headers, redirect=False)
+        return outcome_of(answer.status, answer.data, answer.headers, token=TOKEN)
+
+
+def _refused(what: str, outcome: Outcome) -> Finding:
+    remedy = _FAULTS.get(outcome.code, "Try again; the setting is PUSH_PROVIDER_URL.")
+    return wrong(f"{what} ({outcome.code}): {outcome.detail.rstrip('.')}.", remedy)
+
+
+def _whose(fcm: FcmSettings) -> str:
+    """The service account's own project, where it is another one."""
+    with suppress(OSError, ValueError, AttributeError):
+        own = json.loads(Path(fcm.credentials).read_text()).get("project_id")
+        if own and own != fcm.project_id:
+            return f", and the service account is of the project {own}"
+    return ""
+
+
+def _doubts(fcm: FcmSettings) -> list[Finding]:
+    if fcm.pool_size >= settings.WORKER_THREADS:
+        return []
+    return [
+        warning(
+            f"FCM's pool_size is {fcm.pool_size}, and a worker has {settings.WORKER_THREADS} threads.",
+            "Raise pool_size= in PUSH_PROVIDER_URL: the threads that get no connection wait in vain.",
+        )
+    ]

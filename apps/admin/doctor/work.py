@@ -1,0 +1,33 @@
+"""The work itself: a tick turns, and no provider rests."""
+
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from apps.admin.doctor.findings import Finding, ok, wrong
+from apps.notifications.models import ProviderState, TickLease
+from apps.notifications.tick import NAME
+
+
+def tick() -> list[Finding]:
+    leases = TickLease.objects.filter(name=NAME)
+    if alive := leases.filter(lease_until__gt=Now()).first():
+        return [ok(f"The tick runs ({alive.holder}).")]
+    remedy = "Start manage.py tick: until then retries, scheduled sends and an outage's leftovers wait."
+    if stale := leases.first():
+        last = timezone.localtime(stale.lease_until)
+        return [wrong(f"The tick does not run: {stale.holder} was last seen at {last:%F %T %Z}.", remedy)]
+    return [wrong("No tick runs.", remedy)]
+
+
+def providers() -> list[Finding]:
+    resting = ProviderState.objects.filter(open_until__gt=Now()).order_by("name")
+    found = [
+        wrong(
+            f"The provider {state.name} rests until {timezone.localtime(state.open_until):%F %T %Z} "
+            f"({state.code}): {state.detail.rstrip('.') or 'no detail'}.",
+            "Correct the cause and restart the workers; the admin's provider states can end the rest at once.",
+        )
+        for state in resting
+        if state.open_until
+    ]
+    return found or [ok("No provider rests.")]

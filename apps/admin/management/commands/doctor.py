@@ -1,0 +1,55 @@
+import json
+import sys
+from collections import Counter
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from apps.admin.doctor.checks import examine
+from apps.admin.doctor.findings import Finding, Level
+
+_STYLES = {Level.OK: "SUCCESS", Level.WARNING: "WARNING", Level.WRONG: "ERROR", Level.SKIPPED: "NOTICE"}
+
+
+class Command(BaseCommand):
+    help = "Look at every setting and every connection, and say in sentences what is wrong. Nothing is sent."
+    # The checks below say in their own sentences what Django's would stop the command for.
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="One JSON object on standard output.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        levels: Counter[Level] = Counter()
+        told = []
+        for check, findings in examine():
+            levels.update(finding.level for finding in findings)
+            for finding in findings:
+                told.append(
+                    {
+                        "check": check.name,
+                        "level": finding.level.value,
+                        "sentence": finding.sentence,
+                        "remedy": finding.remedy,
+                    }
+                )
+                if not options["json"]:
+                    self._tell(check.name, finding)
+        if options["json"]:
+            self.stdout.write(json.dumps({"ok": not levels[Level.WRONG], "findings": told}))
+        else:
+            self.stdout.write(_summary(levels))
+        if levels[Level.WRONG]:
+            sys.exit(1)
+
+    def _tell(self, name: str, finding: Finding) -> None:
+        style = getattr(self.style, _STYLES[finding.level])
+        words = f"{finding.sentence} {finding.remedy}".rstrip()
+        self.stdout.write(f"{style(f'{finding.level.value:8}')}{name:11}{words}")
+        self.stdout.flush()
+
+
+def _summary(levels: Counter[Level]) -> str:
+    if not levels[Level.WRONG]:
+        return f"All is well; {levels[Level.WARNING]} warnings." if levels[Level.WARNING] else "All is well."
+    return f"{levels[Level.WRONG]} wrong, {levels[Level.WARNING]} warnings, {levels[Level.SKIPPED]} not looked at."

@@ -1,0 +1,46 @@
+"""Pages of a table too large to count."""
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib.admin.views.main import ChangeList
+from django.core.paginator import Paginator
+from django.http import HttpRequest
+from django.utils.functional import cached_property
+
+LIMIT = 1000
+"""Rows that can be paged to. Who looks for something older narrows by a filter or searches."""
+
+if TYPE_CHECKING:
+    Base = Paginator[Any]
+else:
+    Base = Paginator
+
+
+class BoundedPaginator(Base):
+    """Reads at most LIMIT + 1 primary keys instead of counting. `beyond`: there are more."""
+
+    @cached_property
+    def _seen(self) -> int:
+        return len(self.object_list.values_list("pk")[: LIMIT + 1])  # type: ignore[attr-defined]
+
+    @cached_property
+    def count(self) -> int:
+        return min(self._seen, LIMIT)
+
+    @property
+    def beyond(self) -> bool:
+        return self._seen > LIMIT
+
+
+class UncountedList(ChangeList):
+    """Offers the way back to all rows only where something narrows them."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Django's would ask the reader to select a row.
+        self.title = str(self.opts.verbose_name_plural).capitalize()
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        if not self.query and not self.has_active_filters:
+            self.full_result_count = self.result_count

@@ -1,0 +1,62 @@
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
+from django.http import HttpRequest
+
+from apps.admin.rows import ReadOnly, audit_name, operator_of
+from apps.notifications import breaker, pacing
+from apps.notifications.models import CircuitChange, ProviderState
+
+
+class Shared(ReadOnly):
+    """Providers serve every organization, so they are the superusers' affair."""
+
+    list_select_related = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows: QuerySet[Any] = self.model._default_manager.all()
+        return rows if operator_of(request).is_superuser else rows.none()
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return bool(getattr(request.user, "is_superuser", False))  # also asked before anybody signs in
+
+
+@admin.register(ProviderState)
+class ProviderPages(Shared):
+    """The circuits of the providers that ever rested."""
+
+    list_display = ("name", "resting", "open_until", "opens", "code", "detail")
+    fields = ("name", "resting", "open_until", "probe_until", "opens", "code", "detail")
+    ordering = ("name",)
+    actions = ("close_circuit", "open_circuit")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows: QuerySet[Any] = super().get_queryset(request).annotate(rests=Q(open_until__gt=Now()))
+        return rows
+
+    @admin.display(boolean=True)
+    def resting(self, state: ProviderState) -> bool:
+        return bool(getattr(state, "rests", False))
+
+    @admin.action(description="Close the circuit: give it messages again")
+    def close_circuit(self, request: HttpRequest, queryset: QuerySet[ProviderState]) -> None:
+        by = audit_name(request)
+        closed = sum(breaker.close(state.name, by=by) for state in queryset)
+        for state in queryset:
+            pacing.forget(state.name)
+        self.message_user(request, f"{closed} closed. What waits for it goes out within a minute.")
+
+    @admin.action(description="Open the circuit: give it nothing until it is closed by hand")
+    def open_circuit(self, request: HttpRequest, queryset: QuerySet[ProviderState]) -> None:
+        for state in queryset:
+            breaker.open_by_hand(state.name, by=audit_name(request))
+        self.message_user(request, f"{len(queryset)} opened. Their messages wait, or take the next provider.")
+
+
+@admin.register(CircuitChange)
+class CircuitChangePages(Shared):
+    list_display = ("at", "provider", "kind", "code", "detail", "seconds", "by")
+    list_filter = ("provider", "kind")
+    ordering = ("-id",)

@@ -1,0 +1,51 @@
+"""The admin's doors: attempts to guess a password are as few here as over the API."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.decorators import method_decorator
+from django_ratelimit.decorators import ratelimit
+
+from apps.users import throttling
+
+WAIT = 60
+"""Seconds: the longest that a bound's minute can still last."""
+
+
+def _attempts(name: str, rate: str) -> Any:
+    # With the group and rate of the API's view, an address has one count for both doors.
+    return method_decorator(ratelimit(group=name, key="ip", rate=rate, method="POST", block=False))
+
+
+class OperatorSite(admin.AdminSite):
+    site_header = site_title = "Notifier"
+    index_title = "What happened, and what is waiting"
+
+    @_attempts("login", "20/m")  # type: ignore[untyped-decorator]
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        if self._too_many(request):
+            return self._come_back_later(request)
+        return super().login(request, extra_context)
+
+    @_attempts("password", "10/m")  # type: ignore[untyped-decorator]
+    def password_change(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if self._too_many(request):
+            return self._come_back_later(request)
+        return super().password_change(request, extra_context)
+
+    def _too_many(self, request: HttpRequest) -> bool:
+        # The address's own limit counts too: it is there without Redis.
+        return request.method == "POST" and (
+            request.limited  # type: ignore[attr-defined]
+            or not throttling.take_request(request, None).allowed
+        )
+
+    def _come_back_later(self, request: HttpRequest) -> HttpResponse:
+        context = {**self.each_context(request), "title": "Too many attempts"}
+        return TemplateResponse(
+            request, "admin/too_many.html", context, status=429, headers={"Retry-After": str(WAIT)}
+        )

@@ -1,0 +1,117 @@
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from apps.admin import masking
+from apps.admin.filters import RecentValues
+from apps.admin.rows import OrganizationRows, RowForm, audit_name
+from apps.notifications.models import Suppression
+from apps.users.channels import Channel
+from apps.users.hashing import recipient_hash
+from apps.users.masking import masked_token
+
+
+class NewSuppressionForm(RowForm):
+    constrained = frozenset({"organization", "recipient_hash", "lifted_at"})
+    taken = "Nothing is sent to this recipient already."
+    address = forms.CharField(max_length=4096, label="Email address or device token")
+    reason = forms.CharField(max_length=64, initial="by_hand", help_text="One word or two, for filters.")
+
+    class Meta:
+        model = Suppression
+        fields = ("organization", "channel", "reason", "detail")
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        channel, address = self.cleaned_data.get("channel"), self.cleaned_data.get("address")
+        if channel and address:
+            if channel == Channel.EMAIL:
+                try:
+                    validate_email(address)
+                except ValidationError as fault:
+                    self.add_error("address", fault)
+            self.instance.recipient_hash = recipient_hash(channel, address)
+            # A token is found by its hash; only an address is worth reading.
+            self.instance.recipient = address[:254] if channel == Channel.EMAIL else ""
+        return cleaned
+
+
+class LiftForm(ActionForm):
+    reason = forms.CharField(required=False, max_length=200, label="Reason to lift:")
+
+
+@admin.register(Suppression)
+class SuppressionPages(OrganizationRows):
+    list_display = ("masked", "channel", "reason", "organization", "lifted_at", "created_at")
+    list_filter = (
+        "channel",
+        ("reason", RecentValues),
+        ("lifted_at", admin.EmptyFieldListFilter),
+        "organization",
+    )
+    list_select_related = ("organization",)
+    ordering = ("-id",)
+    search_fields = ("id",)
+    search_help_text = "Exactly: an email address or a device's token."
+    form = NewSuppressionForm
+    actions = ("lift",)
+    action_form = LiftForm
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        if not search_term:
+            return queryset, False
+        hashes = [recipient_hash(channel, search_term.strip()) for channel in Channel.values]
+        return queryset.filter(recipient_hash__in=hashes), False
+
+    def get_fields(self, request: HttpRequest, obj: Any | None = None) -> list[Any]:
+        if obj is None:
+            return ["organization", "channel", "address", "reason", "detail"]
+        told = ["organization", "channel", "masked", "reason", "words", "created_at", "created_by"]
+        return [*told, "lifted_at", "lifted_by", "lift_reason"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> list[Any]:
+        return self.get_fields(request, obj) if obj else []
+
+    def has_change_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        return False
+
+    def has_lift_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("notifications.change_suppression")
+
+    @admin.display(description="recipient")
+    def masked(self, row: Suppression) -> str:
+        if row.channel == Channel.EMAIL:
+            return masking.words(row.recipient) or "erased"
+        return masked_token(row.recipient) or row.recipient_hash[:8]
+
+    @admin.display(description="detail")
+    def words(self, row: Suppression) -> str:
+        return masking.words(row.detail)
+
+    @admin.action(description="Lift: send to the selected again", permissions=["lift"])
+    def lift(self, request: HttpRequest, queryset: QuerySet[Suppression]) -> None:
+        reason = str(request.POST.get("reason", "")).strip()[:200]
+        if not reason:
+            self.message_user(request, "Say why, beside the action; nothing was lifted.", messages.ERROR)
+            return
+        rows = list(queryset.filter(lifted_at=None))
+        for row in rows:
+            self.log_change(request, row, "Lifted.")
+        chosen = Suppression.objects.filter(pk__in=[row.pk for row in rows])
+        lifted = chosen.lift(by=audit_name(request), reason=reason)
+        self.message_user(request, f"{lifted} lifted.")
+
+    def save_model(self, request: HttpRequest, obj: Suppression, form: Any, change: bool) -> None:
+        obj.created_by = audit_name(request)
+        super().save_model(request, obj, form, change)

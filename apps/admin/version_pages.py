@@ -1,0 +1,90 @@
+"""Writing a template's next version with a preview, and activating one."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+
+from apps.admin.draft import Draft
+from apps.admin.rows import OrganizationRows, operator_of
+from apps.templates import authoring
+from apps.templates.models import Template, TemplateVersion
+
+
+class VersionPages(OrganizationRows):
+    """The template's own pages, and these beside them."""
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        return [
+            path("<uuid:pk>/versions/add/", wrap(self.version_add), name="templates_template_version_add"),
+            path(
+                "<uuid:pk>/versions/<int:number>/activate/",
+                wrap(self.version_activate),
+                name="templates_template_version_activate",
+            ),
+            *super().get_urls(),
+        ]
+
+    def version_add(self, request: HttpRequest, pk: Any) -> HttpResponse:
+        """Write a new version, beginning with `?start=<number>` or the one in use."""
+        template = self._changeable(request, pk)
+        draft = Draft(
+            template=template,
+            start=_start(request, template),
+            posted=request.POST if request.method == "POST" else None,
+        )
+        if request.method == "POST" and draft.is_valid() and "_preview" not in request.POST:
+            active = "_activate" in request.POST
+            version = draft.save(author=operator_of(request), active=active)
+            if version is not None:
+                self.log_change(request, template, f"Added version {version.number}.")
+                done = "saved and in use" if active else "saved; it is not in use yet"
+                self.message_user(request, f"Version {version.number} is {done}.", messages.SUCCESS)
+                return HttpResponseRedirect(reverse("admin:templates_template_change", args=[template.pk]))
+        draft.render()
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"New version of {template}",
+            "opts": self.opts,
+            "template": template,
+            "draft": draft,
+            "groups": [
+                ("email", "Email", draft.emails),
+                ("push", "Push", draft.pushes),
+            ],
+        }
+        return TemplateResponse(request, "admin/templates/template/version_form.html", context)
+
+    def version_activate(self, request: HttpRequest, pk: Any, number: int) -> HttpResponse:
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        template = self._changeable(request, pk)
+        version = template.versions.filter(number=number).first()
+        if version is None:
+            raise Http404
+        authoring.activate(template=template, version=version)
+        self.log_change(request, template, f"Activated version {number}.")
+        self.message_user(request, f"Version {number} is in use from now on.", messages.SUCCESS)
+        return HttpResponseRedirect(reverse("admin:templates_template_change", args=[template.pk]))
+
+    def _changeable(self, request: HttpRequest, pk: Any) -> Template:
+        template: Template | None = self.get_object(request, str(pk))
+        if template is None:
+            raise Http404
+        if not self.has_change_permission(request, template):
+            raise PermissionDenied
+        return template
+
+
+def _start(request: HttpRequest, template: Template) -> TemplateVersion | None:
+    number = request.GET.get("start", "")
+    version = (
+        template.versions.filter(number=int(number)).first()
+        if number.isdecimal() and len(number) < 10
+        else None
+    )
+    return version or template.active_version or template.versions.first()

@@ -1,0 +1,189 @@
+"""The circuit of each provider account: closed, open for a while, then one probe decides.
+
+The row is the truth, so an open circuit outlives Redis and every process; only the counting that leads to it is
+in Redis. Open means deferred: no attempt of a message is used.
+"""
+
+import random
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+import structlog
+from django.conf import settings
+from django.db import DatabaseError, transaction
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from apps.notifications import circuits
+from apps.notifications.database import forget_broken_connections
+from apps.notifications.models import DELIVERIES, CircuitChange, ProviderState, from_now
+from apps.notifications.providers.accounts import Account
+from apps.notifications.providers.base import Outcome, Result
+from apps.notifications.statuses import Status
+
+log = structlog.get_logger(__name__)
+
+LONGEST_PAUSE = 600.0
+JITTER = (0.9, 1.1)
+PROBE_SECONDS = 60.0
+"""A probe whose sender died is forgotten after this."""
+PROBED_WAIT = 5.0
+"""How long a message waits for somebody else's probe."""
+STANDS_SECONDS = 0.25
+"""How long a look at a circuit stands for the rows of one chunk."""
+BY_HAND = "opened_by_hand"
+BY_HAND_SECONDS = 365 * 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """Leave to send. `probe`: the one send that decides on a circuit whose pause is over."""
+
+    probe: bool = False
+
+
+def ask(name: str) -> Permit | Outcome:
+    """Leave to send through the provider now, or the outcome of a message that has to wait."""
+    state = ProviderState.objects.filter(name=name).annotate(left=F("open_until") - Now()).first()
+    if state is None or state.open_until is None:
+        return Permit()
+    left: float = state.left.total_seconds()
+    if left > 0:
+        # One that is open until somebody closes it is looked at again from time to time.
+        return Outcome(Result.DEFERRED, state.code, state.detail, wait=min(left, LONGEST_PAUSE))
+    probing = ProviderState.objects.filter(Q(probe_until=None) | Q(probe_until__lt=Now()), name=name)
+    if probing.filter(open_until__lte=Now()).update(probe_until=from_now(PROBE_SECONDS)):
+        return Permit(probe=True)
+    return Outcome(Result.DEFERRED, state.code, state.detail, wait=PROBED_WAIT)
+
+
+def tell(account: Account, permit: Permit, outcome: Outcome) -> None:
+    """What came of a send. Never raises for the database's sake: the send itself is still to be written down."""
+    try:
+        if permit.probe:
+            _judge_probe(account, outcome)
+        elif outcome.provider_fault and outcome.result is Result.CONFIGURATION:
+            log.error(
+                "provider_misconfigured", provider=account.name, code=outcome.code, detail=outcome.detail
+            )
+            open_for(
+                account.name, settings.CONFIGURATION_PAUSE_SECONDS, code=outcome.code, detail=outcome.detail
+            )
+        elif outcome.provider_fault or outcome.result not in (Result.DEFERRED, Result.CONFIGURATION):
+            tally = circuits.count(account.name, fault=outcome.provider_fault, window=account.breaker.window)
+            if outcome.provider_fault and tally.trips(account.breaker):
+                log.error("circuit_opened", provider=account.name, code=outcome.code, **_facts(tally))
+                open_for(account.name, account.breaker.pause, code=outcome.code, detail=outcome.detail)
+    except DatabaseError as fault:
+        log.warning("circuit_not_recorded", provider=account.name, reason=str(fault))
+        forget_broken_connections()
+
+
+class Permits:
+    """Leave to send, for a chunk's rows together: one look at a circuit serves the sends of a moment, and those
+    that went well are counted at once. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._asked: dict[str, tuple[float, Permit | Outcome]] = {}
+        self._well: Counter[Account] = Counter()
+
+    def ask(self, name: str) -> Permit | Outcome:
+        """As `breaker.ask`."""
+        with self._lock:
+            until, known = self._asked.get(name, (0.0, None))
+            if known is not None and time.monotonic() < until:
+                return known
+        answer = ask(name)
+        if not (isinstance(answer, Permit) and answer.probe):
+            with self._lock:
+                self._asked[name] = time.monotonic() + STANDS_SECONDS, answer
+        return answer
+
+    def tell(self, account: Account, permit: Permit, outcome: Outcome) -> None:
+        """As `breaker.tell`, where need be at the next `settle`."""
+        if outcome.result is Result.SENT and not permit.probe:
+            with self._lock:
+                self._well[account] += 1
+            return
+        # In their order: what went well before a fault ends a row of faults.
+        self.settle()
+        tell(account, permit, outcome)
+        if outcome.provider_fault:
+            with self._lock:
+                self._asked.pop(account.name, None)
+
+    def settle(self) -> None:
+        with self._lock:
+            well, self._well = self._well, Counter()
+        for account, sends in well.items():
+            circuits.count(account.name, fault=False, window=account.breaker.window, sends=sends)
+
+
+def _facts(tally: circuits.Tally) -> dict[str, int]:
+    return {"sends": tally.sends, "faults": tally.faults, "streak": tally.streak}
+
+
+def _judge_probe(account: Account, outcome: Outcome) -> None:
+    if outcome.provider_fault:
+        base = account.breaker.pause
+        if outcome.result is Result.CONFIGURATION:
+            base = settings.CONFIGURATION_PAUSE_SECONDS
+        open_for(account.name, base, code=outcome.code, detail=outcome.detail)
+    elif outcome.result in (Result.DEFERRED, Result.CONFIGURATION):
+        # It says nothing of the provider; the next message may ask again.
+        ProviderState.objects.filter(name=account.name).update(probe_until=None)
+    else:
+        close(account.name)
+
+
+def open_for(name: str, base: float, *, code: str, detail: str = "") -> None:
+    """Open the circuit for `base` seconds, doubled for every opening since it was last closed.
+
+    One that is open already stays as it is, so that a hundred late answers open it once.
+    """
+    with transaction.atomic():
+        state, _ = ProviderState.objects.select_for_update().get_or_create(name=name)
+        if ProviderState.objects.filter(name=name, open_until__gt=Now()).exists():
+            return
+        pause = min(base * 2.0**state.opens, LONGEST_PAUSE) * random.uniform(*JITTER)  # noqa: S311 - no secret
+        _open(name, pause, opens=state.opens + 1, code=code, detail=detail)
+    circuits.forget(name)
+
+
+def open_by_hand(name: str, *, by: str) -> None:
+    """Give the provider nothing until somebody closes its circuit."""
+    with transaction.atomic():
+        ProviderState.objects.get_or_create(name=name)
+        _open(name, BY_HAND_SECONDS, opens=1, code=BY_HAND, detail=f"Opened by {by}.", by=by)
+    circuits.forget(name)
+
+
+def _open(name: str, pause: float, *, opens: int, code: str, detail: str, by: str = "") -> None:
+    ProviderState.objects.filter(name=name).update(
+        open_until=from_now(pause), probe_until=None, opens=opens, code=code, detail=detail
+    )
+    CircuitChange.objects.create(
+        provider=name, kind=CircuitChange.Kind.OPENED, code=code, detail=detail, seconds=round(pause), by=by
+    )
+
+
+def close(name: str, *, by: str = "") -> bool:
+    """Give the provider messages again; False where its circuit was closed."""
+    with transaction.atomic():
+        was = ProviderState.objects.filter(name=name, open_until__isnull=False)
+        code = was.values_list("code", flat=True).first()
+        closed = was.update(open_until=None, probe_until=None, opens=0, code="", detail="")
+        if closed:
+            CircuitChange.objects.create(provider=name, kind=CircuitChange.Kind.CLOSED, by=by)
+            if by:
+                # Who closes it has seen to the cause: what was put off for it needn't wait any longer. The tick
+                # publishes it at its own pace.
+                for model in DELIVERIES.values():
+                    put_off = model.objects.filter(status=Status.QUEUED, provider=name, error_code=code)
+                    put_off.filter(due_at__gt=Now()).update(due_at=Now())
+            log.info("circuit_closed", provider=name, by=by)
+    circuits.forget(name)
+    return bool(closed)

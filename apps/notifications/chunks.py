@@ -1,0 +1,201 @@
+"""The rows that one claim took, sent by as many hands as help, and written down together.
+
+A hand takes a row after another. One does for a quick provider; where answers are slow, the process's free slots
+lend more. What nobody has begun is given back when it waits too long: a password reset must not wait behind a
+relay that takes minutes to answer.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+import structlog
+from django.db import DatabaseError, connection
+
+from apps.notifications import claims
+from apps.notifications.breaker import Permits
+from apps.notifications.claims import Claim
+from apps.notifications.insisting import insist, stopping
+from apps.notifications.journal import Segment, journal
+from apps.notifications.models import Delivery
+from apps.notifications.models.parcels import Parcel
+from apps.notifications.recording import Done, record_all
+from apps.notifications.wires import wires
+
+log = structlog.get_logger(__name__)
+
+HELD_UP_SECONDS = 2.0
+TOO_LONG_SECONDS = 120.0
+"""A row not begun after this is somebody else's to send."""
+LOOK_EVERY_SECONDS = 0.5
+RECORD_AT, RECORD_EVERY_SECONDS = 100, 0.25
+"""How many ends are written at once, and how long the first of them waits."""
+WORTH_A_HAND = 0.5
+"""Seconds of sending that are left for each hand before another is asked for."""
+
+
+class Pace:
+    """How long one message takes lately, in seconds: a moving average over this process's sends."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.01
+
+    def took(self, seconds: float) -> None:
+        self.seconds += (seconds - self.seconds) / 8
+
+
+class Chunk:
+    """Thread-safe. `send`: what a hand does with a row; it returns what came of it, or None where it was left."""
+
+    def __init__(
+        self,
+        model: type[Delivery],
+        parcels: list[Parcel],
+        *,
+        token: str,
+        segment: Segment,
+        expires: float,
+        send: Callable[["Chunk", Claim], Done | None],
+    ) -> None:
+        self.model, self.token, self.size = model, token, len(parcels)
+        self.permits = Permits()
+        self._segment, self._expires, self._send = segment, expires, send
+        self._waiting = deque(parcels)
+        self._done: deque[Done] = deque()
+        self._lock = threading.Lock()
+        self._hands, self._writing = 1, 0
+        self._began = self._taken_at = self._recorded_at = time.monotonic()
+        self._pace = _paces.setdefault(model, Pace())
+
+    def work(self) -> None:
+        """Send what there is, with whoever helps. Raises what `insist` raises."""
+        if self.size > 1:
+            watcher.add(self)
+        self._work(lambda: False)
+
+    def look(self) -> None:
+        """What the watcher does: help where it goes slowly, write what is known, give back what waits too long."""
+        now = time.monotonic()
+        if now - self._recorded_at > LOOK_EVERY_SECONDS:
+            self._record()
+        if not self._waiting or now - self._taken_at < HELD_UP_SECONDS:
+            return
+        if now - self._began > TOO_LONG_SECONDS or not self._lend():
+            self._give_back()
+
+    def _work(self, wanted_elsewhere: Callable[[], bool]) -> None:
+        try:
+            while not stopping.is_set() and not wanted_elsewhere() and (claim := self._take()) is not None:
+                self._turn(claim)
+        finally:
+            with self._lock:
+                self._hands -= 1
+                last = not self._hands
+            if last:
+                # Its rows are out, or nobody is left to send them.
+                self._give_back()
+                self._record()
+                connection.close()
+
+    def _help(self) -> None:
+        try:
+            self._work(lambda: wires.crowded)
+        except Exception:
+            # Nobody waits for this thread's end: the log is where it is seen.
+            log.exception("hand_failed", channel=self.model.channel)
+
+    def _lend(self) -> bool:
+        """Ask for another hand; False where the process has none."""
+        with self._lock:
+            if not self._hands:
+                return False
+            self._hands += 1
+        if not wires.lend(self._help):
+            with self._lock:
+                self._hands -= 1
+            return False
+        return True
+
+    def _take(self) -> Claim | None:
+        self._taken_at = time.monotonic()
+        try:
+            return Claim(self._waiting.popleft(), self._segment, self._expires)
+        except IndexError:
+            return None
+
+    def _turn(self, claim: Claim) -> None:
+        if len(self._waiting) * self._pace.seconds > WORTH_A_HAND * self._hands:
+            self._lend()
+        began = time.monotonic()
+        done = self._send(self, claim)
+        now = time.monotonic()
+        self._pace.took(now - began)
+        if done is not None:
+            self._done.append(done)
+        if len(self._done) >= RECORD_AT or now - self._recorded_at > RECORD_EVERY_SECONDS:
+            self._record()
+
+    def _record(self) -> None:
+        """Write down what came of the rows so far and, when that is all, let the journal go."""
+        with self._lock:
+            self._recorded_at = time.monotonic()
+            done = list(self._done)
+            self._done.clear()
+            self._writing += 1
+        if done:
+            self.permits.settle()
+            insist("outcomes_not_recorded", lambda: record_all(done))
+        # Not reached where it could not be written: then the journal stays, for the janitor.
+        with self._lock:
+            self._writing -= 1
+            over = not self._hands and not self._writing and not self._done
+            if over:
+                self._hands = -1
+        if over:
+            watcher.discard(self)
+            journal.close(self._segment)
+
+    def _give_back(self) -> None:
+        """Leave what nobody has begun to the next sweep, which wakes another slot."""
+        rows = []
+        while (claim := self._take()) is not None:
+            rows.append(claim.parcel.pk)
+        if rows:
+            insist("rows_not_released", lambda: claims.release(self.model, rows, self.token))
+
+
+class Watcher:
+    """Looks after this process's chunks, from one thread."""
+
+    def __init__(self) -> None:
+        self._held: set[Chunk] = set()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def add(self, chunk: Chunk) -> None:
+        with self._lock:
+            self._held.add(chunk)
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="chunks", daemon=True)
+                self._thread.start()
+
+    def discard(self, chunk: Chunk) -> None:
+        with self._lock:
+            self._held.discard(chunk)
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(LOOK_EVERY_SECONDS)
+            with self._lock:
+                held = list(self._held)
+            for chunk in held:
+                try:
+                    chunk.look()
+                except DatabaseError as fault:
+                    log.warning("chunk_not_looked_after", reason=str(fault))
+            connection.close()
+
+
+watcher = Watcher()
+_paces: dict[type[Delivery], Pace] = {}

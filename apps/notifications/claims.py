@@ -1,0 +1,169 @@
+"""Taking rows for a chunk: claimed by one statement, read by a handful, whatever their number."""
+
+import threading
+import time
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.db import connection
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from apps.notifications import outcomes
+from apps.notifications.journal import Segment
+from apps.notifications.models import Delivery
+from apps.notifications.models.claiming import Claimed, claim_named, claim_of, organizations_waiting
+from apps.notifications.models.parcels import Parcel
+from apps.notifications.statuses import Status
+from apps.notifications.topology import CHUNK
+from apps.templates.models import TemplateVersion
+from apps.users.encryption import Undecryptable
+from apps.users.models import Organization, User
+
+log = structlog.get_logger(__name__)
+
+SAFETY_SECONDS = 5.0
+"""With less than this left of its lease, nothing irrevocable is begun."""
+LOOK_EVERY = 1.0
+"""Seconds for which the list of organizations that wait stands."""
+
+
+class Claim:
+    """One claimed row's leave to be sent. `begun`: the sender was let past the point of no return."""
+
+    def __init__(self, parcel: Parcel, segment: Segment, expires: float) -> None:
+        self.parcel, self.segment, self.begun = parcel, segment, False
+        self._expires = expires
+
+    def may_commit(self) -> bool:
+        """Whether the irrevocable step may begin now; asked right before it, and noted in the journal."""
+        self.begun = time.monotonic() + SAFETY_SECONDS < self._expires and self.segment.begin(
+            self.parcel.pk, self.parcel.fence
+        )
+        return self.begun
+
+
+class _Turns:
+    """Which organization's bulk mail comes next: after each chunk another one's."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: dict[type[Delivery], list[Any]] = {}
+        self._looked_at: dict[type[Delivery], float] = {}
+
+    def order(self, model: type[Delivery]) -> list[Any]:
+        """Every organization with bulk mail, the one whose turn it is first."""
+        with self._lock:
+            now = time.monotonic()
+            if now - self._looked_at.get(model, -LOOK_EVERY) >= LOOK_EVERY:
+                known = self._waiting.get(model, [])
+                found = set(organizations_waiting(model))
+                # Those that waited keep their places.
+                self._waiting[model] = [pk for pk in known if pk in found]
+                self._waiting[model] += sorted(found.difference(known))
+                self._looked_at[model] = now
+            waiting = self._waiting[model]
+            order = list(waiting)
+            if waiting:
+                waiting.append(waiting.pop(0))
+            return order
+
+    def look_again(self, model: type[Delivery]) -> None:
+        with self._lock:
+            self._looked_at.pop(model, None)
+
+
+_turns = _Turns()
+
+
+def take(model: type[Delivery], ids: list[str], *, token: str, bulk: bool) -> Claimed:
+    """Claim a chunk's rows for `token`.
+
+    In the transactional lane those named, and with them what has waited for long. In the bulk lane a message is
+    worth a chunk of rows, whichever these are: organizations take turns, so that nobody's million keeps
+    another's thousand waiting.
+    """
+    lease = settings.JOURNALLED_LEASE_SECONDS
+    if not bulk or connection.vendor != "postgresql":
+        return claim_named(model, ids, token=token, lease=lease, along=max(0, CHUNK - len(ids)))
+    taken = Claimed([], [], [])
+    for organization in _turns.order(model):
+        most = CHUNK - sum(map(len, taken))
+        _add(taken, claim_of(model, organization, most=most, token=token, lease=lease))
+        if sum(map(len, taken)) >= CHUNK:
+            break
+    else:
+        _turns.look_again(model)
+        # Of an organization that began to wait since the list was made.
+        _add(taken, claim_named(model, ids, token=token, lease=lease))
+    return taken
+
+
+def _add(taken: Claimed, more: Claimed) -> None:
+    for so_far, those in zip(taken, more, strict=True):
+        so_far.extend(those)
+
+
+def load(model: type[Delivery], pks: list[Any], token: str) -> tuple[list[Delivery], list[tuple[Any, str]]]:
+    """The claim's rows with all their relations; those that no key can decrypt apart, with the reason.
+
+    By the token: after a stall between claim and look a row may be another claim's by now.
+    """
+    rows: Any = model.objects.filter(claimed_by=token).order_by("due_at", "id")  # type: ignore[attr-defined]
+    try:
+        return complete(rows.filter(pk__in=pks)), []
+    except Undecryptable:
+        found: list[Delivery] = []
+        unreadable = []
+        for pk in pks:
+            try:
+                found += complete(rows.filter(pk=pk))
+            except Undecryptable as fault:
+                unreadable.append((pk, str(fault)))
+        return found, unreadable
+
+
+def of_sender(model: type[Delivery], name: str) -> list[Delivery]:
+    """The rows that the process of this journal holds."""
+    rows: Any = model.objects.filter(status=Status.SENDING, claimed_by__startswith=f"{name}/")  # type: ignore[attr-defined]
+    return complete(rows)
+
+
+def complete(asked: QuerySet[Any]) -> list[Delivery]:
+    """The rows with their organizations, versions and people: one instance each, whoever shares it, and `db_now`."""
+    rows: list[Any] = list(asked.select_related("notification").annotate(db_now=Now()))
+    organizations = Organization.objects.in_bulk({row.organization_id for row in rows})
+    versions = TemplateVersion.objects.select_related(
+        "template__category", "template__fallback_version"
+    ).in_bulk({row.notification.template_version_id for row in rows})
+    people = {row.notification.user_id for row in rows} - {None}
+    users = User.objects.in_bulk(people) if people else {}
+    for row in rows:
+        notification = row.notification
+        row.organization = notification.organization = organizations[row.organization_id]
+        notification.template_version = versions[notification.template_version_id]
+        if notification.user_id is not None:
+            # One that was deleted since the row was read is nobody.
+            notification.user = users.get(notification.user_id)
+    return rows
+
+
+def release(model: type[Delivery], pks: list[Any], token: str) -> None:
+    """Leave rows of the claim that nobody has begun to the next sweep, as they were."""
+    rows: Any = model.objects  # type: ignore[attr-defined]
+    rows.filter(pk__in=pks, claimed_by=token, status=Status.SENDING).free()
+
+
+def release_all(model: type[Delivery], ids: list[str], token: str) -> None:
+    """The same for a claim that came to nothing, whether it was made or not, and for the rows it was asked for."""
+    rows: Any = model.objects  # type: ignore[attr-defined]
+    rows.filter(status=Status.SENDING, claimed_by=token).free()
+    rows.unpublish(ids)
+
+
+def release_unreadable(model: type[Delivery], unreadable: list[tuple[Any, str]], token: str) -> None:
+    """Let these wait until somebody has mended what `ENCRYPTION_KEYS` lacks."""
+    for pk, fault in unreadable:
+        log.error("undecryptable", delivery_id=str(pk), reason=fault)
+        outcomes.release(model, str(pk), token, fault=fault)

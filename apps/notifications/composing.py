@@ -1,0 +1,127 @@
+"""What one delivery says: its pinned version, or the template's fallback, rendered for one person."""
+
+from collections.abc import Mapping
+from email.utils import parseaddr
+from functools import lru_cache
+from typing import Any
+
+from django.conf import settings
+from django.db.models import F
+
+from apps.notifications import timeline
+from apps.notifications.models import Event
+from apps.notifications.models.parcels import Parcel
+from apps.notifications.providers.base import EmailMessage, PushMessage
+from apps.notifications.return_paths import return_path
+from apps.templates import rendering
+from apps.templates.authoring import content_for
+from apps.templates.models import TemplateContent, TemplateVersion
+from apps.templates.rendering import EmailContent, PushContent
+from apps.users import links
+
+
+def _words(
+    parcel: Parcel, version_id: Any, variables: Mapping[str, Any], page: str
+) -> EmailContent | PushContent:
+    """What the version says to this person. Raises RenderError."""
+    source = _source(version_id, parcel.channel, parcel.language, parcel.default_language)
+    if source is None:
+        raise rendering.RenderError(
+            f"The version has no {parcel.channel} content in {parcel.language}.", "language"
+        )
+    # A caller's own comes before it.
+    return rendering.render(source, {"unsubscribe_url": page or None, **variables})
+
+
+@lru_cache(maxsize=256)
+def _source(version_id: Any, channel: str, language: str, default: str) -> EmailContent | PushContent | None:
+    """A version's sources for a language, read once a process: neither a version nor its contents ever change."""
+    content = content_for(TemplateContent.objects.filter(version=version_id), channel, language, default)
+    return content.source if content else None
+
+
+@lru_cache(maxsize=16)
+def _domain_of(sender: str) -> str:
+    return parseaddr(sender)[1].rpartition("@")[2]
+
+
+def _unsubscribing(parcel: Parcel, page: str) -> dict[str, str]:
+    """The headers by which a mailbox shows its own button for it (RFC 8058)."""
+    if not page or parcel.category_id is None or parcel.mandatory:
+        return {}
+    return {"List-Unsubscribe": f"<{page}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+
+
+def _fallback(parcel: Parcel, page: str, fault: rendering.RenderError) -> EmailContent | PushContent:
+    """What the template's fallback version says where the promised one can't be rendered, which is `fault`.
+
+    The timeline says so, once an attempt however often that is put off. Raises RenderError.
+    """
+    fallback = TemplateVersion.objects.filter(
+        template__versions=parcel.version_id, pk=F("template__fallback_version")
+    )
+    instead = fallback.exclude(pk=parcel.version_id).first()
+    if instead is None:
+        raise fault
+    # Those of the promised one were filled in on acceptance.
+    variables, _ = instead.ready(parcel.variables)
+    try:
+        words = _words(parcel, instead.pk, variables, page)
+    except rendering.RenderError as second:
+        raise fault from second
+    known = Event.objects.filter(
+        notification=parcel.notification_id,
+        delivery_id=parcel.pk,
+        kind=timeline.FALLBACK,
+        data__epoch=parcel.epoch,
+        data__attempt=parcel.attempts + 1,
+    )
+    if not known.exists():
+        detail = f"{fault.field}: {fault}"[:500]
+        timeline.note(
+            parcel,
+            timeline.FALLBACK,
+            code="render_failed",
+            detail=detail,
+            version=instead.number,
+            epoch=parcel.epoch,
+            attempt=parcel.attempts + 1,
+        )
+    return words
+
+
+def compose(parcel: Parcel) -> EmailMessage | PushMessage:
+    """The message for this person, ready for a provider. Raises RenderError."""
+    # Of an address or a device that is nobody's here there are no preferences.
+    page = links.page_for(parcel.user_id, parcel.category_id) if parcel.user_id else ""
+    try:
+        words = _words(parcel, parcel.version_id, parcel.variables, page)
+    except rendering.RenderError as fault:
+        words = _fallback(parcel, page, fault)
+    if isinstance(words, EmailContent):
+        return EmailMessage(
+            # The same for every try of a delivery: a mailbox that gets two shows one.
+            message_id=f"<{parcel.pk}@{_domain_of(settings.EMAIL_FROM)}>",
+            sender=settings.EMAIL_FROM,
+            to=parcel.recipient,
+            subject=words.subject,
+            html=words.html,
+            text=words.text,
+            headers=_unsubscribing(parcel, page),
+            attempt=parcel.attempts + 1,
+            return_path=return_path(parcel.pk),
+        )
+    assert isinstance(words, PushContent)  # noqa: S101 - the two contents there are
+    return PushMessage(
+        collapse_id=parcel.pk.hex,
+        token=parcel.recipient,
+        title=words.title,
+        body=words.body,
+        image=words.image,
+        link=words.link,
+        data={
+            **words.data,
+            "notification_id": str(parcel.notification_id),
+        },
+        attempt=parcel.attempts + 1,
+    )

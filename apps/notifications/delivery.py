@@ -1,0 +1,142 @@
+"""The way of claimed rows: policy again, render, provider, outcome.
+
+No transaction and no database connection is held while the provider is waited for.
+"""
+
+import secrets
+import time
+from operator import attrgetter
+
+import structlog
+from django.conf import settings
+from django.db import connection
+
+from apps.notifications import claims, metrics, outcomes, topology
+from apps.notifications.chunks import Chunk
+from apps.notifications.claims import Claim
+from apps.notifications.composing import compose
+from apps.notifications.database import AWAY
+from apps.notifications.dispatch import dispatch
+from apps.notifications.insisting import insist, stopping
+from apps.notifications.journal import Segment, journal
+from apps.notifications.metrics import series
+from apps.notifications.models import DELIVERIES, Delivery
+from apps.notifications.models.parcels import Parcel
+from apps.notifications.providers.base import Outcome, Result
+from apps.notifications.rechecking import still_to_send
+from apps.notifications.recording import Done
+from apps.notifications.wires import wires
+from apps.templates.rendering import RenderError
+
+log = structlog.get_logger(__name__)
+
+
+def deliver(channel: str, ids: list[str], *, bulk: bool = False) -> None:
+    """Send what is due of these rows, and with them others of their lane that wait (see `claims.take`).
+
+    While the database is away nothing can be sent, and the slot waits for it. Raises one of `AWAY` only in a
+    process that is asked to end meanwhile.
+    """
+    model = DELIVERIES[channel]
+    with wires.taken():
+        if stopping.is_set():
+            model.objects.unpublish(ids)
+            return
+        began = time.monotonic()
+        try:
+            segment = journal.open()
+        except OSError as fault:
+            # Without it nothing may be begun: the rows wait, and the tick comes back to them.
+            log.error("journal_unusable", folder=str(settings.JOURNAL_DIR), reason=str(fault))
+            model.objects.unpublish(ids)
+            return
+        chunk = _chunk(model, ids, segment, began, bulk=bulk)
+        if chunk is None:
+            journal.close(segment)
+            return
+        chunk.work()
+        structlog.contextvars.unbind_contextvars("correlation_id", "notification_id", "delivery_id")
+        if chunk.size > 1:
+            log.info(
+                "chunk_delivered",
+                channel=channel,
+                rows=chunk.size,
+                seconds=round(time.monotonic() - began, 3),
+            )
+
+
+def _chunk(
+    model: type[Delivery], ids: list[str], segment: Segment, began: float, *, bulk: bool
+) -> Chunk | None:
+    """What there is to send; None for nothing."""
+    token = f"{segment.name}/{secrets.token_hex(4)}"
+    try:
+        claimed = claims.take(model, ids, token=token, bulk=bulk)
+        parcels = claimed.plain
+        if claimed.others:
+            rows, unreadable = claims.load(model, claimed.others, token)
+            claimed.unreadable.extend(unreadable)
+            parcels += [Parcel.of(row) for row in still_to_send(rows)]
+        claims.release_unreadable(model, claimed.unreadable, token)
+    except AWAY as fault:
+        log.warning("database_unavailable", reason=str(fault))
+        insist("rows_not_released", lambda: claims.release_all(model, ids, token))
+        return None
+    finally:
+        # Django keeps a connection until it is closed, and a provider's answer may be minutes away.
+        connection.close()
+    if not parcels:
+        return None
+    # First come, first served: ids are by time.
+    parcels.sort(key=attrgetter("pk"))
+    expires = began + settings.JOURNALLED_LEASE_SECONDS
+    return Chunk(model, parcels, token=token, segment=segment, expires=expires, send=_send)
+
+
+def _send(chunk: Chunk, claim: Claim) -> Done | None:
+    """What came of one row; None where the database went away before anything was begun."""
+    parcel = claim.parcel
+    # The thread's next row binds its own, and its next task begins without any.
+    structlog.contextvars.bind_contextvars(
+        correlation_id=parcel.correlation_id,
+        notification_id=str(parcel.notification_id),
+        delivery_id=str(parcel.pk),
+    )
+    try:
+        return _attempt(chunk, claim)
+    except AWAY as fault:
+        log.warning("database_unavailable", reason=str(fault))
+        insist("row_not_released", lambda: outcomes.release(chunk.model, str(parcel.pk), chunk.token))
+        return None
+
+
+def _attempt(chunk: Chunk, claim: Claim) -> Done:
+    parcel, provider = claim.parcel, ""
+    began = time.monotonic()
+    try:
+        message = compose(parcel)
+    except RenderError as fault:
+        outcome = Outcome(Result.PERMANENT, "render_failed", f"{fault.field}: {fault}"[:500])
+    else:
+        outcome, provider = dispatch(claim, message, chunk.permits)
+        if claim.begun:
+            claim.segment.answer(parcel.pk, parcel.fence, outcome, provider)
+    if chunk.size == 1 or outcome.result is not Result.SENT:
+        # A chunk's have one line together, and each its line in the timeline.
+        log.info(
+            "delivery_attempted",
+            channel=parcel.channel,
+            outcome=outcome.result,
+            code=outcome.code,
+            provider=provider,
+        )
+    _count(parcel, outcome, provider, began)
+    return Done(parcel, outcome, provider)
+
+
+def _count(parcel: Parcel, outcome: Outcome, provider: str, began: float) -> None:
+    series(metrics.OUTCOMES, parcel.channel, provider, outcome.result, outcome.code).inc()
+    # A replayed one waited for an operator.
+    if outcome.result is Result.SENT and parcel.epoch == 0:
+        lane = topology.lane(parcel.channel, parcel.priority)
+        series(metrics.UNTIL_SENT, parcel.channel, lane).observe(parcel.waited + time.monotonic() - began)

@@ -1,0 +1,119 @@
+"""Which of a channel's accounts takes a message: the first whose circuit is closed and whose turn it is.
+
+The next one is tried where the fault was the provider's own and the message is certainly not on its way, never
+after an end that nobody is sure of.
+"""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import structlog
+from django.db import connection
+
+from apps.notifications import pacing, timeline
+from apps.notifications.breaker import Permits
+from apps.notifications.claims import Claim
+from apps.notifications.metrics import OUTCOMES, PROVIDER, series
+from apps.notifications.models.parcels import Parcel
+from apps.notifications.providers.base import EmailMessage, Outcome, PushMessage, Result
+from apps.notifications.providers.registry import Ready, accounts_for
+
+log = structlog.get_logger(__name__)
+
+THROTTLED = "throttled"
+_MILDEST = (Result.DEFERRED, Result.CONFIGURATION, Result.RETRY)
+"""Ends after which the message is certainly not on its way, the one that costs it least first."""
+
+
+class End(NamedTuple):
+    """What came of one account. `tried`: the provider was asked, and not only its circuit or its pace."""
+
+    outcome: Outcome
+    account: str
+    tried: bool
+
+    @property
+    def cost(self) -> tuple[int, float]:
+        return _MILDEST.index(self.outcome.result), self.outcome.wait or 0.0
+
+
+def dispatch(claim: Claim, message: EmailMessage | PushMessage, permits: Permits) -> tuple[Outcome, str]:
+    """Send through the accounts in turn; the outcome, and the name of the account that it is of."""
+    parcel = claim.parcel
+    failed: list[End] = []
+    for ready in in_turn(accounts_for(parcel.channel, live=parcel.live)):
+        # What was tried in vain is written down before the next one is asked.
+        _note(parcel, failed[-1:])
+        end = _through(ready, claim, message, permits)
+        if not _moves_on(end):
+            return end.outcome, end.account
+        failed.append(end)
+    mildest = min(failed, key=lambda end: end.cost)
+    if failed[-1] is not mildest:
+        _note(parcel, failed[-1:])
+    return mildest.outcome, mildest.account
+
+
+def in_turn(accounts: list[Ready], chance: Callable[[], float] = random.random) -> list[Ready]:
+    """By their order; among equals at random, by weight."""
+    return sorted(accounts, key=lambda one: (one.account.order, -(chance() ** (1 / one.account.weight))))
+
+
+def _moves_on(end: End) -> bool:
+    return not end.tried or (end.outcome.provider_fault and end.outcome.result in _MILDEST)
+
+
+def _note(parcel: Parcel, ends: list[End]) -> None:
+    for end in ends:
+        if end.tried:
+            said = end.outcome
+            timeline.note(
+                parcel, timeline.PASSED_ON, provider=end.account, code=said.code, detail=said.detail
+            )
+            OUTCOMES.labels(parcel.channel, end.account, timeline.PASSED_ON, said.code).inc()
+
+
+def _through(ready: Ready, claim: Claim, message: EmailMessage | PushMessage, permits: Permits) -> End:
+    account = ready.account
+    permit = permits.ask(account.name)
+    if isinstance(permit, Outcome):
+        return End(permit, account.name, tried=False)
+    # Django keeps a connection until it is closed; a turn may be a second away, a provider's answer minutes.
+    connection.close()
+    paced = pacing.refusal(account, claim.parcel.recipient.rpartition("@")[2].lower())
+    outcome = paced or _send(ready, message, claim)
+    permits.tell(account, permit, outcome)
+    if outcome.code == THROTTLED:
+        pacing.slow_down(account)
+    return End(outcome, account.name, tried=paced is None)
+
+
+def _send(ready: Ready, message: EmailMessage | PushMessage, claim: Claim) -> Outcome:
+    begun_before, claim.begun = claim.begun, False
+    # A channel's accounts have its provider, and its rows its message.
+    provider: Any = ready.provider
+    began = time.monotonic()
+    try:
+        return cleaned(provider.send(message, may_commit=claim.may_commit))
+    except Exception:
+        # A fault of ours. Before the point of no return another try is safe; after it nobody knows.
+        log.exception("provider_raised", provider=ready.account.name)
+        result = Result.UNKNOWN if claim.begun else Result.RETRY
+        return Outcome(result, "internal_error", "The provider's code raised; see the log.")
+    finally:
+        series(PROVIDER, ready.account.name).observe(time.monotonic() - began)
+        claim.begun = claim.begun or begun_before
+
+
+def cleaned(outcome: Outcome) -> Outcome:
+    """Without NUL, which a database can't hold and a provider may say."""
+    if "\0" not in outcome.detail and "\0" not in outcome.provider_message_id:
+        return outcome
+    return replace(
+        outcome,
+        detail=outcome.detail.replace("\0", ""),
+        provider_message_id=outcome.provider_message_id.replace("\0", ""),
+    )

@@ -1,0 +1,33 @@
+import json
+import sys
+from dataclasses import asdict
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from apps.notifications.audit import audit
+
+
+class Command(BaseCommand):
+    help = "Prove that accepted = final + waiting + in flight + unknown, and name every row that is out of place."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="One JSON object on standard output.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        report = audit()
+        if options["json"]:
+            self.stdout.write(json.dumps({"balanced": report.balanced, **asdict(report)}))
+        else:
+            for channel, row in report.totals.items():
+                self.stdout.write(
+                    f"{channel}: {row['accepted']} accepted = {row['final']} final + {row['waiting']} waiting"
+                    f" + {row['in_flight']} in flight + {row['unknown']} unknown"
+                )
+            for finding in report.findings:
+                self.stdout.write(
+                    f"{finding.count} {finding.channel} {finding.fault}: {', '.join(finding.ids)}"
+                )
+            self.stdout.write("Nothing is out of place." if report.balanced else "Something is out of place.")
+        if not report.balanced:
+            sys.exit(1)

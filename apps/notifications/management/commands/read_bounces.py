@@ -1,0 +1,61 @@
+import json
+import signal
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import structlog
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
+
+from apps.notifications import maildir
+from apps.notifications.database import forget_broken_connections
+
+log = structlog.get_logger(__name__)
+
+EVERY_SECONDS = 2.0
+
+
+class Command(BaseCommand):
+    help = "Read the bounces in a maildir: what can't be delivered, and which addresses are dead for good."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("maildir", type=Path, help="The folder that has new, cur and tmp.")
+        how = parser.add_mutually_exclusive_group()
+        how.add_argument("--once", action="store_true", help="Read what is there and end. The default.")
+        how.add_argument("--follow", action="store_true", help="Go on reading until the process is ended.")
+        parser.add_argument(
+            "--json", action="store_true", help="JSON objects on standard output, one a reading."
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        where: Path = options["maildir"]
+        try:
+            maildir.check(where)
+        except maildir.NotAMaildir as fault:
+            raise CommandError(str(fault), returncode=2) from fault
+        if not options["follow"]:
+            try:
+                self._tell(maildir.sweep(where), options["json"])
+            except (OSError, DatabaseError) as fault:
+                raise CommandError(f"Not everything was read: {fault}") from fault
+            return
+        stop = threading.Event()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, lambda *_: stop.set())
+        while not stop.is_set():
+            try:
+                if read := maildir.sweep(where):
+                    self._tell(read, options["json"])
+            except (OSError, DatabaseError) as fault:
+                log.error("bounces_not_read", reason=str(fault))
+                forget_broken_connections()
+            stop.wait(EVERY_SECONDS)
+
+    def _tell(self, read: Counter[str], as_json: bool) -> None:
+        if as_json:
+            self.stdout.write(json.dumps({"read": read.total(), **read}))
+        else:
+            parts = ", ".join(f"{count} {kind}" for kind, count in sorted(read.items()))
+            self.stdout.write(f"{read.total()} read: {parts}." if parts else "Nothing is new.")

@@ -1,0 +1,31 @@
+"""A worker on one channel's queues, by the name that people look for."""
+
+from typing import Any, ClassVar
+
+from celery import current_app
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandParser
+
+from apps.notifications.topology import BULK_SUFFIX
+
+
+class ConsumeCommand(BaseCommand):
+    channel: ClassVar[str]
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--bulk", action="store_true", help="The bulk lane instead.")
+        parser.add_argument("--threads", type=int, default=settings.WORKER_THREADS, help="Sender slots.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        queue = f"{self.channel}{BULK_SUFFIX}" if options["bulk"] else self.channel
+        current_app.worker_main(
+            [
+                "worker",
+                "--pool=threads",
+                f"--queues={queue}",
+                f"--concurrency={options['threads']}",
+                f"--hostname={queue}@%h",
+                "--without-mingle",
+                "--without-gossip",
+            ]
+        )

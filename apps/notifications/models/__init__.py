@@ -1,0 +1,56 @@
+"""What was asked, each delivery that came of it, and everything that is remembered about them."""
+
+from apps.notifications.models.callbacks import (
+    CALLBACKS,
+    EXCHANGE,
+    WAITING,
+    Callback,
+    CallbackAttempt,
+    WebhookEndpoint,
+)
+from apps.notifications.models.deliveries import (
+    BULK_BELOW,
+    DELIVERIES,
+    Delivery,
+    EmailLog,
+    Notification,
+    PushLog,
+    deliveries_of,
+)
+from apps.notifications.models.provider_events import ProviderEvent
+from apps.notifications.models.records import (
+    CircuitChange,
+    DeadLetter,
+    Event,
+    IdempotencyRecord,
+    ProviderState,
+    Suppression,
+    TickLease,
+)
+from apps.notifications.models.waiting import Waiting, from_now
+
+__all__ = [
+    "BULK_BELOW",
+    "CALLBACKS",
+    "DELIVERIES",
+    "EXCHANGE",
+    "WAITING",
+    "Callback",
+    "CallbackAttempt",
+    "CircuitChange",
+    "DeadLetter",
+    "Delivery",
+    "EmailLog",
+    "Event",
+    "IdempotencyRecord",
+    "Notification",
+    "ProviderEvent",
+    "ProviderState",
+    "PushLog",
+    "Suppression",
+    "TickLease",
+    "Waiting",
+    "WebhookEndpoint",
+    "deliveries_of",
+    "from_now",
+]

@@ -1,0 +1,171 @@
+"""Claiming many rows at once: each becomes one claim's by one statement, whoever else asks for it.
+
+On PostgreSQL a claim that may choose passes over what another one is looking at, so that they don't wait for each
+other. SQLite has one writer at a time, and nothing to pass over.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from django.db import connection
+from django.db.models import F
+
+from apps.notifications.models.deliveries import BULK_BELOW, Delivery, Notification, PushLog
+from apps.notifications.models.parcels import Parcel
+from apps.notifications.models.waiting import from_now
+from apps.notifications.statuses import Status
+from apps.users.encryption import Undecryptable
+from apps.users.statements import run
+
+WAITED_SECONDS = 1
+"""What is due for longer than this has a backlog before it: only then does a wake-up take others along."""
+
+# A row is plain where nothing that the policy looks at is there at all: it may go. Of any other the policy decides.
+_TAKE = """
+UPDATE {table} AS row
+SET status = 'sending', fence = row.fence + 1, claimed_by = %(token)s,
+    lease_until = statement_timestamp() + %(lease)s * interval '1 second'
+FROM notifications_notification AS notification
+JOIN users_organization AS organization ON organization.id = notification.organization_id
+JOIN templates_templateversion AS version ON version.id = notification.template_version_id
+JOIN templates_template AS template ON template.id = version.template_id
+LEFT JOIN users_category AS category ON category.id = template.category_id
+LEFT JOIN users_user AS person ON person.id = notification.user_id
+WHERE row.id IN ({picked}) AND notification.id = row.notification_id
+RETURNING row.id, row.notification_id, row.organization_id, row.fence, row.attempts, row.priority, row.epoch,
+  row.language, row.{recipient}, notification.variables, notification.template_version_id, notification.user_id,
+  template.category_id, coalesce(category.mandatory, false), notification.live, notification.correlation_id,
+  organization.default_language,
+  extract(epoch FROM statement_timestamp() - coalesce(notification.scheduled_at, notification.created_at))::float8,
+  notification.callback_url <> '',
+  organization.is_active AND row.{recipient} <> '' AND row.deadline_at > statement_timestamp()
+  AND notification.expires_at IS NULL AND category.cap IS NULL
+  AND NOT EXISTS (
+    SELECT FROM notifications_suppression AS suppression
+    WHERE suppression.recipient_hash = row.recipient_hash AND suppression.lifted_at IS NULL
+  )
+  AND (NOT notification.for_user OR (
+    person.is_active AND person.quiet_from IS NULL {device}
+    AND NOT EXISTS (
+      SELECT FROM users_notificationpreference AS preference
+      WHERE preference.user_id = person.id AND NOT preference.enabled
+    )
+  ))
+"""
+_DEVICE = """AND EXISTS (
+      SELECT FROM users_device AS device
+      WHERE device.user_id = person.id AND device.token_hash = row.recipient_hash AND device.retired_at IS NULL
+    )"""
+# Waited for, since whoever holds one may only be noting that it was published: no other message names it.
+_NAMED = "SELECT id FROM {table} WHERE id = ANY(%(ids)s::uuid[]) AND {due} ORDER BY id FOR UPDATE"
+# A set operation can't lock rows; each of its sides can, the first one first. What waits holds nothing that the
+# other claim's first side could wait for: no deadlock.
+_NAMED_AND_LONGEST = """
+WITH named AS (
+  SELECT id FROM {table} WHERE id = ANY(%(ids)s::uuid[]) AND {due} ORDER BY id FOR UPDATE
+), longest AS (
+  SELECT id FROM {table}
+  WHERE status = 'queued' AND priority >= {urgent}
+    AND due_at <= statement_timestamp() - %(waited)s * interval '1 second'
+  ORDER BY due_at LIMIT %(along)s FOR UPDATE SKIP LOCKED
+)
+SELECT id FROM named UNION SELECT id FROM longest
+"""
+_OF_ORGANIZATION = """
+SELECT id FROM {table} WHERE organization_id = %(organization)s AND priority < {urgent} AND {due}
+ORDER BY due_at LIMIT %(most)s FOR UPDATE SKIP LOCKED
+"""
+# From one organization to the next by the index, however many rows each of them has.
+_WAITING = """
+WITH RECURSIVE waiting AS (
+  (SELECT organization_id FROM {table} WHERE status = 'queued' AND priority < {urgent}
+   ORDER BY organization_id LIMIT 1)
+  UNION ALL
+  SELECT (SELECT following.organization_id FROM {table} AS following
+          WHERE following.status = 'queued' AND following.priority < {urgent}
+            AND following.organization_id > waiting.organization_id
+          ORDER BY following.organization_id LIMIT 1)
+  FROM waiting WHERE waiting.organization_id IS NOT NULL
+)
+SELECT organization_id FROM waiting WHERE organization_id IS NOT NULL
+"""
+
+
+class Claimed(NamedTuple):
+    """What a claim got: rows that may go as they are, those that the policy has to look at, and those that no key
+    can decrypt, with the reason; both by their ids."""
+
+    plain: list[Parcel]
+    others: list[Any]
+    unreadable: list[tuple[Any, str]]
+
+
+def claim_named(
+    model: type[Delivery], ids: Sequence[str], *, token: str, lease: float, along: int = 0
+) -> Claimed:
+    """Those of `ids` that are due and, of what has waited for longer than usual, up to `along` other rows of the
+    transactional lane, oldest first. All are `token`'s for `lease` seconds."""
+    if connection.vendor != "postgresql":
+        return Claimed([], _claim_portably(model, ids, token=token, lease=lease), [])
+    values = {"ids": list(ids), "along": along, "waited": WAITED_SECONDS}
+    return _run(model, _NAMED_AND_LONGEST if along else _NAMED, token=token, lease=lease, **values)
+
+
+def claim_of(model: type[Delivery], organization: Any, *, most: int, token: str, lease: float) -> Claimed:
+    """Up to `most` due rows of the organization's bulk lane, oldest first, likewise. On PostgreSQL alone."""
+    return _run(model, _OF_ORGANIZATION, organization=organization, most=most, token=token, lease=lease)
+
+
+def organizations_waiting(model: type[Delivery]) -> list[Any]:
+    """Whose bulk lanes hold anything, by id. On PostgreSQL alone."""
+    return [pk for (pk,) in run(_filled(_WAITING, model), {})]
+
+
+def _run(model: type[Delivery], picked: str, **values: Any) -> Claimed:
+    found = run(_filled(_TAKE, model, picked), values)
+    claimed = Claimed([], [], [])
+    variables, recipient = Notification._meta.get_field("variables"), model._meta.get_field(model.RECIPIENT)
+    for *values_of, plain in found:
+        if not plain:
+            claimed.others.append(values_of[0])
+            continue
+        try:
+            values_of[_VARIABLES] = _read(variables, values_of[_VARIABLES])
+            values_of[_RECIPIENT] = _read(recipient, values_of[_RECIPIENT])
+        except Undecryptable as fault:
+            claimed.unreadable.append((values_of[0], str(fault)))
+        else:
+            claimed.plain.append(Parcel(model, *values_of))
+    return claimed
+
+
+_RECIPIENT, _VARIABLES = 8, 9
+"""Where they stand among the columns of `_TAKE`, which are those of a Parcel."""
+
+
+def _read(field: Any, value: Any) -> Any:
+    return field.from_db_value(value, None, connection) if hasattr(field, "from_db_value") else value
+
+
+@lru_cache(maxsize=32)
+def _filled(text: str, model: type[Delivery], picked: str = "") -> str:
+    parts = {
+        "{picked}": picked,
+        "{device}": _DEVICE if issubclass(model, PushLog) else "",
+        "{recipient}": model.RECIPIENT,
+        "{due}": "status = 'queued' AND due_at <= statement_timestamp()",
+        "{table}": connection.ops.quote_name(model._meta.db_table),
+        "{urgent}": str(BULK_BELOW),
+    }
+    for name, value in parts.items():
+        text = text.replace(name, value)
+    return text
+
+
+def _claim_portably(model: type[Delivery], ids: Iterable[str], *, token: str, lease: float) -> list[Any]:
+    rows: Any = model.objects.filter(pk__in=list(ids))  # type: ignore[attr-defined]
+    rows.due().update(
+        status=Status.SENDING, fence=F("fence") + 1, lease_until=from_now(lease), claimed_by=token
+    )
+    return list(rows.filter(claimed_by=token).values_list("pk", flat=True))

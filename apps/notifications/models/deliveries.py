@@ -1,0 +1,193 @@
+"""What was asked, and each delivery that came of it."""
+
+from collections.abc import Iterable
+from typing import Any, ClassVar, Self
+
+import uuid6
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from apps.notifications.models.waiting import LEASE_INDEX, Waiting, WaitingQuerySet
+from apps.notifications.statuses import SCHEDULED, Status
+from apps.templates.models import TemplateVersion
+from apps.users.channels import Channel
+from apps.users.encryption import EncryptedJSONField, EncryptedTextField
+from apps.users.isolation import IsolatedManager
+from apps.users.masking import masked_address, masked_token
+from apps.users.models import Device, Organization
+
+BULK_BELOW = 5
+"""Priorities under this take the bulk lane."""
+
+
+class Notification(models.Model):
+    """One request to tell one person one thing, as it was accepted."""
+
+    id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
+    # Its look-ups have an index of their own, below; so have those of a delivery's.
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+", db_index=False)
+    request_id = models.CharField(max_length=255, null=True, blank=True)  # noqa: DJ001 - null is "none given"
+    body_hash = models.CharField(max_length=64)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="notifications",
+    )
+    template_version = models.ForeignKey(TemplateVersion, on_delete=models.PROTECT, related_name="+")
+    variables = EncryptedJSONField(default=dict)
+    metadata = models.JSONField(default=dict)
+    priority = models.PositiveSmallIntegerField(default=5)
+    live = models.BooleanField(default=True)
+    for_user = models.BooleanField(default=False, help_text="To a user, who may have been deleted since.")
+    scheduled_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    correlation_id = models.CharField(max_length=128)
+    requested_by = models.CharField(max_length=64)
+    callback_url = models.CharField(max_length=2000, blank=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    objects = IsolatedManager()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            # A test key's rehearsal must not stand in the way of the real thing.
+            models.UniqueConstraint(fields=["organization", "live", "request_id"], name="request_id_once"),
+        ]
+        indexes = [
+            models.Index(fields=["organization", "-id"], name="notification_newest"),
+            models.Index(fields=["organization", "correlation_id"], name="notification_correlation"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class DeliveryQuerySet(WaitingQuerySet):
+    def shown(self) -> Self:
+        """With `due_later`, by which a row is shown as scheduled."""
+        return self.annotate(due_later=Q(due_at__gt=Now()))
+
+
+class Delivery(Waiting):
+    """One notification on its way to one address or device."""
+
+    CLAIMED_WITH = (
+        "notification__template_version__template__category",
+        "notification__user",
+        "organization",
+    )
+    channel: ClassVar[Channel]
+    RECIPIENT: ClassVar[str]
+    """The column of the plain address or token."""
+    due_later: bool = False
+    """Annotated where a row is shown (`shown`): only the database's clock may say so."""
+
+    id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
+    notification = models.ForeignKey(Notification, on_delete=models.CASCADE)
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+", db_index=False)
+    reason = models.CharField(max_length=64, blank=True, help_text="Why it was skipped, expired or failed.")
+    recipient_hash = models.CharField(max_length=64, blank=True, editable=False)
+    language = models.CharField(max_length=35, blank=True)
+    priority = models.PositiveSmallIntegerField(default=5)
+
+    deadline_at = models.DateTimeField(help_text="No attempt begins after this.")
+    epoch = models.PositiveSmallIntegerField(default=0, help_text="Grows with every replay.")
+
+    attempts = models.PositiveSmallIntegerField(default=0)
+    resends = models.PositiveSmallIntegerField(default=0, help_text="Automatic sends after an unknown end.")
+    provider = models.CharField(max_length=64, blank=True)
+    provider_message_id = models.CharField(max_length=255, blank=True)
+    error_code = models.CharField(max_length=64, blank=True)
+    error_detail = models.CharField(max_length=500, blank=True)
+    sent_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = IsolatedManager.from_queryset(DeliveryQuerySet)()
+
+    class Meta(Waiting.Meta):
+        abstract = True
+        ordering = ["-id"]
+        indexes = [
+            # One a lane, in place of one for all: a flood of bulk mail must not hide the urgent rows behind it.
+            models.Index(
+                fields=["due_at"],
+                condition=Q(status=Status.QUEUED, priority__gte=BULK_BELOW),
+                name="%(class)s_due_urgent",
+            ),
+            models.Index(
+                # Taken in turns, an organization after another.
+                fields=["organization", "due_at"],
+                condition=Q(status=Status.QUEUED, priority__lt=BULK_BELOW),
+                name="%(class)s_due_bulk",
+            ),
+            # What no message stands for, found by the tick however much else waits.
+            models.Index(
+                fields=["published_at", "due_at"], condition=Q(status=Status.QUEUED), name="%(class)s_unwoken"
+            ),
+            LEASE_INDEX,
+            models.Index(fields=["organization", "-id"], name="%(class)s_newest"),
+            # What a provider tells later names its own id.
+            models.Index(
+                fields=["provider_message_id"],
+                condition=~Q(provider_message_id=""),
+                name="%(class)s_told",
+            ),
+            # A recipient's rows, and how many of them lately went out or wait (a category's cap).
+            models.Index(fields=["recipient_hash", "status", "sent_at"], name="%(class)s_recipient"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.channel} {self.id}"
+
+    @property
+    def recipient(self) -> str:
+        return str(getattr(self, self.RECIPIENT))
+
+    @property
+    def masked_recipient(self) -> str:
+        raise NotImplementedError
+
+    @property
+    def shown_status(self) -> str:
+        never_tried = self.status == Status.QUEUED and self.attempts == 0 and not self.error_code
+        return SCHEDULED if never_tried and self.due_later else self.status
+
+
+class EmailLog(Delivery):
+    channel = Channel.EMAIL
+    RECIPIENT = "email"
+
+    email = models.EmailField(max_length=254, blank=True)
+
+    @property
+    def masked_recipient(self) -> str:
+        return masked_address(self.email)
+
+
+class PushLog(Delivery):
+    channel = Channel.PUSH
+    RECIPIENT = "token"
+
+    device = models.ForeignKey(Device, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    token = EncryptedTextField(blank=True)
+
+    @property
+    def masked_recipient(self) -> str:
+        return masked_token(self.token)
+
+
+DELIVERIES: dict[str, type[EmailLog] | type[PushLog]] = {Channel.EMAIL: EmailLog, Channel.PUSH: PushLog}
+
+
+def deliveries_of(notifications: Iterable[Notification]) -> dict[Any, list[Delivery]]:
+    """Every notification's deliveries by its id, in the order in which they were decided; a query a channel."""
+    found: dict[Any, list[Delivery]] = {notification.pk: [] for notification in notifications}
+    for model in DELIVERIES.values():
+        for row in model.objects.shown().filter(notification__in=list(found)).order_by("id"):
+            found[row.notification_id].append(row)
+    return found

@@ -1,0 +1,224 @@
+"""What is remembered: timelines, dead letters, suppressions, answers, and who rests or works."""
+
+from typing import ClassVar, Self
+
+import uuid6
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from apps.notifications.models.deliveries import Notification
+from apps.users.auditing import AuditedQuerySet
+from apps.users.channels import Channel
+from apps.users.isolation import IsolatedManager
+from apps.users.masking import masked_address
+from apps.users.models import Organization
+
+
+class Event(models.Model):
+    """One line of a timeline: a decision or an attempt, never changed but for an erased person's words."""
+
+    id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
+    notification = models.ForeignKey(
+        Notification, on_delete=models.CASCADE, related_name="events", db_index=False
+    )
+    delivery_id = models.UUIDField(null=True, blank=True)
+    channel = models.CharField(max_length=16, choices=Channel.choices, blank=True)
+    kind = models.CharField(max_length=32)
+    at = models.DateTimeField(db_default=Now())
+    data = models.JSONField(default=dict)
+
+    organization_path: ClassVar[str] = "notification__organization"
+
+    objects = IsolatedManager()
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [models.Index(fields=["notification", "id"], name="event_timeline")]
+
+    def __str__(self) -> str:
+        return self.kind
+
+
+class DeadLetterQuerySet(AuditedQuerySet["DeadLetter"]):
+    """Told when an operator closes one."""
+
+
+class DeadLetter(models.Model):
+    """What ended in failure and waits for an operator: a delivery, or a queue message nobody could read.
+
+    Open until it is replayed or discarded.
+    """
+
+    class State(models.TextChoices):
+        OPEN = "open", "Open"
+        REPLAYED = "replayed", "Replayed"
+        DISCARDED = "discarded", "Discarded"
+
+    id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
+    organization = models.ForeignKey(
+        Organization, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    notification = models.ForeignKey(
+        Notification, null=True, blank=True, on_delete=models.CASCADE, related_name="dead_letters"
+    )
+    delivery_id = models.UUIDField(null=True, blank=True)
+    channel = models.CharField(max_length=16, choices=Channel.choices, blank=True)
+    epoch = models.PositiveSmallIntegerField(default=0)
+    state = models.CharField(max_length=16, choices=State.choices, default=State.OPEN)
+    reason = models.CharField(max_length=64, help_text="The class of the failure.")
+    code = models.CharField(max_length=64, blank=True)
+    detail = models.CharField(max_length=500, blank=True, help_text="The provider's words.")
+    queue = models.CharField(max_length=64, blank=True, help_text="Where a foreign message came from.")
+    body = models.BinaryField(blank=True, default=b"", help_text="A foreign message's first bytes.")
+    body_hash = models.CharField(max_length=64, blank=True)
+    closed_at = models.DateTimeField(null=True, blank=True)
+    closed_by = models.CharField(max_length=64, blank=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    objects = IsolatedManager.from_queryset(DeadLetterQuerySet)()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["delivery_id", "epoch", "reason"],
+                condition=Q(delivery_id__isnull=False),
+                name="dead_letter_once_a_failure",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["id"], condition=Q(state="open"), name="dead_letter_open"),
+            models.Index(fields=["body_hash"], name="dead_letter_body"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.reason} {self.channel}"
+
+
+class SuppressionQuerySet(AuditedQuerySet["Suppression"]):
+    def active(self) -> Self:
+        return self.filter(lifted_at=None)
+
+    def lift(self, *, by: str, reason: str) -> int:
+        """Let these addresses be sent to again; how many were suppressed until now."""
+        return self.active().update(lifted_at=Now(), lifted_by=by, lift_reason=reason)
+
+
+class Suppression(models.Model):
+    """An address nothing is sent to: it bounced for good, or a person said so."""
+
+    id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+")
+    channel = models.CharField(max_length=16, choices=Channel.choices)
+    recipient_hash = models.CharField(max_length=64)
+    recipient = models.CharField(max_length=254, blank=True, help_text="Empty once a person is erased.")
+    reason = models.CharField(max_length=64)
+    detail = models.CharField(max_length=500, blank=True)
+    created_by = models.CharField(max_length=64, blank=True, help_text="Empty: a delivery's end.")
+    lifted_at = models.DateTimeField(null=True, blank=True)
+    lifted_by = models.CharField(max_length=64, blank=True)
+    lift_reason = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    objects = IsolatedManager.from_queryset(SuppressionQuerySet)()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "channel", "recipient_hash"],
+                condition=Q(lifted_at=None),
+                name="suppression_once",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["organization", "-id"], name="suppression_newest"),
+            models.Index(fields=["recipient_hash"], name="suppression_recipient"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.channel} {self.reason}"
+
+    @property
+    def masked_recipient(self) -> str:
+        return masked_address(self.recipient)
+
+
+class ProviderState(models.Model):
+    """A provider account's circuit. Open until `open_until`: nothing is given to it; past that, one probe decides.
+
+    Closed where `open_until` is empty, as it is for an account that has no row.
+    """
+
+    name = models.CharField(primary_key=True, max_length=64)
+    open_until = models.DateTimeField(null=True, blank=True)
+    probe_until = models.DateTimeField(null=True, blank=True, help_text="A probe is on its way until then.")
+    opens = models.PositiveIntegerField(default=0, help_text="Openings since it was last closed.")
+    code = models.CharField(max_length=64, blank=True)
+    detail = models.CharField(max_length=500, blank=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class CircuitChange(models.Model):
+    """One opening or closing of a provider account's circuit: never changed."""
+
+    class Kind(models.TextChoices):
+        OPENED = "opened", "Opened"
+        CLOSED = "closed", "Closed"
+
+    id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
+    provider = models.CharField(max_length=64)
+    kind = models.CharField(max_length=16, choices=Kind.choices)
+    code = models.CharField(max_length=64, blank=True)
+    detail = models.CharField(max_length=500, blank=True)
+    seconds = models.PositiveIntegerField(null=True, blank=True, help_text="How long it opens for.")
+    by = models.CharField(max_length=64, blank=True, help_text="The operator, where it was one.")
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["provider", "-id"], name="circuit_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.provider} {self.kind}"
+
+
+class IdempotencyRecord(models.Model):
+    """The answer that a key got the first time, kept for at least 24 hours."""
+
+    id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
+    caller = models.CharField(max_length=64)
+    path = models.CharField(max_length=200)
+    key = models.CharField(max_length=255)
+    body_hash = models.CharField(max_length=64)
+    status_code = models.PositiveSmallIntegerField()
+    answer = models.JSONField()
+    location = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    objects = IsolatedManager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "caller", "path", "key"], name="idempotency_key_once"
+            ),
+        ]
+        indexes = [models.Index(fields=["created_at"], name="idempotency_age")]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class TickLease(models.Model):
+    """Which tick process works; a second one waits for the lease to lapse."""
+
+    name = models.CharField(primary_key=True, max_length=32)
+    holder = models.CharField(max_length=128)
+    lease_until = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,193 @@
+"""The events of email services: verified and read by django-anymail, and brought into our words here."""
+
+import base64
+import hmac
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from anymail.exceptions import AnymailConfigurationError, AnymailWebhookValidationFailure
+from anymail.signals import AnymailTrackingEvent, EventType, RejectReason
+from anymail.webhooks.brevo import BrevoTrackingWebhookView
+from anymail.webhooks.mailersend import MailerSendTrackingWebhookView
+from anymail.webhooks.mailgun import MailgunTrackingWebhookView
+from anymail.webhooks.postmark import PostmarkTrackingWebhookView
+from anymail.webhooks.resend import ResendTrackingWebhookView
+from anymail.webhooks.sparkpost import SparkPostTrackingWebhookView
+from django.http import HttpRequest
+
+from apps.notifications.providers.esp_settings import EspSettings
+from apps.notifications.providers.smtp_outcomes import refuses_address
+from apps.notifications.providers.told import MESSAGE_ID_LIMIT, Kind, Told, detail_of, key_of
+
+CLOCKS_DIFFER_SECONDS = 300
+"""How old, or how far ahead, a signature with a time may be: what Standard Webhooks recommend."""
+MAILGUN_TRIES_FOR_SECONDS = 24 * 3600
+"""Mailgun tells again for eight hours. What is older may be a signature that somebody found in a log."""
+
+
+class Unverified(Exception):
+    """The request was not signed by the service, or not with this account's secret."""
+
+
+class NotTracking(Exception):
+    """It is the service's, but for another purpose: mail that came in, not what became of ours."""
+
+
+class Post(HttpRequest):
+    """A request whose body has been read, with a bound, before."""
+
+    body = b""
+
+    def __init__(self, meta: dict[str, Any], body: bytes) -> None:
+        super().__init__()
+        self.method = "POST"
+        self.META = meta
+        self.content_type = "application/json"
+        self.body = body
+
+
+def read(settings: EspSettings, post: Post) -> list[Told]:
+    """What the service tells; kinds that mean nothing here are left out.
+
+    Raises Unverified and NotTracking; and whatever a verified body in an unknown shape brings about.
+    """
+    view = _VIEWS[settings.service](settings.webhook)
+    try:
+        view.run_validators(post)
+    except (AnymailWebhookValidationFailure, LookupError, TypeError, ValueError, AttributeError) as fault:
+        # Beside its own failure: the library's checks take the shape of what they look at for granted.
+        raise Unverified from fault
+    try:
+        events = view.parse_events(post)
+    except AnymailConfigurationError as fault:
+        raise NotTracking from fault
+    return list(_told(settings.service, events))
+
+
+class _ResendView(ResendTrackingWebhookView):  # type: ignore[misc]
+    """Resend signs as Standard Webhooks have it, under older names. The library for it that django-anymail
+    wants would bring a dozen packages along for these lines."""
+
+    def __init__(self, secret: str) -> None:
+        # Only so that the class doesn't warn of having none; the check is below.
+        super().__init__(webhook_secret=secret)
+        self._key = base64.b64decode(secret.removeprefix("whsec_"))
+
+    def run_validators(self, request: HttpRequest) -> None:
+        sent_at = int(request.headers["svix-timestamp"])
+        if abs(time.time() - sent_at) > CLOCKS_DIFFER_SECONDS:
+            raise Unverified
+        signed = f"{request.headers['svix-id']}.{sent_at}.".encode() + request.body
+        wanted = b"v1," + base64.b64encode(hmac.digest(self._key, signed, "sha256"))
+        given = request.headers["svix-signature"].encode().split()
+        if not any(hmac.compare_digest(wanted, one) for one in given):
+            raise Unverified
+
+
+class _MailgunView(MailgunTrackingWebhookView):  # type: ignore[misc]
+    def run_validators(self, request: HttpRequest) -> None:
+        super().run_validators(request)
+        signed_at = float(json.loads(request.body)["signature"]["timestamp"])
+        if not abs(time.time() - signed_at) < MAILGUN_TRIES_FOR_SECONDS:
+            raise Unverified
+
+
+_VIEWS: dict[str, Callable[[str], Any]] = {
+    "brevo": lambda secret: BrevoTrackingWebhookView(webhook_secret=secret),
+    "mailersend": lambda secret: MailerSendTrackingWebhookView(signing_secret=secret),
+    "mailgun": lambda secret: _MailgunView(webhook_signing_key=secret),
+    "postmark": lambda secret: PostmarkTrackingWebhookView(webhook_secret=secret),
+    "resend": _ResendView,
+    "sparkpost": lambda secret: SparkPostTrackingWebhookView(webhook_secret=secret),
+}
+
+_KINDS = {
+    # Taken by the service: what `sent` means here.
+    EventType.QUEUED: Kind.SENT,
+    EventType.SENT: Kind.SENT,
+    EventType.DELIVERED: Kind.DELIVERED,
+    EventType.BOUNCED: Kind.BOUNCED,
+    # Taken, and then not sent after all.
+    EventType.REJECTED: Kind.BOUNCED,
+    EventType.FAILED: Kind.BOUNCED,
+    EventType.DEFERRED: Kind.DELAYED,
+    EventType.COMPLAINED: Kind.COMPLAINED,
+    EventType.OPENED: Kind.OPENED,
+    EventType.CLICKED: Kind.CLICKED,
+}
+
+# django-anymail doesn't tell a dead address from a full mailbox; each service does, in words of its own.
+_WORDS: dict[str, Callable[[Any], Any]] = {
+    "brevo": lambda raw: raw["event"],
+    "mailersend": lambda raw: raw["data"]["type"],
+    "postmark": lambda raw: raw.get("Type") or raw.get("SuppressionReason"),
+    "resend": lambda raw: raw["data"].get("bounce", {}).get("type"),
+    "sparkpost": lambda raw: next(iter(raw["msys"].values())).get("bounce_class"),
+}
+_HARD = {
+    "brevo": {"hard_bounce", "invalid_email"},
+    "mailersend": {"hard_bounced"},
+    "postmark": {"HardBounce", "BadEmailAddress"},
+    "resend": {"Permanent"},
+    "sparkpost": {"10", "30"},
+}
+_SOFT = {
+    "brevo": {"soft_bounce"},
+    "mailersend": {"soft_bounced"},
+    "postmark": {"SoftBounce"},
+    "resend": {"Transient"},
+    "sparkpost": {"20", "21", "22", "23", "24", "40", "70"},
+}
+
+
+def _told(service: str, events: Iterable[AnymailTrackingEvent]) -> Iterable[Told]:
+    for event in events:
+        kind = _KINDS.get(event.event_type)
+        if kind is None:
+            continue
+        permanent = False
+        if kind is Kind.BOUNCED:
+            word = str(_WORDS[service](event.esp_event)) if service in _WORDS else ""
+            if word in _SOFT.get(service, ()):
+                kind = Kind.SOFT_BOUNCE
+            else:
+                permanent = _is_hard(service, word, event)
+        yield Told(
+            kind=kind,
+            key=_key(service, kind, event),
+            delivery_id=_delivery_id(event.metadata),
+            provider_message_id=str(event.message_id or "")[:MESSAGE_ID_LIMIT],
+            detail=detail_of(_words(event)),
+            permanent=permanent,
+        )
+
+
+def _is_hard(service: str, word: str, event: AnymailTrackingEvent) -> bool:
+    # Mailgun calls every refusal permanent; its reasons are what django-anymail has sorted.
+    hard = event.reject_reason == RejectReason.BOUNCED if service == "mailgun" else word in _HARD[service]
+    # A server that refuses for its policy has said nothing of the address, whatever the service makes of it.
+    return hard and refuses_address(_words(event)) is not False
+
+
+def _words(event: AnymailTrackingEvent) -> str:
+    return str(event.mta_response or event.description or "")
+
+
+def _key(service: str, kind: Kind, event: AnymailTrackingEvent) -> str:
+    if service == "mailgun":
+        # The id is what its signature is of, and the body is not: with another body it is no second event.
+        return key_of(event.event_id)
+    if event.event_id:
+        return key_of(kind, event.event_id)
+    return key_of(kind, json.dumps(event.esp_event, sort_keys=True))
+
+
+def _delivery_id(metadata: Any) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(metadata["delivery_id"])
+    except (LookupError, TypeError, ValueError, AttributeError):
+        # A message of somebody else's through the same account, or a service that gives nothing back.
+        return None

@@ -1,0 +1,95 @@
+"""The SMTP relay: persistent connections, one recipient a transaction, every wait bounded."""
+
+import ssl
+import threading
+from contextlib import suppress
+from time import monotonic
+
+from apps.notifications.providers.base import EmailMessage, MayCommit, Outcome, Result
+from apps.notifications.providers.mime import Envelope, InvalidAddress
+from apps.notifications.providers.smtp_outcomes import (
+    Ended,
+    Lost,
+    Phase,
+    describe,
+)
+from apps.notifications.providers.smtp_session import Session
+from apps.notifications.providers.smtp_settings import SmtpSettings
+
+
+class SmtpProvider:
+    """Thread-safe. `send` raises ValueError for a message that `build` refuses (a line end in a header, above
+    all), and otherwise nothing but what `may_commit` raises."""
+
+    def __init__(self, name: str, settings: SmtpSettings) -> None:
+        self.name = name
+        self._settings = settings
+        self._context = (
+            None if settings.tls == "none" else ssl.create_default_context(cafile=settings.ca_file or None)
+        )
+        self._idle: list[Session] = []
+        self._busy: set[Session] = set()
+        self._guard = threading.Lock()
+
+    def send(self, message: EmailMessage, *, may_commit: MayCommit) -> Outcome:
+        try:
+            envelope = Envelope.of(message)
+        except InvalidAddress as error:
+            return Outcome(Result.PERMANENT, "address_invalid", describe(Phase.MAIL, str(error)))
+        deadline = monotonic() + self._settings.before_dot_timeout
+        session = self._idle_one()
+        try:
+            if session is not None:
+                with suppress(Lost):
+                    return session.deliver(envelope, may_commit, deadline)
+                self._give_back(session)
+            session = self._opened(deadline)
+            return session.deliver(envelope, may_commit, deadline)
+        except Ended as ended:
+            return ended.outcome
+        finally:
+            if session is not None:
+                self._give_back(session)
+
+    def close(self) -> None:
+        """Ends every idle connection with QUIT, all of them within `quit_timeout`; one that another thread is
+        sending on is hung up after that message. The provider stays usable."""
+        until = monotonic() + self._settings.quit_timeout
+        with self._guard:
+            idle, self._idle = self._idle, []
+            for session in self._busy:
+                session.retired = True
+        for session in idle:
+            session.quit(until)
+
+    def _idle_one(self) -> Session | None:
+        """The connection used last, if the server still is at the other end."""
+        while True:
+            with self._guard:
+                if not self._idle:
+                    return None
+                session = self._idle.pop()
+                self._busy.add(session)
+            if session.usable():
+                return session
+            session.quit(monotonic() + self._settings.quit_timeout)
+            with self._guard:
+                self._busy.discard(session)
+
+    def _opened(self, deadline: float) -> Session:
+        session = Session(self._settings, self._context, deadline)
+        with self._guard:
+            self._busy.add(session)
+        return session
+
+    def _give_back(self, session: Session) -> None:
+        with self._guard:
+            if session not in self._busy:
+                return
+            self._busy.discard(session)
+            worn = [one for one in self._idle if one.idle_for() > self._settings.idle_limit]
+            self._idle = [one for one in self._idle if one not in worn]
+            if session.open and not session.retired:
+                self._idle.append(session)
+        for one in worn:
+            one.quit(monotonic() + self._settings.quit_timeout)

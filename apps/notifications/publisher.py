@@ -1,0 +1,150 @@
+"""Publishing outside the request: a thread takes the ids of committed rows and wakes the workers.
+
+Nothing here may be relied upon: ids still in hand when the process dies, or refused by the broker, belong to
+rows that are due and unpublished, and the tick publishes those.
+"""
+
+import atexit
+import os
+import queue
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import structlog
+from django.db import DatabaseError, connection
+from django.db.models.functions import Now
+
+from apps.notifications import topology
+from apps.notifications.broker import Broker, BrokerUnavailable
+from apps.notifications.models import WAITING
+
+log = structlog.get_logger(__name__)
+
+COALESCE_SECONDS = 0.003
+RECORD_EVERY_SECONDS = 0.4
+
+
+class Wake(NamedTuple):
+    """A row to publish. `fence` is the row's at that moment: a sender that was quicker than the record of the
+    confirmation, and put the row back, must not find it marked as published."""
+
+    channel: str
+    priority: int
+    id: str
+    fence: int
+
+
+Item = Wake | dict[str, Any] | None
+"""A row, a dead letter's copy, or None: the end."""
+Confirmed = dict[tuple[str, int], list[str]]
+"""Ids by channel and fence."""
+
+
+class Publisher:
+    """Hand it work from any thread; one thread of its own, started at the first, does it."""
+
+    def __init__(self) -> None:
+        self._work: queue.SimpleQueue[Item] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._pid = 0
+        self._lock = threading.Lock()
+
+    def wake(self, rows: Iterable[Wake]) -> None:
+        """Publish these rows' ids soon. Call after the commit."""
+        for row in rows:
+            self._work.put(row)
+        self._ensure_thread()
+
+    def bury(self, body: dict[str, Any]) -> None:
+        """Copy a dead letter's ids and code to `failed` soon. Call after the commit."""
+        self._work.put(body)
+        self._ensure_thread()
+
+    def stop(self, timeout: float = 2.0) -> None:
+        """Publish and record what is in hand, within `timeout` seconds, and hang up. Later work starts anew."""
+        thread = self._thread
+        if thread is not None and self._pid == os.getpid() and thread.is_alive():
+            self._work.put(None)
+            thread.join(timeout)
+
+    def _ensure_thread(self) -> None:
+        # A forked child inherits the object without its thread.
+        if self._thread is None or self._pid != os.getpid() or not self._thread.is_alive():
+            with self._lock:
+                if self._thread is None or self._pid != os.getpid() or not self._thread.is_alive():
+                    self._pid = os.getpid()
+                    self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+                    self._thread.start()
+
+    def _run(self) -> None:
+        broker = Broker()
+        confirmed: Confirmed = defaultdict(list)
+        record_at = 0.0
+        ended = False
+        while not ended:
+            batch = self._batch(RECORD_EVERY_SECONDS if confirmed else None)
+            for wakes in _messages(batch):
+                lane = topology.lane(wakes[0].channel, wakes[0].priority)
+                ids = [wake.id for wake in wakes]
+                try:
+                    broker.wake(lane, wakes[0].channel, ids)
+                except BrokerUnavailable:
+                    continue
+                for wake in wakes:
+                    confirmed[wake.channel, wake.fence].append(wake.id)
+            for body in (item for item in batch if isinstance(item, dict)):
+                try:
+                    broker.bury(body)
+                except BrokerUnavailable:
+                    # The DeadLetter row stands; the copy is for onlookers only.
+                    log.info("dead_letter_copy_dropped", delivery_id=body.get("delivery_id"))
+            ended = None in batch
+            if confirmed and (time.monotonic() >= record_at or not batch or ended):
+                _record(confirmed)
+                confirmed.clear()
+                record_at = time.monotonic() + RECORD_EVERY_SECONDS
+        broker.close()
+
+    def _batch(self, patience: float | None) -> list[Item]:
+        """What arrived until now and within a few milliseconds; empty after `patience` seconds of nothing."""
+        try:
+            batch = [self._work.get(timeout=patience)]
+        except queue.Empty:
+            return []
+        ends = time.monotonic() + COALESCE_SECONDS
+        while len(batch) < 1000:
+            try:
+                batch.append(self._work.get(timeout=max(0.0, ends - time.monotonic())))
+            except queue.Empty:
+                break
+        return batch
+
+
+def _messages(batch: list[Item]) -> Iterable[list[Wake]]:
+    lanes: dict[str, list[Wake]] = defaultdict(list)
+    for item in batch:
+        if isinstance(item, Wake):
+            lanes[topology.lane(item.channel, item.priority)].append(item)
+    for lane, wakes in lanes.items():
+        size = topology.ids_a_message(lane)
+        for start in range(0, len(wakes), size):
+            yield wakes[start : start + size]
+
+
+def _record(confirmed: Confirmed) -> None:
+    try:
+        for (channel, fence), ids in confirmed.items():
+            rows = WAITING[channel].objects.filter(pk__in=ids, fence=fence, published_at=None)
+            rows.update(published_at=Now())
+    except DatabaseError as fault:
+        # Unrecorded means published once more by the tick, which costs a look at the row.
+        log.warning("confirmations_not_recorded", reason=str(fault))
+    finally:
+        connection.close()
+
+
+publisher = Publisher()
+atexit.register(publisher.stop)

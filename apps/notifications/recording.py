@@ -1,0 +1,162 @@
+"""Writing down what came of many rows: those that went out in one statement, every other end by itself."""
+
+import json
+from collections import defaultdict
+from typing import Any, NamedTuple
+
+import structlog
+import uuid6
+from django.conf import settings
+from django.db import connection, transaction
+
+from apps.notifications import claims, outcomes, receipts, timeline
+from apps.notifications.callbacks import events
+from apps.notifications.models import Delivery, Event
+from apps.notifications.models.parcels import Parcel
+from apps.notifications.providers.base import Feedback, Outcome, Result
+from apps.notifications.statuses import SENDER_MOVES, Status, movable_to
+from apps.users.statements import run
+
+log = structlog.get_logger(__name__)
+
+# The row and its line in the timeline, as one.
+_SENT = """
+WITH given AS (
+  SELECT * FROM unnest(%(ids)s::uuid[], %(fences)s::int[], %(attempts)s::int[], %(providers)s::text[],
+                       %(message_ids)s::text[], %(events)s::uuid[], %(data)s::text[])
+    AS given(id, fence, attempts, provider, message_id, event, data)
+), moved AS (
+  UPDATE {table} AS row
+  SET status = 'sent', attempts = given.attempts, provider = given.provider,
+      provider_message_id = given.message_id, error_code = '', error_detail = '',
+      sent_at = statement_timestamp(), finished_at = statement_timestamp(), lease_until = NULL
+  FROM given
+  WHERE row.id = given.id AND row.fence = given.fence AND row.status = ANY(%(from)s)
+  RETURNING row.id, row.notification_id, row.organization_id
+), noted AS (
+  INSERT INTO {events} (id, notification_id, delivery_id, channel, kind, at, data)
+  SELECT given.event, moved.notification_id, moved.id, %(channel)s, %(kind)s, statement_timestamp(),
+         given.data::jsonb
+  FROM moved JOIN given USING (id)
+), closed AS (
+  UPDATE notifications_deadletter AS letter
+  SET state = 'discarded', closed_at = statement_timestamp(), closed_by = 'late answer'
+  FROM moved
+  WHERE letter.delivery_id = moved.id AND letter.reason = 'unknown' AND letter.state = 'open'
+)
+SELECT moved.id, EXISTS (
+  SELECT FROM notifications_webhookendpoint AS endpoint
+  WHERE endpoint.organization_id = moved.organization_id AND endpoint.enabled AND endpoint.url <> ''
+) FROM moved
+"""
+
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+class Done(NamedTuple):
+    """One row's end: what came of it, and the account that it is of."""
+
+    parcel: Parcel
+    outcome: Outcome
+    provider: str
+
+
+def record_all(done: list[Done]) -> None:
+    """Write down what these claims came to; those that are no longer ours are left as they are.
+
+    May be called again with the same after a fault: what was written stays.
+    """
+    sent = [one for one in done if one.outcome.result is Result.SENT]
+    if connection.vendor == "postgresql" and sent:
+        _record_sent(sent)
+        others = [one for one in done if one.outcome.result is not Result.SENT or one.outcome.feedback]
+    else:
+        others = done
+    if others:
+        _record_each(others)
+
+
+def _record_sent(sent: list[Done]) -> None:
+    model = sent[0].parcel.model
+    values: dict[str, Any] = {
+        "ids": [one.parcel.pk for one in sent],
+        "fences": [one.parcel.fence for one in sent],
+        "attempts": [one.parcel.attempts + 1 for one in sent],
+        "providers": [one.provider for one in sent],
+        "message_ids": [one.outcome.provider_message_id[:255] for one in sent],
+        "events": [uuid6.uuid7() for _ in sent],
+        "data": [_encode(_line(one)) for one in sent],
+        "from": [str(status) for status in movable_to(Status.SENT, SENDER_MOVES)],
+        "channel": str(model.channel),
+        "kind": timeline.SENT,
+    }
+    statement = _SENT.replace("{table}", connection.ops.quote_name(model._meta.db_table)).replace(
+        "{events}", connection.ops.quote_name(Event._meta.db_table)
+    )
+    with transaction.atomic():
+        moved: dict[Any, bool] = dict(run(statement, values))
+        told = [
+            one.parcel.pk
+            for one in sent
+            if one.parcel.pk in moved
+            and (moved[one.parcel.pk] or one.parcel.announced or settings.EVENTS_EXCHANGE)
+        ]
+        if told:
+            _announce(model, told)
+    for one in sent:
+        if one.parcel.pk not in moved:
+            log.warning("claim_lost", delivery_id=str(one.parcel.pk), wanted=Status.SENT.value)
+
+
+def _announce(model: type[Delivery], pks: list[Any]) -> None:
+    rows: Any = model.objects.filter(pk__in=pks).select_related("notification")  # type: ignore[attr-defined]
+    announced = defaultdict(list)
+    for row in rows:
+        announced[row.organization_id].append(events.Move(row, Status.SENT))
+    for moves in announced.values():
+        events.announce(moves)
+
+
+def _record_each(done: list[Done]) -> None:
+    rows = done[0].parcel.model.objects.filter(pk__in=[one.parcel.pk for one in done])  # type: ignore[attr-defined]
+    by_id = {row.pk: row for row in claims.complete(rows)}
+    for parcel, outcome, provider in done:
+        row = by_id.get(parcel.pk)
+        if row is None:
+            continue
+        if row.fence != parcel.fence:
+            log.warning("claim_lost", delivery_id=str(row.pk), wanted=outcome.result)
+            continue
+        row.attempts = parcel.attempts
+        if outcome.result is not Result.SENT or connection.vendor != "postgresql":
+            outcomes.record(row, outcome, provider=provider)
+        if outcome.feedback is not None:
+            row.provider = provider
+            _hear(row, outcome.feedback)
+
+
+def _line(one: Done) -> dict[str, Any]:
+    return timeline.told(
+        one.parcel,
+        provider=one.provider,
+        attempt=one.parcel.attempts + 1,
+        detail=one.outcome.detail,
+        provider_message_id=one.outcome.provider_message_id,
+    )
+
+
+@transaction.atomic
+def _hear(row: Delivery, said: Feedback) -> None:
+    receipts.apply(
+        organization=row.organization,
+        receipt=receipts.Receipt(
+            channel=row.channel,
+            status=Status(said.status),
+            delivery_id=row.pk,
+            detail=said.detail,
+            permanent=said.permanent,
+        ),
+    )
+    if said.complaint:
+        receipts.complain(row, detail=said.detail, source=row.provider)

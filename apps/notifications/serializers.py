@@ -1,0 +1,246 @@
+"""Notifications as the API takes and shows them."""
+
+import re
+from typing import Any
+
+from django.core.validators import RegexValidator
+from rest_framework import serializers
+
+from apps.notifications.callbacks.serializers import CallbackUrlField
+from apps.notifications.models import Delivery, Event, Notification, deliveries_of
+from apps.notifications.requests import NotificationRequest
+from apps.notifications.statuses import SCHEDULED, Status, summary
+from apps.templates.serializers import CodeField
+from apps.users.channels import Channel
+from apps.users.validation import (
+    IDENTIFIER_PATTERN,
+    AddressField,
+    CursorQuery,
+    LanguageField,
+    LineField,
+    NumberField,
+    StrictSerializer,
+    validate_timezone,
+)
+
+CORRELATION_PATTERN = re.compile(r"\A[\x21-\x7e]{1,128}\Z")
+
+
+class RequestIdField(LineField):
+    """The caller's own id: up to 255 letters, digits and `._:-`, unique in the organization."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        pattern = RegexValidator(IDENTIFIER_PATTERN, "Use letters, digits and . _ : - only.", code="invalid")
+        super().__init__(max_length=255, validators=[pattern], **kwargs)
+
+
+class IdField(serializers.UUIDField):
+    """A UUID as text; DRF's own takes a number for one."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, str):
+            self.fail("invalid", value=data)
+        return super().to_internal_value(data)
+
+
+class RecipientSerializer(StrictSerializer):
+    """Somebody who is no user here."""
+
+    email = AddressField(required=False)
+    device_token = LineField(required=False, max_length=4096)
+    language = LanguageField(required=False)
+    timezone = LineField(required=False, max_length=64, validators=[validate_timezone])
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if not attrs.get("email") and not attrs.get("device_token"):
+            raise serializers.ValidationError("Give an email, a device_token or both.", code="required")
+        return attrs
+
+
+class NotificationRequestSerializer(StrictSerializer):
+    """`user_id` or `recipient`, and a template; everything else has a default."""
+
+    user_id = IdField(required=False)
+    recipient = RecipientSerializer(required=False)
+    template_code = CodeField()
+    channels = serializers.ListField(
+        child=serializers.ChoiceField(choices=Channel.choices),
+        required=False,
+        allow_empty=False,
+        max_length=8,
+    )
+    notification_type = serializers.ChoiceField(
+        choices=Channel.choices, required=False, help_text="The same as `channels` with this one."
+    )
+    variables = serializers.DictField(required=False, default=dict)
+    language = LanguageField(required=False)
+    request_id = RequestIdField(required=False)
+    priority = NumberField(required=False, default=5, min_value=1, max_value=10)
+    scheduled_at = serializers.DateTimeField(required=False)
+    expires_at = serializers.DateTimeField(required=False)
+    metadata = serializers.DictField(required=False, default=dict)
+    callback_url = CallbackUrlField(
+        required=False, help_text="Told of every final status, beside the organization's endpoint."
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if ("user_id" in attrs) == ("recipient" in attrs):
+            raise serializers.ValidationError(
+                {"user_id": "Give either user_id or recipient."}, code="required"
+            )
+        if "notification_type" in attrs:
+            if "channels" in attrs:
+                raise serializers.ValidationError(
+                    {"notification_type": "Give channels only."}, code="conflict"
+                )
+            attrs["channels"] = [attrs["notification_type"]]
+        return attrs
+
+    def validate_metadata(self, value: dict[str, Any]) -> dict[str, Any]:
+        given = value.get("correlation_id")
+        if given is not None and not (isinstance(given, str) and CORRELATION_PATTERN.match(given)):
+            raise serializers.ValidationError(
+                {"correlation_id": "Send 1 to 128 visible ASCII characters."}, code="invalid"
+            )
+        return value
+
+    def to_request(self, *, correlation_id: str, correlation_given: bool) -> NotificationRequest:
+        """The request as the submission takes it. The header's correlation id wins over the metadata's."""
+        fields = dict(self.validated_data)
+        recipient = fields.get("recipient", {})
+        from_metadata = fields["metadata"].get("correlation_id")
+        return NotificationRequest(
+            template_code=fields["template_code"],
+            user_id=fields.get("user_id"),
+            email=recipient.get("email", ""),
+            device_token=recipient.get("device_token", ""),
+            channels=tuple(fields.get("channels", ())),
+            variables=fields["variables"],
+            language=fields.get("language") or recipient.get("language", ""),
+            request_id=fields.get("request_id"),
+            priority=fields["priority"],
+            scheduled_at=fields.get("scheduled_at"),
+            expires_at=fields.get("expires_at"),
+            metadata=fields["metadata"],
+            callback_url=fields.get("callback_url", ""),
+            correlation_id=correlation_id if correlation_given or not from_metadata else from_metadata,
+        )
+
+
+class BatchItemSerializer(NotificationRequestSerializer):
+    """As a single request; its priority is below 5, so that a batch never delays what people wait for."""
+
+    priority = NumberField(required=False, default=4, min_value=1, max_value=4)
+
+
+class BatchSerializer(StrictSerializer):
+    # Checked one by one afterwards: one bad item spoils no other.
+    notifications = serializers.ListField(
+        child=serializers.JSONField(),
+        allow_empty=False,
+        max_length=1000,
+        help_text="As POST notifications/ takes.",
+    )
+
+
+class BatchEntrySerializer(serializers.Serializer[Any]):
+    """An accepted item has id, request_id, status, template and deliveries; a rejected one error, message, errors."""
+
+    index = serializers.IntegerField(help_text="The item's place in the request, from 0.")
+    result = serializers.ChoiceField(choices=["accepted", "rejected"])
+    id = serializers.UUIDField(required=False)
+    error = serializers.CharField(required=False)
+    message = serializers.CharField(required=False)
+
+
+class BatchResultSerializer(serializers.Serializer[Any]):
+    accepted = serializers.IntegerField()
+    rejected = serializers.IntegerField()
+    results = BatchEntrySerializer(many=True)
+
+
+class DeliverySerializer(serializers.Serializer[Delivery]):
+    id = serializers.UUIDField()
+    channel = serializers.ChoiceField(choices=Channel.choices)
+    status = serializers.CharField(source="shown_status")
+    reason = serializers.CharField()
+    recipient = serializers.CharField(source="masked_recipient", help_text="Masked.")
+    language = serializers.CharField()
+    attempts = serializers.IntegerField()
+    due_at = serializers.DateTimeField()
+    provider = serializers.CharField()
+    provider_message_id = serializers.CharField()
+    error_code = serializers.CharField()
+    error_detail = serializers.CharField()
+    sent_at = serializers.DateTimeField()
+    finished_at = serializers.DateTimeField()
+
+
+class TemplateReferenceSerializer(serializers.Serializer[Any]):
+    code = serializers.CharField(source="template.code")
+    version = serializers.IntegerField(source="number")
+
+
+class AcceptedDeliverySerializer(serializers.Serializer[Delivery]):
+    id = serializers.UUIDField()
+    channel = serializers.ChoiceField(choices=Channel.choices)
+    status = serializers.CharField(source="shown_status")
+    reason = serializers.CharField()
+    recipient = serializers.CharField(source="masked_recipient", help_text="Masked.")
+
+
+class AcceptedSerializer(serializers.Serializer[Notification]):
+    """What a 202 says. The context's `rows` holds the deliveries by notification; what is missing is looked up."""
+
+    id = serializers.UUIDField()
+    request_id = serializers.CharField(allow_null=True)
+    status = serializers.SerializerMethodField()
+    template = TemplateReferenceSerializer(source="template_version")
+    deliveries = serializers.SerializerMethodField()
+    delivery_class: type[serializers.Serializer[Delivery]] = AcceptedDeliverySerializer
+
+    def rows(self, notification: Notification) -> list[Delivery]:
+        known: dict[Any, list[Delivery]] = self.context["rows"]
+        if notification.pk not in known:
+            known.update(deliveries_of([notification]))
+        return known[notification.pk]
+
+    def get_status(self, notification: Notification) -> str:
+        return summary(row.shown_status for row in self.rows(notification))
+
+    def get_deliveries(self, notification: Notification) -> list[dict[str, Any]]:
+        rows: Any = self.rows(notification)
+        return list(self.delivery_class(rows, many=True).data)
+
+
+class NotificationSerializer(AcceptedSerializer):
+    delivery_class = DeliverySerializer
+
+    user_id = serializers.UUIDField()
+    priority = serializers.IntegerField()
+    live = serializers.BooleanField()
+    variables = serializers.JSONField()
+    metadata = serializers.JSONField()
+    callback_url = serializers.CharField()
+    correlation_id = serializers.CharField()
+    scheduled_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField()
+    created_at = serializers.DateTimeField()
+
+
+class EventSerializer(serializers.ModelSerializer[Event]):
+    class Meta:
+        model = Event
+        fields = ["id", "at", "kind", "channel", "delivery_id", "data"]
+
+
+class NotificationFilterSerializer(CursorQuery):
+    """The list's query parameters."""
+
+    status = serializers.ChoiceField(choices=[*Status.values, SCHEDULED], required=False)
+    channel = serializers.ChoiceField(choices=Channel.choices, required=False)
+    user = serializers.UUIDField(required=False)
+    template = CodeField(required=False)
+    created_after = serializers.DateTimeField(required=False)
+    created_before = serializers.DateTimeField(required=False)
+    correlation_id = serializers.RegexField(CORRELATION_PATTERN, required=False)

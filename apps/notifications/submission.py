@@ -1,0 +1,161 @@
+"""Accepting notifications: planned one by one, stored together in one transaction, published after the commit.
+
+Whatever is at fault with one of several requests is its own result; it spoils no other.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from django.db import IntegrityError, transaction
+
+from apps.notifications import backpressure, policy, timeline, topology
+from apps.notifications.callbacks import events
+from apps.notifications.errors import AlreadyDelivered, NotifierError, RequestIdReused
+from apps.notifications.lookups import Lookups, gather
+from apps.notifications.metrics import ACCEPTED
+from apps.notifications.models import BULK_BELOW, DELIVERIES, Delivery, Notification, deliveries_of
+from apps.notifications.planning import Plan, plan
+from apps.notifications.publisher import Wake, publisher
+from apps.notifications.requests import NotificationRequest
+from apps.notifications.statuses import WENT_OUT, Status
+from apps.users.authentication import Caller
+from apps.users.statements import insert
+
+RACES = 3
+"""How often storing is tried again after another request was faster with one of the request_ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request with the hash of the body that it came in."""
+
+    request: NotificationRequest
+    body_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What a request has made, now or when its request_id came first."""
+
+    notification: Notification
+    deliveries: list[Delivery]
+
+
+def submit(*, caller: Caller, asked: Asked) -> Accepted:
+    """Accept one request; the caller's transaction, if any, takes part. Raises NotifierError."""
+    (result,) = submit_all(caller=caller, asked=[asked])
+    if isinstance(result, NotifierError):
+        raise result
+    return result
+
+
+def preview(*, caller: Caller, asked: Asked) -> Plan:
+    """What would be decided and sent; stores nothing. Raises NotifierError."""
+    known = gather(caller.organization, [asked.request], live=caller.live)
+    return plan(caller=caller, request=asked.request, body_hash=asked.body_hash, known=known)
+
+
+def submit_all(*, caller: Caller, asked: Sequence[Asked]) -> list[Accepted | NotifierError]:
+    """Accept each request or say what is wrong with it; one result a request, in order.
+
+    A `request_id` that came before, in this call or an earlier one, gets what it made then: AlreadyDelivered
+    once something went out, else the notification as it is. Never a second send.
+    """
+    for race in range(RACES):
+        known = gather(caller.organization, [one.request for one in asked], live=caller.live)
+        results, plans = _plan_all(caller, asked, known)
+        if any(planned.notification.priority < BULK_BELOW for planned in plans):
+            backpressure.check()
+        try:
+            with transaction.atomic():
+                _store(plans)
+        except IntegrityError:
+            # Another request with one of these request_ids was faster; the constraint told us, so its row
+            # is there to be found now.
+            if race + 1 == RACES or not any(one.request.request_id for one in asked):
+                raise
+            continue
+        wakes = [
+            Wake(row.channel, row.priority, str(row.pk), row.fence)
+            for planned in plans
+            for row in planned.deliveries
+            if row.status == Status.QUEUED and planned.notification.scheduled_at is None and not row.due_later
+        ]
+        transaction.on_commit(lambda wakes=wakes: publisher.wake(wakes))  # type: ignore[misc]
+        for lane, count in Counter(_lanes(plans)).items():
+            transaction.on_commit(partial(ACCEPTED.labels(*lane).inc, count))
+        return results
+    raise AssertionError("unreachable")
+
+
+def _lanes(plans: Sequence[Plan]) -> Iterator[tuple[str, str]]:
+    """(channel, lane) of each delivery that is to be sent."""
+    for planned in plans:
+        for row in planned.deliveries:
+            if row.status == Status.QUEUED:
+                yield str(row.channel), topology.lane(row.channel, row.priority)
+
+
+def _plan_all(
+    caller: Caller, asked: Sequence[Asked], known: Lookups
+) -> tuple[list[Accepted | NotifierError], list[Plan]]:
+    results: list[Accepted | NotifierError] = []
+    plans: list[Plan] = []
+    here: dict[str, Accepted] = {}
+    before = deliveries_of(known.earlier.values()) if known.earlier else {}
+    for one in asked:
+        request_id = one.request.request_id
+        try:
+            if request_id is not None and request_id in known.earlier:
+                found = known.earlier[request_id]
+                results.append(_again(Accepted(found, before[found.pk]), one.body_hash))
+                continue
+            if request_id is not None and request_id in here:
+                results.append(_again(here[request_id], one.body_hash))
+                continue
+            planned = plan(caller=caller, request=one.request, body_hash=one.body_hash, known=known)
+        except NotifierError as fault:
+            results.append(fault)
+            continue
+        accepted = Accepted(planned.notification, planned.deliveries)
+        plans.append(planned)
+        results.append(accepted)
+        if request_id is not None:
+            here[request_id] = accepted
+    return results, plans
+
+
+def _again(found: Accepted, body_hash: str) -> Accepted:
+    if found.notification.body_hash != body_hash:
+        raise RequestIdReused("This request_id came with another body before; use a new one.")
+    if any(row.status in WENT_OUT for row in found.deliveries):
+        raise AlreadyDelivered("This request_id was sent already.", data=found)
+    return found
+
+
+def _store(plans: Sequence[Plan]) -> None:
+    insert([planned.notification for planned in plans])
+    for model in DELIVERIES.values():
+        insert([row for planned in plans for row in planned.deliveries if isinstance(row, model)])
+    closed = [row for planned in plans for row in planned.deliveries if row.status != Status.QUEUED]
+    events.announce([events.Move(row, row.status, row.reason) for row in closed])
+    insert(
+        [
+            timeline.accepted(
+                planned.notification,
+                template=planned.version.template.code,
+                version=planned.version.number,
+                decisions=planned.decisions,
+            )
+            for planned in plans
+        ]
+        + [
+            timeline.line(row, timeline.DEFERRED, code=policy.QUIET_HOURS, until=row.due_at.isoformat())
+            for planned in plans
+            if planned.notification.scheduled_at is None
+            for row in planned.deliveries
+            if row.due_later
+        ]
+    )

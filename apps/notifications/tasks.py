@@ -1,0 +1,99 @@
+"""The two tasks: look at these rows, deliveries or callbacks."""
+
+import uuid
+from collections.abc import Container
+from typing import Any
+
+import structlog
+from celery import Task, shared_task
+from celery.exceptions import Reject
+from celery.signals import worker_init, worker_shutdown, worker_shutting_down
+from django.db import DatabaseError, connection
+
+from apps.notifications import topology
+from apps.notifications.broker import CALL_BACK_TASK_NAME, MESSAGE_VERSION, TASK_NAME
+from apps.notifications.callbacks import exchange
+from apps.notifications.callbacks.sending import call_back
+from apps.notifications.delivery import deliver
+from apps.notifications.exposition import exposition
+from apps.notifications.insisting import stopping
+from apps.notifications.janitor import janitor
+from apps.notifications.journal import journal
+from apps.notifications.models import CALLBACKS, DELIVERIES
+from apps.notifications.providers.registry import close_all
+from apps.notifications.publisher import publisher
+from apps.notifications.wires import wires
+
+log = structlog.get_logger(__name__)
+
+POOL_PATIENCE = 10.0
+"""Seconds that a sender waits for one of its process's connections. A request has to give up after one; a burst
+of claims on a small pool is served in turn, and took for an outage it would put its rows back."""
+
+
+CHUNKS_AT_ONCE = 4
+"""How many chunks a worker of the bulk lanes has in hand, however many wires it sends them over."""
+
+
+@shared_task(name=TASK_NAME, bind=True)
+def deliver_rows(self: Task, **message: Any) -> None:
+    """`v`: the message's version, `channel`, `ids`: delivery ids. A message of another shape is dead-lettered."""
+    channel, ids = _read(message, DELIVERIES)
+    lane = (self.request.delivery_info or {}).get("routing_key") or ""
+    try:
+        deliver(channel, ids, bulk=topology.is_bulk(lane))
+    except DatabaseError as fault:
+        # The process ends while the database is away; the message is for whoever comes next.
+        raise Reject(f"database unavailable: {fault}", requeue=True) from fault
+
+
+@shared_task(name=CALL_BACK_TASK_NAME)
+def call_back_rows(**message: Any) -> None:
+    """As `deliver_rows`, with ids of callbacks."""
+    _, ids = _read(message, (CALLBACKS,))
+    try:
+        call_back(ids, stopping=stopping)
+    except DatabaseError as fault:
+        # The rows stay due, or their lease frees them: the tick wakes somebody once the database is back.
+        connection.close()
+        log.warning("database_unavailable", reason=str(fault))
+
+
+def _read(message: dict[str, Any], channels: Container[str]) -> tuple[str, list[str]]:
+    try:
+        if message["v"] != MESSAGE_VERSION:
+            raise ValueError(f"version {message['v']!r}")
+        if message["channel"] not in channels:
+            raise ValueError(f"channel {message['channel']!r}")
+        return str(message["channel"]), [str(uuid.UUID(pk)) for pk in message["ids"]]
+    except (KeyError, TypeError, ValueError, AttributeError) as fault:
+        log.error("message_not_understood", reason=f"{type(fault).__name__}: {fault}")
+        raise Reject(f"not understood: {fault}", requeue=False) from fault
+
+
+@worker_init.connect
+def _begin(sender: Any, **_: Any) -> None:
+    exposition.start()
+    wires.limit = int(sender.concurrency)
+    if all(topology.is_bulk(lane) for lane in sender.app.amqp.queues.consume_from):
+        # A chunk is sent over as many wires as it can use. A process that takes as many chunks as it has wires
+        # leaves the others nothing to do.
+        sender.concurrency = min(sender.concurrency, CHUNKS_AT_ONCE)
+    janitor.start()
+    pool = getattr(connection, "pool", None)
+    if pool is not None:
+        pool.timeout = POOL_PATIENCE
+
+
+@worker_shutting_down.connect
+def _stop(**_: Any) -> None:
+    stopping.set()
+
+
+@worker_shutdown.connect
+def _hang_up(**_: Any) -> None:
+    wires.join()
+    journal.end()
+    close_all()
+    exchange.close()
+    publisher.stop()

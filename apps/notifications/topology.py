@@ -1,0 +1,70 @@
+"""The broker's exchanges and queues, declared by code alone, so that every process agrees on them."""
+
+from typing import Any
+
+from kombu import Exchange, Queue
+
+from apps.notifications.models import BULK_BELOW, CALLBACKS
+from apps.users.channels import Channel
+
+DIRECT = Exchange("notifications.direct", type="direct", durable=True)
+DEAD = Exchange("notifications.dlx", type="direct", durable=True)
+EVENTS = Exchange("notifications.events", type="topic", durable=True)
+"""What became of deliveries, by `<organization's slug>.<channel>.<status>`; who wants them binds a queue."""
+FAILED = "failed"
+
+BULK_SUFFIX = ".bulk"
+DELIVERY_LANES = tuple(f"{channel}{suffix}" for channel in Channel.values for suffix in ("", BULK_SUFFIX))
+LANES = (*DELIVERY_LANES, CALLBACKS)
+"""A lane is a queue of wake-ups; its name is the queue's and the routing key's."""
+
+_ARGUMENTS: dict[str, Any] = {
+    "x-queue-type": "quorum",
+    # What the queue gives up (a rejected or poisoned message) is copied to `failed` before it is let go.
+    "x-dead-letter-exchange": DEAD.name,
+    "x-dead-letter-routing-key": FAILED,
+    "x-dead-letter-strategy": "at-least-once",
+    "x-overflow": "reject-publish",
+    "x-delivery-limit": 100,
+}
+# No length limit and no TTL anywhere: either would drop messages in silence.
+WORK_QUEUES = tuple(
+    Queue(name, exchange=DIRECT, routing_key=name, durable=True, queue_arguments=_ARGUMENTS) for name in LANES
+)
+FAILED_QUEUE = Queue(
+    FAILED,
+    exchange=DEAD,
+    routing_key=FAILED,
+    durable=True,
+    queue_arguments={"x-queue-type": "quorum"},
+)
+
+
+CHUNK = 100
+"""Rows that a sender takes at once."""
+FEW = 10
+"""Few enough that a burst spreads over the slots of all workers, which take a message each."""
+
+
+def ids_a_message(lane: str) -> int:
+    """How many rows a message of this lane names at most."""
+    if lane == CALLBACKS:
+        # A receiver may take 15 s: nothing else waits behind it.
+        return 1
+    return CHUNK if is_bulk(lane) else FEW
+
+
+def is_bulk(lane: str) -> bool:
+    return lane.endswith(BULK_SUFFIX)
+
+
+def lane(channel: str, priority: int) -> str:
+    """The lane of a delivery of this channel and priority (1–10); callbacks have one of their own."""
+    return f"{channel}{BULK_SUFFIX}" if priority < BULK_BELOW else str(channel)
+
+
+def declare(channel: Any) -> None:
+    """Create what is missing. Raises the broker's PreconditionFailed where a queue has other arguments."""
+    for queue in (*WORK_QUEUES, FAILED_QUEUE):
+        queue(channel).declare()
+    EVENTS(channel).declare()

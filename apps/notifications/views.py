@@ -1,0 +1,236 @@
+"""Notifications over HTTP: sent, listed, explained, cancelled."""
+
+import uuid
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from django.db import transaction
+from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import generics, status
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.notifications import cancelling, queries, submission
+from apps.notifications.errors import AlreadyDelivered, Invalid, NotHere, NotifierError
+from apps.notifications.idempotency import Attempt, body_hash, read_key
+from apps.notifications.models import Event, Notification, deliveries_of
+from apps.notifications.serializers import (
+    AcceptedSerializer,
+    BatchItemSerializer,
+    BatchResultSerializer,
+    BatchSerializer,
+    EventSerializer,
+    NotificationFilterSerializer,
+    NotificationRequestSerializer,
+    NotificationSerializer,
+)
+from apps.users import throttling
+from apps.users.filters import FilteredRows
+from apps.users.permissions import OrganizationRows, caller_of
+from apps.users.scopes import Scope
+from apps.users.validation import CursorQuery, field_errors
+
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key", location="header", description="At most 255 visible ASCII characters."
+)
+READ_WRITE = {"GET": Scope.NOTIFICATIONS_READ, "POST": Scope.NOTIFICATIONS_WRITE}
+
+
+class NotificationRows(OrganizationRows):
+    kwargs: dict[str, Any]
+
+    def get_queryset(self) -> QuerySet[Any]:
+        return self.visible(Notification.objects.select_related("template_version__template"))
+
+    def notification(self) -> Notification:
+        """By id first, then by request_id."""
+        key, rows = self.kwargs["key"], NotificationRows.get_queryset(self)
+        try:
+            found: Notification | None = rows.filter(pk=uuid.UUID(key)).first()
+        except ValueError:
+            found = None
+        found = found or rows.filter(request_id=key).order_by("-live").first()
+        if found is None:
+            raise NotHere("There is no such thing here.")
+        return found
+
+
+def shown(notification: Notification) -> Response:
+    return Response(
+        NotificationSerializer(notification, context={"rows": deliveries_of([notification])}).data
+    )
+
+
+def accepted(made: submission.Accepted) -> dict[str, Any]:
+    context = {"rows": {made.notification.pk: made.deliveries}}
+    return dict(AcceptedSerializer(made.notification, context=context).data)
+
+
+def rejected(index: int, fault: NotifierError) -> dict[str, Any]:
+    data = accepted(fault.data) if isinstance(fault, AlreadyDelivered) else {}
+    return {
+        "index": index,
+        "result": "rejected",
+        "error": fault.code,
+        "message": fault.message,
+        "errors": fault.fields,
+        **data,
+    }
+
+
+def asked_of(request: Request, asked: NotificationRequestSerializer, body: Any) -> submission.Asked:
+    wanted = asked.to_request(
+        correlation_id=request._request.correlation_id,  # type: ignore[attr-defined]
+        correlation_given=request._request.correlation_id_given,  # type: ignore[attr-defined]
+    )
+    return submission.Asked(wanted, body_hash(body))
+
+
+def answer_once(
+    request: Request, path: str, digest: str, accept: Callable[[], tuple[dict[str, Any], str]]
+) -> Response:
+    """202 with what `accept` returns (the data and its location), or the answer kept for the request's key."""
+    key = read_key(request.headers.get("Idempotency-Key"))
+    attempt = Attempt(caller_of(request), path, key, digest) if key else None
+    with transaction.atomic():
+        if attempt is not None and (record := attempt.earlier()) is not None:
+            answer = Response(record.answer, record.status_code)
+            answer["Idempotent-Replayed"] = "true"
+            location = record.location
+        else:
+            data, location = accept()
+            if attempt is not None:
+                attempt.keep(status.HTTP_202_ACCEPTED, data, location)
+            answer = Response(data, status.HTTP_202_ACCEPTED)
+    if location:
+        answer["Location"] = location
+    return answer
+
+
+class NotificationListView(NotificationRows, generics.ListAPIView[Notification]):
+    """Tell one person one thing (POST), or find notifications (GET, newest first)."""
+
+    scopes: ClassVar = READ_WRITE
+    self_service = ("GET",)
+    serializer_class = NotificationSerializer
+    grows = True
+
+    @extend_schema(parameters=[NotificationFilterSerializer])
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        shown = self.get_serializer(page, many=True, context={"rows": deliveries_of(page or ())})
+        return self.get_paginated_response(shown.data)
+
+    def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        asked = NotificationFilterSerializer(data=self.request.query_params.dict())
+        asked.is_valid(raise_exception=True)
+        return queries.filtered(queryset, asked.validated_data)
+
+    @extend_schema(
+        request=NotificationRequestSerializer,
+        responses={202: AcceptedSerializer},
+        parameters=[
+            IDEMPOTENCY_KEY,
+            OpenApiParameter("dry_run", type=bool, description="Decide and render; store and send nothing."),
+        ],
+    )
+    def post(self, request: Request) -> Response:
+        asked = NotificationRequestSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        caller = caller_of(request)
+        one = asked_of(request, asked, request.data)
+        if request.query_params.get("dry_run", "").lower() in ("true", "1"):
+            planned = submission.preview(caller=caller, asked=one)
+            return Response({"decisions": planned.decisions, "rendered": planned.rendered})
+
+        def accept() -> tuple[dict[str, Any], str]:
+            made = submission.submit(caller=caller, asked=one)
+            return accepted(made), f"/api/v1/notifications/{made.notification.pk}/"
+
+        try:
+            return answer_once(request, "notifications", one.body_hash, accept)
+        except AlreadyDelivered as fault:
+            fault.data = accepted(fault.data)
+            raise
+
+
+class BatchView(APIView):
+    """Up to 1,000 requests at once; each is accepted or rejected by itself, and takes the bulk lane."""
+
+    scopes: ClassVar = {"POST": Scope.NOTIFICATIONS_WRITE}
+    body_limit = 4 * 1024 * 1024
+
+    @extend_schema(
+        request=BatchSerializer,
+        responses={202: BatchResultSerializer},
+        parameters=[IDEMPOTENCY_KEY],
+    )
+    def post(self, request: Request) -> Response:
+        batch = BatchSerializer(data=request.data)
+        batch.is_valid(raise_exception=True)
+        items: list[Any] = batch.validated_data["notifications"]
+        caller = caller_of(request)
+        throttling.take_items(request._request, caller, len(items))
+        results: list[dict[str, Any]] = [{} for _ in items]
+        asked: dict[int, submission.Asked] = {}
+        for index, item in enumerate(items):
+            one = BatchItemSerializer(data=item)
+            try:
+                one.is_valid(raise_exception=True)
+            except ValidationError as fault:
+                results[index] = rejected(index, Invalid.of(field_errors(fault.detail)))
+            else:
+                asked[index] = asked_of(request, one, item)
+
+        def accept() -> tuple[dict[str, Any], str]:
+            made = submission.submit_all(caller=caller, asked=list(asked.values()))
+            for index, result in zip(asked, made, strict=True):
+                if isinstance(result, NotifierError):
+                    results[index] = rejected(index, result)
+                else:
+                    results[index] = {"index": index, "result": "accepted", **accepted(result)}
+            taken = sum(result["result"] == "accepted" for result in results)
+            return {"accepted": taken, "rejected": len(results) - taken, "results": results}, ""
+
+        return answer_once(request, "notifications/batch", body_hash(request.data), accept)
+
+
+class NotificationDetailView(NotificationRows, APIView):
+    """One notification with its deliveries, by id or request_id."""
+
+    scopes: ClassVar = READ_WRITE
+    self_service = ("GET",)
+
+    @extend_schema(responses=NotificationSerializer)
+    def get(self, request: Request, key: str) -> Response:
+        return shown(self.notification())
+
+
+class EventListView(FilteredRows, NotificationRows, generics.ListAPIView[Event]):
+    """The timeline, oldest first: every decision and attempt, with times and the provider's words."""
+
+    scopes: ClassVar = READ_WRITE
+    self_service = ("GET",)
+    serializer_class = EventSerializer
+    filter_class = CursorQuery
+    grows = True
+    # By the database's clock: an id tells the time of the host that made it.
+    page_order = ("at", "id")
+
+    def get_queryset(self) -> QuerySet[Event]:
+        return Event.objects.filter(notification=self.notification()).order_by("id")
+
+
+class CancelView(NotificationRows, APIView):
+    """Take a notification back while nothing of it was sent."""
+
+    scopes: ClassVar = READ_WRITE
+
+    @extend_schema(request=None, responses=OpenApiResponse(response=NotificationSerializer))
+    def post(self, request: Request, key: str) -> Response:
+        notification = self.notification()
+        cancelling.cancel(notification=notification, by=caller_of(request).name)
+        return shown(notification)

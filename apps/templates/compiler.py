@@ -1,0 +1,47 @@
+"""A program of its own: reads {text, mjml, hole} as JSON, writes {html} or {message, index}.
+
+What the compiled libraries are given is bounded in size and not in cost: a style sheet can make a hundred
+megabytes out of a few kilobytes, and a fault in them would end the process. So it is this one, which may use
+little, and not the API's.
+"""
+
+import contextlib
+import json
+import resource
+import sys
+
+CPU_LIMIT = 3
+"""Seconds."""
+MEMORY_LIMIT = 512 * 1024 * 1024
+
+
+def main() -> None:
+    for what, limit in ((resource.RLIMIT_CPU, CPU_LIMIT), (resource.RLIMIT_AS, MEMORY_LIMIT)):
+        # Some systems bound no address space; the caller's clock is there still.
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(what, (limit, limit))
+    asked = json.load(sys.stdin.buffer)
+    # Not before the limits: what these load and do is what the limits are for.
+    from .inlining import inlined, sheets
+    from .mjml_markup import MarkupFault, compiled, inline_sheets
+    from .scanning import spans
+
+    text, css = asked["text"], None
+    try:
+        if asked["mjml"]:
+            opaque = list(spans(text))
+            if hole := asked["hole"]:
+                start, end = hole
+                opaque = sorted([(start, end), *(one for one in opaque if not start <= one[0] < end)])
+            css = inline_sheets(text, opaque)
+            if hole:
+                css += sheets(text[start:end])
+            text = compiled(text, opaque)
+        answer: dict[str, str | int] = {"html": inlined(text, css)}
+    except MarkupFault as fault:
+        answer = {"message": fault.message, "index": fault.index}
+    json.dump(answer, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""One rendering: what a template meets when it runs, and the budget it runs on."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from liquid import BoundTemplate, RenderContext
+from liquid.builtin.expressions.primitive import RangeLiteral
+from liquid.exceptions import FilterArgumentError, FilterError, FilterValueError, UndefinedError
+from liquid.token import Token
+from liquid.undefined import UNDEFINED, FalsyStrictUndefined, is_undefined
+
+from .bounds import BEFORE, CPU_LIMIT, LOOP_LIMIT, NAMESPACE_LIMIT, STEP_LIMIT, TooMuch, weigh
+
+ODD_VALUES = (ArithmeticError, ValueError, TypeError)
+
+
+class Missing(FalsyStrictUndefined):
+    """A variable that isn't there: false in a condition, replaced by `default`, an error anywhere else."""
+
+    __slots__ = ()
+
+    def __init__(
+        self, name: str, *, token: Token | None, obj: object = UNDEFINED, hint: str | None = None
+    ) -> None:
+        path = name if hint is None or hint.startswith("index") else hint.removesuffix(" is undefined")
+        super().__init__(name, token=token, obj=obj, hint=f"the variable {path.strip(chr(39))} is missing")
+
+
+class BoundedRange(RangeLiteral):
+    """A range literal that refuses to be long: counting through one is not stopped by any other limit."""
+
+    __slots__ = ()
+
+    def _make_range(self, start: Any, stop: Any) -> range:
+        made = super()._make_range(start, stop)
+        if made.stop - made.start > LOOP_LIMIT:
+            raise TooMuch(f"a range holds at most {LOOP_LIMIT} numbers", self.token)
+        return made
+
+
+class BoundedContext(RenderContext):
+    """One rendering, with its budget."""
+
+    def __init__(self, template: BoundTemplate, **kwargs: Any) -> None:
+        self._steps = 0
+        self._clock_at = 0
+        self._deadline = time.thread_time() + CPU_LIMIT
+        self._held: dict[str, int] = {}
+        self._kept = 0
+        super().__init__(template, **kwargs)
+
+    # The library reads this before it renders any node, and nothing else passes every node. (Tags are
+    # disabled for partial templates only, which don't exist here.)
+    @property
+    def disabled_tags(self) -> list[str]:
+        self.spend(1)
+        return []
+
+    @disabled_tags.setter
+    def disabled_tags(self, value: list[str]) -> None:
+        pass
+
+    def spend(self, steps: int) -> None:
+        self._steps += steps
+        if self._steps > STEP_LIMIT:
+            raise TooMuch("the template does too much work")
+        if self._steps >= self._clock_at:
+            self._clock_at = self._steps + 16
+            if time.thread_time() > self._deadline:
+                raise TooMuch("the template takes too long")
+
+    def assign(self, key: str, val: Any) -> None:
+        if is_undefined(val):
+            raise UndefinedError(val.msg, token=val.token)
+        weight = weigh(val)
+        self._kept += weight - self._held.get(key, 0)
+        self._held[key] = weight
+        if self._kept > NAMESPACE_LIMIT:
+            raise TooMuch("the template keeps too much in its own variables")
+        super().assign(key, val)
+
+    def filter(self, name: str, token: Token | None) -> Callable[..., object]:
+        function = super().filter(name, token)
+        before = BEFORE.get(name)
+
+        def bounded(value: object, *args: object, **kwargs: object) -> object:
+            given = (value, *args, *kwargs.values())
+            self.spend(1 + sum(map(weigh, given)) // 128)
+            if name != "default":
+                for part in given:
+                    if is_undefined(part):
+                        # `date`, `plus` and others would take it for an empty value.
+                        raise UndefinedError(part.msg, token=token)  # type: ignore[attr-defined]
+            if before:
+                before(value, *args, **kwargs)
+            try:
+                result = function(value, *args, **kwargs)
+            except (FilterError, FilterArgumentError, FilterValueError, *ODD_VALUES) as error:
+                # Not the error's own words: they may quote the value.
+                message = f"the filter {name} can't work with what it is given"
+                raise FilterArgumentError(message, token=token) from error
+            weigh(result)
+            return result
+
+        return bounded

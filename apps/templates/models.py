@@ -1,0 +1,286 @@
+"""What is said: a template's immutable versions, with content by channel and language."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import uuid6
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models.functions import Now
+
+from apps.templates import declarations
+from apps.templates.rendering import EmailContent, PushContent
+from apps.users.auditing import AuditedQuerySet
+from apps.users.channels import Channel
+from apps.users.isolation import IsolatedManager
+from apps.users.models import Category, Organization, validate_language
+
+CODE_PATTERN = r"\A[a-z0-9][a-z0-9._-]{0,99}\Z"
+CODE_HINT = "Use up to 100 lower-case letters, digits, dots, dashes and underscores."
+RESERVED_CODES = frozenset({"layouts", "partials", "substitute"})
+"""Names of the API's own paths beside the codes."""
+
+
+def refuse_reserved(code: str) -> None:
+    if code in RESERVED_CODES:
+        raise ValidationError("The API uses this word itself; choose another code.", code="reserved")
+
+
+class OnUnknown(models.TextChoices):
+    """What to do when a crash leaves it open whether a message went out."""
+
+    RESEND = "resend", "Send again: it must arrive (codes, security)"
+    HOLD = "hold", "Hold for an operator: it must not repeat (receipts, marketing)"
+
+
+class SourceFormat(models.TextChoices):
+    """What an HTML source is written in."""
+
+    HTML = "html", "HTML"
+    MJML = "mjml", "MJML"
+
+
+class Part(models.Model):
+    """Words that several templates share, changed in place: a version takes a copy when it is made.
+
+    `revision` counts the changes; a version notes which one it took.
+    """
+
+    SOURCES: ClassVar[tuple[str, ...]] = ("source_format", "html", "text")
+
+    id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+")
+    name = models.CharField(max_length=100, validators=[RegexValidator(CODE_PATTERN, CODE_HINT)])
+    description = models.TextField(blank=True)
+    source_format = models.CharField(
+        max_length=8, choices=SourceFormat.choices, default=SourceFormat.HTML, help_text="Of the HTML."
+    )
+    html = models.TextField(blank=True)
+    text = models.TextField(blank=True)
+    revision = models.PositiveIntegerField(default=1, editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = IsolatedManager()
+
+    class Meta:
+        abstract = True
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Layout(Part):
+    """What stands around an email's content, at `{{ content }}`. `values`: name → text, written into the sources
+    of whatever uses this layout as `{{ layout.name }}`."""
+
+    SOURCES = (*Part.SOURCES, "values")
+
+    values = models.JSONField(default=dict, blank=True)
+
+    class Meta(Part.Meta):
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "name"], name="layout_name_once"),
+        ]
+
+
+class Partial(Part):
+    """What stands where a source says `{% render "name" %}`."""
+
+    class Meta(Part.Meta):
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "name"], name="partial_name_once"),
+        ]
+
+
+class TemplateQuerySet(AuditedQuerySet["Template"]):
+    def usable(self) -> "TemplateQuerySet":
+        return self.filter(archived_at=None)
+
+
+class Template(models.Model):
+    """A kind of message, known to callers by its code. One of its versions is active."""
+
+    id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="templates")
+    code = models.CharField(
+        max_length=100, validators=[RegexValidator(CODE_PATTERN, CODE_HINT), refuse_reserved]
+    )
+    name = models.CharField(max_length=200)
+    description = models.TextField(blank=True)
+    category = models.ForeignKey(
+        Category,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="What it is about; empty: nobody can allow or refuse it by itself.",
+    )
+    on_unknown = models.CharField(max_length=16, choices=OnUnknown.choices, default=OnUnknown.HOLD)
+    active_version = models.ForeignKey(
+        "TemplateVersion", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    fallback_version = models.ForeignKey(
+        "TemplateVersion",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="Sent where the version in use can't be rendered.",
+    )
+    archived_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = IsolatedManager.from_queryset(TemplateQuerySet)()
+
+    class Meta:
+        ordering = ["code"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "code"],
+                condition=models.Q(archived_at=None),
+                name="template_code_once",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class Immutable(models.Model):
+    """A row that is written once: what was sent with it must stay what it was."""
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            raise TypeError(f"A {type(self).__name__} can't be changed; add a new version instead.")
+        super().save(*args, **kwargs)
+
+
+class TemplateVersion(Immutable):
+    """One state of a template. Activating an older one is the roll-back.
+
+    `required`, `optional`: dotted names of the variables that its content uses and its author declares;
+    `variables`: the declarations (see `declarations`); `warnings`: what its author should know, in sentences;
+    `pinned`: the revisions of the shared parts it took, as {"layouts": {name: revision}, "partials": {…}}.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
+    template = models.ForeignKey(Template, on_delete=models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField()
+    note = models.CharField(max_length=200, blank=True)
+    required = models.JSONField(default=list)
+    optional = models.JSONField(default=list)
+    variables = models.JSONField(default=list)
+    warnings = models.JSONField(default=list)
+    pinned = models.JSONField(default=dict)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, editable=False, on_delete=models.SET_NULL
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    organization_path: ClassVar[str] = "template__organization"
+
+    objects = IsolatedManager()
+
+    class Meta:
+        ordering = ["-number"]
+        constraints = [
+            models.UniqueConstraint(fields=["template", "number"], name="version_number_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.template.code} v{self.number}"
+
+    def ready(self, variables: Mapping[str, Any]) -> tuple[dict[str, Any], list[declarations.Fault]]:
+        """The variables to render this version with, defaults filled in, and what is missing or wrong."""
+        return declarations.applied(self.variables, self.required, variables)
+
+
+class TemplateContent(Immutable):
+    """A version's sources for one channel and language. An email has subject, html, text; a push the rest.
+
+    `compiled`: what is rendered instead of a part's source where that differs, since a layout or partials are in
+    it, MJML was compiled or styles were inlined; by the part's name, `data.<key>` for a push's data.
+    """
+
+    EMAIL_PARTS: ClassVar[tuple[str, ...]] = ("subject", "html", "text")
+    EMAIL_FIELDS: ClassVar[tuple[str, ...]] = (*EMAIL_PARTS, "source_format", "layout")
+    PUSH_PARTS: ClassVar[tuple[str, ...]] = ("title", "body", "image", "link", "data")
+
+    id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
+    version = models.ForeignKey(TemplateVersion, on_delete=models.CASCADE, related_name="contents")
+    channel = models.CharField(max_length=16, choices=Channel.choices)
+    language = models.CharField(max_length=35, validators=[validate_language])
+    subject = models.TextField(blank=True)
+    html = models.TextField(blank=True)
+    text = models.TextField(blank=True)
+    title = models.TextField(blank=True)
+    body = models.TextField(blank=True)
+    image = models.TextField(blank=True)
+    link = models.TextField(blank=True)
+    data = models.JSONField(default=dict, blank=True)
+    source_format = models.CharField(max_length=8, choices=SourceFormat.choices, default=SourceFormat.HTML)
+    layout = models.CharField(max_length=100, blank=True)
+    compiled = models.JSONField(default=dict, editable=False)
+
+    organization_path: ClassVar[str] = "version__template__organization"
+
+    objects = IsolatedManager()
+
+    class Meta:
+        ordering = ["channel", "language"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["version", "channel", "language"], name="content_once_a_channel_and_language"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.channel} {self.language}"
+
+    @property
+    def source(self) -> EmailContent | PushContent:
+        if self.channel == Channel.EMAIL:
+            return EmailContent(**{part: self._rendered(part) for part in self.EMAIL_PARTS})
+        return PushContent(
+            **{part: self._rendered(part) for part in self.PUSH_PARTS[:-1]},
+            data={key: self.compiled.get(f"data.{key}", value) for key, value in self.data.items()},
+        )
+
+    def _rendered(self, part: str) -> str:
+        return str(self.compiled.get(part, getattr(self, part)))
+
+
+class TemplateDraft(models.Model):
+    """A version being written: editable, never sent. Contents and variables are as the API takes them.
+
+    `updated_at` names the state that a writer has read; a change is made to that state only.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
+    template = models.OneToOneField(Template, on_delete=models.CASCADE, related_name="draft")
+    contents = models.JSONField(default=list)
+    variables = models.JSONField(default=list)
+    note = models.CharField(max_length=200, blank=True)
+    updated_at = models.DateTimeField()
+    updated_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, editable=False, on_delete=models.SET_NULL
+    )
+
+    organization_path: ClassVar[str] = "template__organization"
+
+    objects = IsolatedManager()
+
+    def __str__(self) -> str:
+        return f"{self.template.code} (draft)"
+
+    def rows(self) -> list[TemplateContent]:
+        """Its contents, unsaved."""
+        return [TemplateContent(**fields) for fields in self.contents]

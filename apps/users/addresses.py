@@ -1,0 +1,29 @@
+import ipaddress
+
+from django.conf import settings
+from django.http import HttpRequest
+
+
+def client_address(request: HttpRequest) -> str:
+    """The caller's IP address: the one that the outermost trusted proxy saw (NUM_PROXIES of them)."""
+    forwarded = [part.strip() for part in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")]
+    candidates = [str(request.META.get("REMOTE_ADDR"))]
+    if settings.NUM_PROXIES and len(forwarded) >= settings.NUM_PROXIES:
+        candidates.insert(0, forwarded[-settings.NUM_PROXIES])
+    for candidate in candidates:
+        try:
+            address = ipaddress.ip_address(candidate.partition("%")[0])
+        except ValueError:
+            # A proxy's odd word must not become a key of its own, nor an error.
+            continue
+        # A socket for both families shows IPv4 callers as ::ffff:1.2.3.4, all of one and the same /64.
+        return str(getattr(address, "ipv4_mapped", None) or address)
+    return "127.0.0.1"
+
+
+def client_network(request: HttpRequest) -> str:
+    """What one caller can be told apart by: the address, or its /64 in IPv6, where one host has them all."""
+    address = ipaddress.ip_address(client_address(request))
+    if address.version == 4:
+        return str(address)
+    return str(ipaddress.ip_network((address, 64), strict=False))

@@ -1,0 +1,134 @@
+"""The audit log writes itself: whatever an operator changes in an audited table leaves a line, in the same
+transaction, whichever view, page or command did it.
+
+Workers, callers' sends and the system's own book-keeping have no operator, and leave none.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+from django.apps import apps
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models, transaction
+from django.db.models.signals import post_delete, post_save, pre_save
+
+Row = TypeVar("Row", bound=models.Model)
+
+HIDDEN = "(hidden)"
+SECRET = re.compile(r"password|secret\Z|token|hash|prefix")
+PERSONAL = frozenset({"email", "name", "recipient", "detail"})
+"""Of people and addresses: the log outlives them."""
+BOOK_KEEPING = frozenset({"updated_at", "last_used_at", "last_login", "failing_since", "created_at"})
+OF_PEOPLE = frozenset({"users.user", "users.notificationpreference"})
+"""Told of operators alone: services keep their customers here, and change them all day long."""
+AT_ONCE = 1000
+"""Rows of one statement that are told one by one."""
+
+_operator: ContextVar[str] = ContextVar("operator", default="")
+
+
+def act_as(name: str) -> None:
+    """From here on, until the request's or command's `acting` ends, changes are this operator's."""
+    _operator.set(name)
+
+
+@contextmanager
+def acting(name: str = "") -> Iterator[None]:
+    before = _operator.set(name)
+    try:
+        yield
+    finally:
+        _operator.reset(before)
+
+
+class AuditedQuerySet(models.QuerySet[Row]):
+    """For tables whose rows are also changed by UPDATE."""
+
+    def update(self, **values: Any) -> int:
+        if not _operator.get() or not values.keys() - BOOK_KEEPING:
+            return super().update(**values)
+        with transaction.atomic(using=self.db):
+            before = {row.pk: row for row in self.select_for_update(of=("self",)).order_by("pk")[:AT_ONCE]}
+            changed = super().update(**values)
+            for row in self.model._base_manager.filter(pk__in=before):
+                _tell(row, "changed", before=_columns(before[row.pk], values), after=_columns(row, values))
+        return changed
+
+
+def watch(*kinds: type[models.Model]) -> None:
+    """Tell of every row of these models that is made, saved or deleted. Called once, when the apps are ready."""
+    for kind in kinds:
+        pre_save.connect(_remember, sender=kind, dispatch_uid=f"audit-before-{kind.__name__}")
+        post_save.connect(_saved, sender=kind, dispatch_uid=f"audit-saved-{kind.__name__}")
+        post_delete.connect(_deleted, sender=kind, dispatch_uid=f"audit-deleted-{kind.__name__}")
+
+
+def _remember(sender: type[models.Model], instance: Any, raw: bool, **_: Any) -> None:
+    instance._audited = None
+    if _operator.get() and not raw and not instance._state.adding:
+        instance._audited = sender._base_manager.filter(pk=instance.pk).first()
+
+
+def _saved(sender: type[models.Model], instance: Any, created: bool, raw: bool, **_: Any) -> None:
+    if not _operator.get() or raw:
+        return
+    if created:
+        _tell(instance, "created", before={}, after=_columns(instance))
+    elif instance._audited is not None:
+        _tell(instance, "changed", before=_columns(instance._audited), after=_columns(instance))
+
+
+def _deleted(sender: type[models.Model], instance: Any, **_: Any) -> None:
+    if _operator.get():
+        _tell(instance, "deleted", before=_columns(instance), after={})
+
+
+def _columns(row: models.Model, names: Iterable[str] | None = None) -> dict[str, Any]:
+    return {
+        field.name: getattr(row, field.attname)
+        for field in row._meta.concrete_fields
+        if not field.primary_key and field.name not in BOOK_KEEPING and (names is None or field.name in names)
+    }
+
+
+def _tell(row: Any, action: str, *, before: dict[str, Any], after: dict[str, Any]) -> None:
+    if _operator.get().startswith("key:") and row._meta.label_lower in OF_PEOPLE:
+        return
+    if action == "changed":
+        same = [name for name in after if before.get(name) == after[name]]
+        before = {name: value for name, value in before.items() if name not in same}
+        after = {name: value for name, value in after.items() if name not in same}
+        if not after:
+            return
+    personal = hasattr(row, "recipient_hash") or hasattr(row, "email")
+    organization = row.pk if row._meta.label_lower == "users.organization" else _organization_of(row)
+    apps.get_model("users", "AuditEntry").objects.create(
+        organization_id=organization,
+        actor=_operator.get(),
+        action=action,
+        kind=row._meta.label_lower,
+        row_id=str(row.pk),
+        label="" if personal else str(row)[:200],
+        before=_shown(before, personal=personal),
+        after=_shown(after, personal=personal),
+    )
+
+
+def _organization_of(row: Any) -> Any:
+    path = getattr(type(row), "organization_path", "organization").split("__")
+    for step in path[:-1]:
+        row = getattr(row, step)
+    return getattr(row, f"{path[-1]}_id", None)
+
+
+def _shown(columns: dict[str, Any], *, personal: bool) -> dict[str, Any]:
+    shown = {
+        name: HIDDEN if value and (SECRET.search(name) or (personal and name in PERSONAL)) else value
+        for name, value in columns.items()
+    }
+    # Dates, ids and what else is no JSON.
+    return dict(json.loads(json.dumps(shown, cls=DjangoJSONEncoder, default=str)))

@@ -1,0 +1,162 @@
+"""Who is calling: a service by API key, or a person by JWT. Either becomes a `Caller` in `request.auth`."""
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+from django.contrib.auth.backends import ModelBackend
+from django.core.exceptions import ValidationError
+from django.db import connection
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.http import HttpRequest
+from django.utils import timezone
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+from rest_framework_simplejwt.authentication import JWTAuthentication
+from rest_framework_simplejwt.exceptions import InvalidToken
+
+from apps.users import auditing, isolation
+from apps.users.models import ApiKey, Organization, User
+from apps.users.statements import fetch
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """On whose behalf a request runs.
+
+    `name` identifies the caller in idempotency records and the audit trail: `key:<id>` or `user:<id>`.
+    """
+
+    name: str
+    organization: Organization
+    scopes: frozenset[str]
+    live: bool = True
+    user: User | None = None
+    api_key: ApiKey | None = None
+
+
+class ApiKeyAuthentication(BaseAuthentication):
+    """`Authorization: Api-Key <prefix>.<secret>`."""
+
+    keyword = b"api-key"
+
+    def authenticate(self, request: Request) -> tuple[ApiKey, Caller] | None:
+        words = get_authorization_header(request).split()
+        if not words or words[0].lower() != self.keyword:
+            return None
+        prefix, _, secret = words[-1].decode("latin-1").partition(".")
+        key = _key(prefix) if len(words) == 2 and secret and "\0" not in prefix else None
+        if key is None or not key.matches(secret):
+            raise AuthenticationFailed("This API key is unknown, expired or revoked.", "invalid_api_key")
+        if key.last_used_at is None or timezone.now() - key.last_used_at > ApiKey.LAST_USED_EVERY:
+            ApiKey.objects.filter(
+                Q(last_used_at=None) | Q(last_used_at__lt=Now() - ApiKey.LAST_USED_EVERY), pk=key.pk
+            ).update(last_used_at=Now())
+        isolation.enter(key.organization_id)
+        auditing.act_as(f"key:{key.pk}")
+        return key, Caller(
+            name=f"key:{key.pk}",
+            organization=key.organization,
+            scopes=frozenset(key.scopes),
+            live=key.live,
+            api_key=key,
+        )
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Api-Key realm="api"'
+
+
+def _key(prefix: str) -> ApiKey | None:
+    """The key of this prefix if it is alive, with its organization if that is active."""
+    if connection.vendor != "postgresql":
+        keys = ApiKey.objects.alive().select_related("organization")
+        return keys.filter(prefix=prefix, organization__is_active=True).first()
+    keys_found = fetch(
+        ApiKey,
+        "prefix = %(prefix)s AND revoked_at IS NULL"
+        " AND (expires_at IS NULL OR expires_at > statement_timestamp())",
+        {"prefix": prefix},
+    )
+    for key in keys_found:
+        for organization in fetch(Organization, "id = %(id)s AND is_active", {"id": key.organization_id}):
+            key.organization = organization
+            return key
+    return None
+
+
+class BearerAuthentication(JWTAuthentication):
+    """`Authorization: Bearer <JWT>`, with the person's organization and role behind it."""
+
+    def authenticate(self, request: Request) -> Any:
+        found = super().authenticate(request)
+        if found is None:
+            return None
+        user = cast(User, found[0])
+        isolation.enter(user.organization_id)
+        auditing.act_as(f"user:{user.pk}")
+        return user, Caller(
+            name=f"user:{user.pk}", organization=user.organization, scopes=user.scopes, user=user
+        )
+
+    def get_user(self, validated_token: Any) -> Any:
+        try:
+            user = cast(User, super().get_user(validated_token))
+        except ValidationError as fault:
+            raise InvalidToken("This token names no user.") from fault
+        if not user.organization.is_active:
+            # What the library says of a forged one: the answers are alike.
+            raise InvalidToken("Given token not valid for any token type")
+        return user
+
+
+class EmailBackend(ModelBackend):
+    """Sign in by address and password; `organization` (a slug) tells namesakes apart."""
+
+    def authenticate(
+        self,
+        request: HttpRequest | None,
+        username: str | None = None,
+        password: str | None = None,
+        organization: str = "",
+        **kwargs: Any,
+    ) -> User | None:
+        email = username or kwargs.get(User.USERNAME_FIELD)
+        if not email or password is None:
+            return None
+        candidates = User.objects.filter(email__iexact=email, organization__is_active=True)
+        if organization:
+            candidates = candidates.filter(organization__slug=organization)
+        matching = [user for user in candidates if user.check_password(password)]
+        if not candidates:
+            # As slow as a known address, so that the time doesn't tell which addresses are known.
+            User().set_password(password)
+        if len(matching) != 1 or not self.user_can_authenticate(matching[0]):
+            return None
+        return matching[0]
+
+    def user_can_authenticate(self, user: Any) -> bool:
+        # Asked again for every request of an operator who is signed in to the admin.
+        return super().user_can_authenticate(user) and user.organization.is_active
+
+
+class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "apps.users.authentication.ApiKeyAuthentication"
+    name = "apiKey"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {
+            "type": "apiKey",
+            "in": "header",
+            "name": "Authorization",
+            "description": "`Api-Key <prefix>.<secret>`",
+        }
+
+
+class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "apps.users.authentication.BearerAuthentication"
+    name = "bearer"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}

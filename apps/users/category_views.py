@@ -1,0 +1,58 @@
+"""Categories: what messages may be about."""
+
+from typing import Any, ClassVar
+
+from django.db.models import ProtectedError, QuerySet
+from rest_framework import generics, status
+from rest_framework.exceptions import APIException
+
+from apps.users.filters import FilteredRows
+from apps.users.models import Category
+from apps.users.permissions import OrganizationRows, caller_of
+from apps.users.preference_serializers import CategorySerializer
+from apps.users.scopes import Scope
+
+
+class CategoryInUse(APIException):
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "category_in_use"
+    default_detail = "Templates are in this category; move them to another first."
+
+
+class CategoryRows(OrganizationRows):
+    scopes: ClassVar = {
+        "GET": Scope.TEMPLATES_READ,
+        "POST": Scope.TEMPLATES_WRITE,
+        "PATCH": Scope.TEMPLATES_WRITE,
+        "DELETE": Scope.TEMPLATES_WRITE,
+    }
+
+    def get_queryset(self) -> QuerySet[Category]:
+        return self.visible(Category.objects.order_by("code"))
+
+    def get_serializer_context(self) -> dict[str, Any]:
+        return {"request": self.request, "caller": caller_of(self.request)}
+
+
+class CategoryListView(CategoryRows, FilteredRows, generics.ListCreateAPIView[Category]):
+    """List the organization's categories, or add one."""
+
+    serializer_class = CategorySerializer
+
+    def perform_create(self, serializer: Any) -> None:
+        serializer.save(organization=caller_of(self.request).organization)
+
+
+class CategoryDetailView(CategoryRows, generics.RetrieveUpdateDestroyAPIView[Category]):
+    """One category. Deleting forgets what people chose about it; while templates are in it, it is a 409."""
+
+    http_method_names = ["get", "patch", "delete", "head", "options"]
+    serializer_class = CategorySerializer
+    lookup_field = "code"
+    lookup_url_kwarg = "category"
+
+    def perform_destroy(self, instance: Category) -> None:
+        try:
+            instance.delete()
+        except ProtectedError as fault:
+            raise CategoryInUse from fault

@@ -1,0 +1,22 @@
+"""Who is told, who may ask for it, and how each person wants to be reached."""
+
+from apps.users.models.api_keys import ApiKey, default_scopes
+from apps.users.models.audit import AuditEntry
+from apps.users.models.devices import Device, Platform
+from apps.users.models.organizations import Organization, validate_language
+from apps.users.models.people import User
+from apps.users.models.preferences import Category, NotificationPreference, PreferenceSource
+
+__all__ = [
+    "ApiKey",
+    "AuditEntry",
+    "Category",
+    "Device",
+    "NotificationPreference",
+    "Organization",
+    "Platform",
+    "PreferenceSource",
+    "User",
+    "default_scopes",
+    "validate_language",
+]

@@ -1,0 +1,63 @@
+"""Where a person's push messages go."""
+
+from typing import Any
+
+import uuid6
+from django.db import models
+from django.db.models.functions import Now
+
+from apps.users.channels import Channel
+from apps.users.encryption import EncryptedTextField
+from apps.users.hashing import recipient_hash
+from apps.users.isolation import IsolatedManager
+from apps.users.models.organizations import Organization
+from apps.users.models.people import User
+
+
+class DeviceQuerySet(models.QuerySet["Device"]):
+    def active(self) -> "DeviceQuerySet":
+        return self.filter(retired_at=None)
+
+    def retire(self, *, token_hash: str) -> int:
+        """Stop using the devices that still hold this token; a device that got a new one meanwhile is kept."""
+        return self.active().filter(token_hash=token_hash).update(retired_at=Now())
+
+
+class Platform(models.TextChoices):
+    ANDROID = "android", "Android"
+    IOS = "ios", "iOS"
+    WEB = "web", "Web"
+
+
+class Device(models.Model):
+    """One installation of an app that can receive push. Its token is found by hash."""
+
+    id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
+    # Repeats the owner's, so that a token is unique in an organization and no organization can take another's.
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="devices")
+    token = EncryptedTextField()
+    token_hash = models.CharField(max_length=64, editable=False)
+    platform = models.CharField(max_length=16, choices=Platform.choices)
+    name = models.CharField(max_length=100, blank=True)
+    retired_at = models.DateTimeField(
+        null=True, blank=True, help_text="Set when the provider disowned the token."
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = IsolatedManager.from_queryset(DeviceQuerySet)()
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "token_hash"], name="device_token_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name or self.platform
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.token_hash = recipient_hash(Channel.PUSH, self.token)
+        self.organization_id = self.user.organization_id
+        super().save(*args, **kwargs)

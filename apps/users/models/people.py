@@ -1,0 +1,93 @@
+"""Who is told, and who may sign in."""
+
+from datetime import datetime
+from typing import Any, ClassVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import uuid6
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import PermissionsMixin
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Lower, Now
+
+from apps.users.isolation import IsolatedManager
+from apps.users.models.organizations import Organization, validate_language
+from apps.users.quiet_hours import end_of_quiet_hours
+from apps.users.scopes import HOST_SCOPES, ROLE_SCOPES, Role
+from apps.users.validation import validate_timezone
+
+
+class UserManager(IsolatedManager["User"], BaseUserManager["User"]):
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        fields.setdefault("organization", None)
+        fields["organization"] = fields["organization"] or Organization.objects.default()
+        user = self.model(email=email, **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        return self.create_user(
+            email, password, **{"is_staff": True, "is_superuser": True, "role": Role.ADMIN, **fields}
+        )
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person: a recipient, and, with a password and a role, somebody who may sign in."""
+
+    id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="users")
+    email = models.EmailField(max_length=254)
+    name = models.CharField(max_length=200, blank=True)
+    role = models.CharField(max_length=16, choices=Role.choices, default=Role.MEMBER)
+    language = models.CharField(
+        max_length=35, blank=True, validators=[validate_language], help_text="Empty: the organization's."
+    )
+    timezone = models.CharField(max_length=64, default="UTC", validators=[validate_timezone])
+    quiet_from = models.TimeField(null=True, blank=True, help_text="By the clock of their time zone.")
+    quiet_until = models.TimeField(null=True, blank=True, help_text="Messages wait until then.")
+    is_active = models.BooleanField(default=True)
+    is_staff = models.BooleanField(default=False, help_text="May open the admin site.")
+    erased_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="What told who they were is gone."
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint("organization", Lower("email"), name="user_email_once_an_organization"),
+            models.CheckConstraint(
+                condition=Q(quiet_from=None, quiet_until=None)
+                | Q(quiet_from__isnull=False, quiet_until__isnull=False) & ~Q(quiet_from=F("quiet_until")),
+                name="user_quiet_hours_both_or_none",
+                violation_error_code="quiet_hours",
+                violation_error_message="Quiet hours need a beginning and another time as their end.",
+            ),
+        ]
+        indexes = [models.Index(Lower("email"), name="user_by_email")]
+
+    def __str__(self) -> str:
+        return self.email
+
+    def end_of_quiet_hours(self, now: datetime) -> datetime | None:
+        """When (UTC) the person may be told again; None where they may be now."""
+        if self.quiet_from is None or self.quiet_until is None:
+            return None
+        try:
+            zone = ZoneInfo(self.timezone)
+        except ZoneInfoNotFoundError:
+            # Known to another host than this one.
+            zone = ZoneInfo("UTC")
+        return end_of_quiet_hours(now, zone, self.quiet_from, self.quiet_until)
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        return ROLE_SCOPES[self.role] | (HOST_SCOPES if self.is_superuser else frozenset())

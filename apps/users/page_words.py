@@ -1,0 +1,96 @@
+"""What the preference page says, in the languages that it speaks."""
+
+from collections.abc import Mapping
+
+WORDS: Mapping[str, Mapping[str, str]] = {
+    "en": {
+        "title": "Your notifications",
+        "for": "Messages from {organization} to {address}",
+        "stop": "Stop these emails",
+        "stop_what": "You get emails about “{category}”.",
+        "stopped": "Done. You get no more emails about “{category}”.",
+        "mandatory": "Emails about “{category}” can't be stopped: they are about your account or its safety.",
+        "saved": "Your choices are saved.",
+        "choose": "What may we send you?",
+        "about": "About",
+        "email": "Email",
+        "push": "On your devices",
+        "rest": "Everything else",
+        "always": "always",
+        "save": "Save",
+        "gone": "This link does not work, or not any more.",
+        "gone_why": "Please open it again from the newest message that you have from us.",
+        "wait": "Too many requests came from your network. Please wait a minute, then try again.",
+    },
+    "fr": {
+        "title": "Vos notifications",
+        "for": "Messages de {organization} à {address}",
+        "stop": "Ne plus recevoir ces e-mails",
+        "stop_what": "Vous recevez des e-mails au sujet de « {category} ».",
+        "stopped": "C'est fait. Vous ne recevrez plus d'e-mails au sujet de « {category} ».",
+        "mandatory": (
+            "Les e-mails au sujet de « {category} » ne peuvent pas être arrêtés : ils concernent votre compte ou sa "
+            "sécurité."
+        ),
+        "saved": "Vos choix sont enregistrés.",
+        "choose": "Que pouvons-nous vous envoyer ?",
+        "about": "Sujet",
+        "email": "E-mail",
+        "push": "Sur vos appareils",
+        "rest": "Tout le reste",
+        "always": "toujours",
+        "save": "Enregistrer",
+        "gone": "Ce lien ne fonctionne pas, ou plus.",
+        "gone_why": "Ouvrez-le à nouveau depuis notre message le plus récent.",
+        "wait": "Trop de demandes viennent de votre réseau. Patientez une minute, puis réessayez.",
+    },
+    "de": {
+        "title": "Ihre Benachrichtigungen",
+        "for": "Nachrichten von {organization} an {address}",
+        "stop": "Diese E-Mails abbestellen",
+        "stop_what": "Sie erhalten E-Mails zu „{category}“.",
+        "stopped": "Erledigt. Sie erhalten keine E-Mails zu „{category}“ mehr.",
+        "mandatory": (
+            "E-Mails zu „{category}“ lassen sich nicht abbestellen: Es geht darin um Ihr Konto oder dessen "
+            "Sicherheit."
+        ),
+        "saved": "Ihre Auswahl ist gespeichert.",
+        "choose": "Was dürfen wir Ihnen senden?",
+        "about": "Thema",
+        "email": "E-Mail",
+        "push": "Auf Ihre Geräte",
+        "rest": "Alles andere",
+        "always": "immer",
+        "save": "Speichern",
+        "gone": "Dieser Link funktioniert nicht oder nicht mehr.",
+        "gone_why": "Bitte öffnen Sie ihn noch einmal aus unserer neuesten Nachricht.",
+        "wait": "Aus Ihrem Netz kamen zu viele Anfragen. Bitte warten Sie eine Minute und versuchen Sie es erneut.",
+    },
+    "es": {
+        "title": "Sus notificaciones",
+        "for": "Mensajes de {organization} a {address}",
+        "stop": "No recibir más estos correos",
+        "stop_what": "Usted recibe correos sobre «{category}».",
+        "stopped": "Hecho. Ya no recibirá correos sobre «{category}».",
+        "mandatory": (
+            "Los correos sobre «{category}» no se pueden cancelar: tratan de su cuenta o de su seguridad."
+        ),
+        "saved": "Sus preferencias están guardadas.",
+        "choose": "¿Qué podemos enviarle?",
+        "about": "Tema",
+        "email": "Correo",
+        "push": "En sus dispositivos",
+        "rest": "Todo lo demás",
+        "always": "siempre",
+        "save": "Guardar",
+        "gone": "Este enlace no funciona, o ya no funciona.",
+        "gone_why": "Ábralo de nuevo desde nuestro mensaje más reciente.",
+        "wait": "Han llegado demasiadas solicitudes desde su red. Espere un minuto e inténtelo de nuevo.",
+    },
+}
+DEFAULT = "en"
+
+
+def spoken(*languages: str) -> str:
+    """The first of these language tags that the page speaks (`fr-CA` is French), else English."""
+    return next((base for tag in languages if (base := tag.partition("-")[0].lower()) in WORDS), DEFAULT)

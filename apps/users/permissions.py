@@ -1,0 +1,81 @@
+"""Deny by default: a view says which scope each method needs, and serves nothing that it doesn't name."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.db.models import QuerySet
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+
+from apps.users.authentication import Caller
+from apps.users.models import User
+
+if TYPE_CHECKING:
+    # DRF's views import this module, by its name in the settings.
+    from rest_framework.views import APIView
+
+
+def caller_of(request: Request) -> Caller:
+    """The authenticated caller; only behind `HasScope`."""
+    caller = request.auth
+    assert isinstance(caller, Caller)  # noqa: S101 - the permission below guarantees it
+    return caller
+
+
+def person_of(request: Request) -> User:
+    """The person who is signed in; only behind `IsPerson`."""
+    user = caller_of(request).user
+    assert user is not None  # noqa: S101 - the permission below guarantees it
+    return user
+
+
+def leads_nowhere(request: Request, view: "APIView") -> bool:
+    """A method that the view doesn't have is a 405 for whoever is signed in, not a 403."""
+    method = "GET" if request.method == "HEAD" else request.method
+    return method == "OPTIONS" or method not in view.allowed_methods
+
+
+class IsPerson(BasePermission):
+    """Anybody who is signed in; no key, which has no account of its own."""
+
+    def has_permission(self, request: Request, view: "APIView") -> bool:
+        caller = request.auth
+        if not isinstance(caller, Caller):
+            return False
+        return caller.user is not None or leads_nowhere(request, view)
+
+
+class HasScope(BasePermission):
+    """Grants by the view's `scopes` (method → scope).
+
+    `self_service` names the methods that a person without the scope may use on their own rows; the view's
+    queryset narrows to them (`OrganizationRows`).
+    """
+
+    def has_permission(self, request: Request, view: "APIView") -> bool:
+        caller = request.auth
+        if not isinstance(caller, Caller):
+            return False
+        method = "GET" if request.method == "HEAD" else request.method
+        scope = getattr(view, "scopes", {}).get(method)
+        if scope is None:
+            return leads_nowhere(request, view)
+        if scope in caller.scopes:
+            return True
+        return caller.user is not None and method in getattr(view, "self_service", ())
+
+
+class OrganizationRows:
+    """Narrows a view's rows to the caller's organization, and to their own without a scope for more."""
+
+    request: Any
+    scopes: ClassVar[Mapping[str, str]]
+
+    def visible(self, rows: QuerySet[Any], *, self_path: str = "user") -> QuerySet[Any]:
+        """`self_path` is the look-up from a row to its person. What is filtered out answers 404."""
+        caller = caller_of(self.request)
+        rows = rows.filter(organization=caller.organization)
+        method = "GET" if self.request.method == "HEAD" else str(self.request.method)
+        if self.scopes[method] not in caller.scopes and caller.user is not None:
+            rows = rows.filter(**{self_path: caller.user.pk})
+        return rows

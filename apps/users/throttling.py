@@ -1,0 +1,75 @@
+"""How often one caller may ask: by key, by person, and by address for whoever shows no valid credential."""
+
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from rest_framework.exceptions import Throttled
+from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
+
+from apps.users import windows
+from apps.users.addresses import client_network
+from apps.users.authentication import Caller
+from apps.users.windows import SECOND, Standing
+
+if TYPE_CHECKING:
+    # DRF's views import this module, by its name in the settings.
+    from rest_framework.views import APIView
+
+MINUTE = 60 * SECOND
+
+
+class RequestLimit(BaseThrottle):
+    """Counts each request that got past authentication and permission; the middleware counts the others."""
+
+    standing: Standing
+
+    def allow_request(self, request: Request, view: "APIView") -> bool:
+        self.standing = take_request(request._request, request.auth)
+        return self.standing.allowed
+
+    def wait(self) -> float:
+        return seconds(self.standing)
+
+
+def take_request(request: HttpRequest, caller: Any, *, weight: int = 1) -> Standing:
+    """Count a request of `caller`, or of its address where that is no Caller; weight 0 only looks."""
+    if not isinstance(caller, Caller):
+        name, limit = f"address:{client_network(request)}", settings.RATE_LIMIT_ADDRESS
+    elif caller.api_key is not None:
+        name, limit = caller.name, caller.api_key.rate_limit or settings.RATE_LIMIT_KEY
+    else:
+        name, limit = caller.name, settings.RATE_LIMIT_PERSON
+    return _noted(request, windows.take(f"requests:{name}", limit=limit, weight=weight, length=MINUTE))
+
+
+def take_items(request: HttpRequest, caller: Caller, count: int) -> None:
+    """Count a batch's items, which have a quota of their own beside the request's. Raises Throttled."""
+    standing = windows.take(
+        f"items:{caller.name}", limit=settings.RATE_LIMIT_ITEMS, weight=count, length=MINUTE
+    )
+    if not _noted(request, standing).allowed:
+        raise Throttled(seconds(standing))
+
+
+def _noted(request: HttpRequest, standing: Standing) -> Standing:
+    # For the answer's headers: what was counted last is what the answer speaks of.
+    request.rate_limit = standing  # type: ignore[attr-defined]
+    return standing
+
+
+def seconds(standing: Standing) -> int:
+    """Whole seconds after which asking again is worth it."""
+    return max(1, math.ceil(standing.wait / SECOND))
+
+
+def headers(standing: Standing) -> dict[str, str]:
+    """`X-RateLimit-Reset` is a Unix time: when `Remaining` grows or, after a 429, is enough for the request."""
+    return {
+        "X-RateLimit-Limit": str(standing.limit),
+        "X-RateLimit-Remaining": str(standing.remaining),
+        "X-RateLimit-Reset": str(math.ceil(time.time() + standing.wait / SECOND)),
+    }

@@ -1,0 +1,58 @@
+from django.urls import path, register_converter
+
+from apps.users import account_views, audit_views, category_views, key_views, session_views, views
+from apps.users.validation import CATEGORY_PATTERN
+
+
+class CategoryCode:
+    """A category's code in a path; anything else is a 404 before a database sees it."""
+
+    regex = CATEGORY_PATTERN.removeprefix(r"\A").removesuffix(r"\Z")
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
+register_converter(CategoryCode, "category_code")
+
+auth = [
+    path("register/", account_views.RegisterView.as_view(), name="register"),
+    path("login/", session_views.LoginView.as_view(), name="login"),
+    path("refresh/", session_views.RefreshView.as_view(), name="refresh"),
+    path("logout/", session_views.LogoutView.as_view(), name="logout"),
+    path("me/", account_views.MeView.as_view(), name="me"),
+    path("password/", account_views.PasswordView.as_view(), name="password"),
+]
+
+users = [
+    path("", views.UserListView.as_view(), name="users"),
+    # The same sign-in where some clients look for it.
+    path("login/", session_views.LoginView.as_view(), name="users-login"),
+    path("<uuid:pk>/", views.UserDetailView.as_view(), name="user"),
+    path("<uuid:pk>/preferences/", views.PreferencesView.as_view(), name="preferences"),
+    path("<uuid:pk>/devices/", views.DeviceListView.as_view(), name="devices"),
+    path("<uuid:pk>/devices/<uuid:device>/", views.DeviceDetailView.as_view(), name="device"),
+]
+
+operator = [
+    path("login/", session_views.AdminLoginView.as_view(), name="admin-login"),
+    path("api-keys/", key_views.KeyListView.as_view(), name="api-keys"),
+    path("api-keys/<uuid:api_key>/", key_views.KeyDetailView.as_view(), name="api-key"),
+    path("api-keys/<uuid:api_key>/rotate/", key_views.RotateView.as_view(), name="api-key-rotate"),
+    # Everybody, for those who may see everybody: without the scope it is refused, not narrowed to oneself.
+    path(
+        "users/",
+        views.UserListView.as_view(http_method_names=["get", "head", "options"], self_service=()),
+        name="admin-users",
+    ),
+]
+
+audit = [path("", audit_views.AuditListView.as_view(), name="audit")]
+
+categories = [
+    path("", category_views.CategoryListView.as_view(), name="categories"),
+    path("<category_code:category>/", category_views.CategoryDetailView.as_view(), name="category"),
+]

@@ -1,0 +1,146 @@
+"""People, their preferences and devices."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from django.contrib.auth.hashers import make_password
+from django.db import transaction
+from django.db.models import QuerySet
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework import generics, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.users import preferences
+from apps.users.channels import Channel
+from apps.users.filters import FilteredRows
+from apps.users.hashing import recipient_hash
+from apps.users.models import Device, PreferenceSource, User
+from apps.users.permissions import OrganizationRows, caller_of
+from apps.users.preference_serializers import PreferencesSerializer
+from apps.users.scopes import Scope
+from apps.users.serializers import (
+    DeviceSerializer,
+    UserFilterSerializer,
+    UserSerializer,
+)
+
+
+class UserRows(OrganizationRows):
+    """People as rows: a person without the scope sees themself."""
+
+    def get_queryset(self) -> QuerySet[User]:
+        return self.visible(User.objects.filter(erased_at=None).order_by("id"), self_path="pk")
+
+    def get_serializer_context(self) -> dict[str, Any]:
+        return {"request": self.request, "caller": caller_of(self.request)}
+
+
+@extend_schema_view(get=extend_schema(parameters=[UserFilterSerializer]))
+class UserListView(UserRows, FilteredRows, generics.ListCreateAPIView[User]):
+    """List the organization's people, or add one."""
+
+    scopes: ClassVar = {"GET": Scope.USERS_READ, "POST": Scope.USERS_WRITE}
+    self_service = ("GET",)
+    serializer_class = UserSerializer
+    filter_class = UserFilterSerializer
+
+    def narrowed(self, rows: QuerySet[Any], asked: Mapping[str, Any]) -> QuerySet[Any]:
+        return rows.filter(email__iexact=asked["email"]) if "email" in asked else rows
+
+    def perform_create(self, serializer: Any) -> None:
+        serializer.save(organization=caller_of(self.request).organization, password=make_password(None))
+
+
+class UserDetailView(UserRows, generics.RetrieveUpdateDestroyAPIView[User]):
+    """One person. Deleting keeps the delivery logs, without the person.
+
+    Everybody may change their own name, language, time zone and quiet hours.
+    """
+
+    http_method_names = ["get", "patch", "delete", "head", "options"]
+    scopes: ClassVar = {"GET": Scope.USERS_READ, "PATCH": Scope.USERS_WRITE, "DELETE": Scope.USERS_WRITE}
+    self_service = ("GET", "PATCH")
+    serializer_class = UserSerializer
+
+
+class PreferencesView(UserRows, APIView):
+    """Which channels a person allows, in general and for each category."""
+
+    scopes: ClassVar = {"GET": Scope.USERS_READ, "PATCH": Scope.USERS_WRITE}
+    self_service = ("GET", "PATCH")
+
+    @extend_schema(responses=PreferencesSerializer)
+    def get(self, request: Request, pk: str) -> Response:
+        return Response(preferences.shown(get_object_or_404(self.get_queryset(), pk=pk)))
+
+    @extend_schema(request=PreferencesSerializer, responses=PreferencesSerializer)
+    def patch(self, request: Request, pk: str) -> Response:
+        user = get_object_or_404(self.get_queryset(), pk=pk)
+        asked = PreferencesSerializer(data=request.data, context={"organization": user.organization_id})
+        asked.is_valid(raise_exception=True)
+        preferences.choose(user, asked.choices(), source=PreferenceSource.API)
+        return Response(preferences.shown(user))
+
+
+class DeviceRows(OrganizationRows):
+    """One person's devices; a person out of sight is a 404, not an empty list."""
+
+    kwargs: dict[str, Any]
+
+    def owner(self) -> User:
+        person: User = get_object_or_404(
+            self.visible(User.objects.filter(erased_at=None), self_path="pk"), pk=self.kwargs["pk"]
+        )
+        return person
+
+    def get_queryset(self) -> QuerySet[Device]:
+        return Device.objects.filter(user=self.owner()).order_by("id")
+
+
+class DeviceListView(DeviceRows, FilteredRows, generics.ListCreateAPIView[Device]):
+    """A person's devices. Registering a token again moves it to this person and revives it."""
+
+    scopes: ClassVar = {"GET": Scope.USERS_READ, "POST": Scope.USERS_WRITE}
+    self_service = ("GET", "POST")
+    serializer_class = DeviceSerializer
+
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        owner = self.owner()
+        asked = self.get_serializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        values = dict(asked.validated_data)
+        token = values.pop("token")
+        with transaction.atomic():
+            device, created = Device.objects.update_or_create(
+                organization=owner.organization,
+                token_hash=recipient_hash(Channel.PUSH, token),
+                # Its name goes too: what the former owner called it is not the new one's to read.
+                defaults={"name": "", **values, "user": owner, "token": token, "retired_at": None},
+            )
+        shown = self.get_serializer(device).data
+        return Response(shown, status.HTTP_201_CREATED if created else status.HTTP_200_OK)
+
+
+class DeviceDetailView(DeviceRows, generics.RetrieveUpdateDestroyAPIView[Device]):
+    """One device of a person. A token that another device held moves here; a new token revives it."""
+
+    http_method_names = ["get", "patch", "delete", "head", "options"]
+    scopes: ClassVar = {"GET": Scope.USERS_READ, "PATCH": Scope.USERS_WRITE, "DELETE": Scope.USERS_WRITE}
+    self_service = ("GET", "PATCH", "DELETE")
+    serializer_class = DeviceSerializer
+    lookup_url_kwarg = "device"
+
+    @transaction.atomic
+    def perform_update(self, serializer: Any) -> None:
+        token = serializer.validated_data.get("token")
+        if token is None:
+            serializer.save()
+            return
+        device: Device = serializer.instance
+        Device.objects.filter(
+            organization=device.organization_id, token_hash=recipient_hash(Channel.PUSH, token)
+        ).exclude(pk=device.pk).delete()
+        serializer.save(retired_at=None)

@@ -1,0 +1,1 @@
+"""Programs of others, in an environment of their own (var/bench-venv), doing the same work."""

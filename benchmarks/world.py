@@ -1,0 +1,154 @@
+"""The organization, template and key of the benchmarks, and what posts for them."""
+
+import http.client
+import json
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+
+from benchmarks.stage import Stage
+
+PARAGRAPH = "Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor incididunt ut."
+HTML = (
+    "<!doctype html>\n<html><body>\n<h1>Hello {{ name }}</h1>\n"
+    + f"<p>{PARAGRAPH}</p>\n" * 28
+    + "<p>Your order {{ order }} is on its way.</p>\n</body></html>\n"
+)
+TEXT = "Hello {{ name }},\n\n" + f"{PARAGRAPH}\n" * 14 + "\nYour order {{ order }} is on its way.\n"
+"""Together with the headers a message of about 5 KB."""
+
+
+def set_up(stage: Stage) -> str:
+    """The database with an organization in it; an API key."""
+    with psycopg.connect(f"{stage.server}/postgres", autocommit=True) as server:
+        server.execute(f'CREATE DATABASE "{stage.database}"')
+    import django
+
+    django.setup()
+    from django.core.management import call_command
+
+    import celery_app  # noqa: F401 - tasks and topology
+
+    call_command("migrate", verbosity=0)
+    from apps.templates.authoring import add_version
+    from apps.templates.models import Template
+    from apps.users.models import ApiKey, Organization
+    from apps.users.scopes import Scope
+
+    organization = Organization.objects.create(slug="bench", name="Bench")
+    contents: list[dict[str, Any]] = [
+        {"channel": "email", "language": "en", "subject": "Order {{ order }}", "html": HTML, "text": TEXT},
+        {"channel": "push", "language": "en", "title": "Order {{ order }}", "body": "Hello {{ name }}"},
+    ]
+    template = Template.objects.create(organization=organization, code="order", name="Order")
+    add_version(template=template, contents=contents, active=True)
+    _, plain = ApiKey.objects.issue(organization=organization, name="bench", scopes=list(Scope.values))
+    return plain
+
+
+def tear_down(stage: Stage) -> None:
+    from django.db import connection
+
+    connection.close()
+    if (pool := getattr(connection, "pool", None)) is not None:
+        pool.close()
+    with psycopg.connect(f"{stage.server}/postgres", autocommit=True) as server:
+        server.execute(f'DROP DATABASE IF EXISTS "{stage.database}" WITH (FORCE)')
+
+
+def forget() -> None:
+    """No notifications, as at the beginning."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE notifications_notification CASCADE")
+        cursor.execute("TRUNCATE notifications_idempotencyrecord")
+        cursor.execute("VACUUM ANALYZE")
+
+
+def body(number: int, channel: str = "email") -> dict[str, Any]:
+    recipient = {"email": f"person{number}@example.com"}
+    if channel == "push":
+        recipient = {"device_token": f"device-token-of-somebody-{number:09}-{'x' * 120}"}
+    return {
+        "recipient": recipient,
+        "channels": [channel],
+        "template_code": "order",
+        "variables": {"name": f"Person {number}", "order": f"A-{number}"},
+        "request_id": f"{secrets.token_hex(8)}-{number}",
+    }
+
+
+def post_batches(host: str, key: str, count: int, channel: str = "email") -> float:
+    """Post `count` notifications, a thousand a request; how many a second were accepted."""
+    bodies = [
+        json.dumps(
+            {"notifications": [body(n, channel) for n in range(start, min(start + 1000, count))]}
+        ).encode()
+        for start in range(0, count, 1000)
+    ]
+    began = time.monotonic()
+    post_all(host, "/api/v1/notifications/batch/", bodies, key=key, connections=4)
+    return count / (time.monotonic() - began)
+
+
+def post_all(
+    host: str, path: str, bodies: list[bytes], *, key: str = "", connections: int = 16, pace: float = 0.0
+) -> list[float]:
+    """Post every body over so many kept connections, `pace` seconds apart if given; each answer's seconds.
+
+    Raises RuntimeError for an answer that isn't 2xx.
+    """
+    taken, waiting, faults = [0.0] * len(bodies), iter(enumerate(bodies)), []
+    lock = threading.Lock()
+    headers = {"Content-Type": "application/json", **({"Authorization": f"Api-Key {key}"} if key else {})}
+
+    def work() -> None:
+        connection = http.client.HTTPConnection(host, timeout=60)
+        while not faults:
+            with lock:
+                number, octets = next(waiting, (-1, b""))
+                if pace and number >= 0:
+                    time.sleep(pace)
+            if number < 0:
+                break
+            began = time.perf_counter()
+            connection.request("POST", path, octets, headers)
+            answer = connection.getresponse()
+            said = answer.read()
+            taken[number] = time.perf_counter() - began
+            if answer.status // 100 != 2:
+                faults.append(f"{answer.status}: {said[:300]!r}")
+        connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(connections)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if faults:
+        raise RuntimeError(faults[0])
+    return taken
+
+
+def percentile(values: list[float], share: float) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+def interleaved(repeats: int, *measures: Callable[[], Any]) -> list[list[Any]]:
+    """Every measure in turn, so many times: what slows the machine for a while slows all of them."""
+    found: list[list[Any]] = [[] for _ in measures]
+    for _ in range(repeats):
+        for results, measure in zip(found, measures, strict=True):
+            results.append(measure())
+    return found
+
+
+def chunks(items: list[Any], size: int) -> Iterator[list[Any]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

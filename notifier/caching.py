@@ -1,0 +1,25 @@
+"""Where the cache is: in Redis, or without one in this process."""
+
+from typing import Any
+
+PATIENCE = 0.25
+"""Seconds. The cache is a convenience: a request never waits for a step of it longer than this, nor fails for it."""
+
+
+def caches(url: str) -> dict[str, dict[str, Any]]:
+    if not url:
+        return {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    options = {
+        "SOCKET_CONNECT_TIMEOUT": PATIENCE,
+        "SOCKET_TIMEOUT": PATIENCE,
+        "IGNORE_EXCEPTIONS": True,
+        # The default pool refuses the 101st thread at once, which would look like a Redis that is away.
+        "CONNECTION_POOL_CLASS": "redis.BlockingConnectionPool",
+        "CONNECTION_POOL_KWARGS": {
+            "max_connections": 50,
+            "timeout": PATIENCE,
+            "retry": None,
+            "retry_on_error": [],
+        },
+    }
+    return {"default": {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": url, "OPTIONS": options}}

@@ -1,0 +1,92 @@
+"""A request that works for every body that the API takes, shown in its description.
+
+Together they are a story: the person, the template, the notification.
+"""
+
+from typing import Any
+
+_LOGIN = {"email": "ada@example.com", "password": "correct horse battery"}
+_EMAIL = {
+    "channel": "email",
+    "language": "en",
+    "subject": "Order {{ order.number }} is on its way",
+    "html": "<p>Hello {{ name }}, order <b>{{ order.number }}</b> is on its way.</p>",
+    "text": "Hello {{ name }}, order {{ order.number }} is on its way.",
+}
+_PUSH = {
+    "channel": "push",
+    "language": "en",
+    "title": "On its way",
+    "body": "Order {{ order.number }} arrives soon.",
+    "data": {"order": "{{ order.number }}"},
+}
+_VARIABLES = {"name": "Ada", "order": {"number": "A-1001"}}
+_NOTIFICATION = {
+    "recipient": {"email": "ada@example.com", "language": "en"},
+    "template_code": "order-shipped",
+    "variables": _VARIABLES,
+    "request_id": "order-A-1001-shipped",
+}
+
+EXAMPLES: dict[str, Any] = {
+    "POST auth/login/": _LOGIN,
+    "POST users/login/": _LOGIN,
+    "POST auth/register/": {**_LOGIN, "name": "Ada", "language": "en-GB", "timezone": "Europe/London"},
+    "POST auth/refresh/": {"refresh": "eyJhbGciOiJIUzI1NiJ9.eyJ0b2tlbl90eXBlIjoicmVmcmVzaCJ9.c2lnbmF0dXJl"},
+    "POST auth/logout/": {"refresh": "eyJhbGciOiJIUzI1NiJ9.eyJ0b2tlbl90eXBlIjoicmVmcmVzaCJ9.c2lnbmF0dXJl"},
+    "POST auth/password/": {
+        "old_password": "correct horse battery", "new_password": "staple battery horse",
+    },
+    "POST admin/login/": _LOGIN,
+    "POST admin/api-keys/": {"name": "Shop", "scopes": ["notifications:write", "notifications:read"]},
+    "PATCH admin/api-keys/{api_key}/": {"rate_limit": 600},
+    "POST admin/api-keys/{api_key}/rotate/": {"overlap": 3600},
+    "POST categories/": {"code": "newsletter", "name": "Newsletter", "cap": 3, "cap_window": 86400},
+    "PATCH categories/{category}/": {"name": "Our newsletter"},
+    "POST users/": {
+        "email": "ada@example.com", "name": "Ada", "language": "en-GB", "timezone": "Europe/London",
+    },
+    "PATCH users/{id}/": {"timezone": "Europe/Paris", "quiet_from": "22:00", "quiet_until": "07:00"},
+    "PATCH users/{id}/preferences/": {"email": False, "categories": {"newsletter": {"push": False}}},
+    "POST users/{id}/devices/": {
+        "token": "fMk3ZQ:APA91bHx7YzExampleToken", "platform": "android", "name": "Ada's phone",
+    },
+    "PATCH users/{id}/devices/{device}/": {"name": "Ada's old phone"},
+    "POST templates/": {"code": "order-shipped", "name": "Order shipped", "contents": [_EMAIL, _PUSH]},
+    "PATCH templates/{code}/": {"on_unknown": "resend"},
+    "POST templates/{code}/versions/": {"contents": [_EMAIL], "note": "Email alone", "activate": True},
+    "POST templates/{code}/activate/": {"version": 1},
+    "PUT templates/{code}/draft/": {
+        "contents": [_EMAIL],
+        "variables": [{"name": "name", "type": "string", "default": "friend", "example": "Ada"}],
+    },
+    "POST templates/{code}/draft/publish/": {"activate": False},
+    "POST templates/layouts/": {
+        "name": "brand",
+        "html": "<html><head><style>.head { background: {{ layout.colour }} }</style></head>"
+        '<body><div class="head">Acme</div>{{ content }}</body></html>',
+        "text": "{{ content }}\n\nAcme Ltd",
+        "values": {"colour": "#0a7d43"},
+    },
+    "PATCH templates/layouts/{name}/": {"values": {"colour": "#7d430a"}},
+    "POST templates/partials/": {"name": "brand", "html": "<b>Acme</b>", "text": "ACME"},
+    "PATCH templates/partials/{name}/": {"text": "Acme"},
+    "POST templates/substitute/": {"template_code": "order-shipped", "variables": _VARIABLES},
+    "POST templates/{code}/preview/": {"language": "en", "variables": _VARIABLES},
+    "POST notifications/": _NOTIFICATION,
+    "POST notify/": _NOTIFICATION,
+    "POST notifications/batch/": {"notifications": [_NOTIFICATION]},
+    "POST suppressions/": {"channel": "email", "recipient": "ada@example.com", "detail": "Asked by phone."},
+    "POST suppressions/{suppression}/lift/": {"reason": "The mailbox is back."},
+    "POST dead-letters/replay/": {"reason": "retries_exhausted", "limit": 100, "dry_run": True},
+    "PUT webhook-endpoints/": {"url": "https://example.com/hooks/notifier"},
+    "POST webhook-endpoints/rotate/": {"overlap": 3600},
+    "POST webhook-endpoints/replay/": {"since": "2026-11-20T00:00:00Z", "status": "failed", "dry_run": True},
+    "POST email/status/": {
+        "delivery_id": "01a1fda2-03ac-727d-b263-43381d63f3c8", "status": "delivered",
+    },
+    "POST push/status/": {
+        "delivery_id": "01a1fda2-03ad-711c-84ae-8de1db162ed7", "status": "delivered",
+    },
+}  # fmt: skip
+"""By method and path under /api/v1/."""

@@ -1,0 +1,92 @@
+"""JSON log lines on standard error, with the correlation id, and with addresses and tokens masked."""
+
+import re
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+_ADDRESS = re.compile(r"([A-Za-z0-9.!#$'*+^_`{|}~%-])[A-Za-z0-9.!#$'*+^_`{|}~%-]*?(@|%40)([A-Za-z0-9.-]+)")
+# A device token or a key: a long unbroken run with a digit in it. UUIDs (36 characters) stay: they are ids.
+_TOKEN = re.compile(r"(?<![\w:-])(?=[\w:-]*\d)[\w:-]{60,}(?![\w:-])|nk_(?:live|test)_\w+\.[\w-]+")
+
+
+def mask(text: str) -> str:
+    """`text` with email addresses cut to their first letter and long tokens to their first four characters."""
+    text = _ADDRESS.sub(r"\1***\2\3", text)
+    return _TOKEN.sub(lambda found: found[0][:4] + "***", text)
+
+
+def mask_event(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The structlog processor that masks every string of a log event, a traceback's included."""
+    for key, value in event.items():
+        event[key] = _masked(value)
+    return event
+
+
+def _masked(value: Any) -> Any:
+    match value:
+        case str():
+            return mask(value)
+        case dict():
+            return {key: _masked(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_masked(item) for item in value]
+        case int() | float() | bool() | None:
+            return value
+        case _:
+            return mask(str(value))
+
+
+def logging_config(*, console: bool, level: str = "INFO") -> dict[str, Any]:
+    """A `dictConfig` under which standard-library and structlog lines come out alike."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.stdlib.PositionalArgumentsFormatter(),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    renderer: Any = (
+        structlog.dev.ConsoleRenderer(colors=False) if console else structlog.processors.JSONRenderer()
+    )
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "lines": {
+                "()": structlog.stdlib.ProcessorFormatter,
+                "foreign_pre_chain": shared,
+                "processors": [
+                    structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                    structlog.processors.format_exc_info,
+                    mask_event,
+                    renderer,
+                ],
+            }
+        },
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "lines"}},
+        "root": {"handlers": ["stderr"], "level": level},
+        "loggers": {
+            # One line a request says it all; Django's second one would be a duplicate.
+            "django.request": {"level": "ERROR"},
+            "django.server": {"level": "ERROR"},
+            # A reader who left early is not our error.
+            "django.core.servers.basehttp": {"level": "ERROR"},
+            "mail.log": {"level": "WARNING"},
+            # The delivery's own line says more, and says it once.
+            "celery.app.trace": {"level": "WARNING"},
+            "celery.worker.strategy": {"level": "WARNING"},
+            # On a console the page's own polling would bury everything else.
+            **({"django_structlog": {"level": "WARNING"}} if console else {}),
+        },
+    }

@@ -1,0 +1,322 @@
+"""Every setting, from the environment alone; docs/settings.md explains them. A bad value stops the start.
+
+Without DATABASE_URL and BROKER_URL this is the local default: SQLite, an in-memory broker, stand-in providers.
+"""
+
+import re
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+from apps.notifications.providers.schemes import accounts_in
+from notifier.caching import caches
+from notifier.environment import address, env, flag, provider_url, read, retry_policy, secret, secret_list
+from notifier.logging import logging_config
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var")))
+"""Where the local default keeps its state."""
+
+
+# --- Where things are -------------------------------------------------------------------------------------
+DATABASE_URL = read(
+    "DATABASE_URL", env.str, "", "postgres://user:password@host:5432/name, or sqlite:///path",
+    valid=lambda url: re.match(r"^(postgres(ql)?://|sqlite:///|$)", url) is not None,
+)  # fmt: skip
+BROKER_URL = read(
+    "BROKER_URL", env.str, "memory://", "amqp://user:password@host:5672/vhost",
+    valid=lambda url: re.match(r"^(amqps?://|memory://)", url) is not None,
+)  # fmt: skip
+REDIS_URL = read(
+    "REDIS_URL", env.str, "", "redis://host:6379/0",
+    valid=lambda url: re.match(r"^(rediss?://|$)", url) is not None,
+)  # fmt: skip
+ON_POSTGRES = DATABASE_URL.startswith("postgres")
+LOCAL = not ON_POSTGRES and BROKER_URL == "memory://"
+"""True in the local default only: one process, nothing to install."""
+if not LOCAL and BROKER_URL == "memory://":
+    raise ImproperlyConfigured(
+        "BROKER_URL must be set beside DATABASE_URL: amqp://user:password@host:5672/vhost."
+    )
+
+# --- Secrets ----------------------------------------------------------------------------------------------
+LOCAL_SECRETS = VAR_DIR / "local-secrets" if LOCAL else None
+SECRET_KEY = secret("SECRET_KEY", LOCAL_SECRETS)
+JWT_SIGNING_KEY = secret("JWT_SIGNING_KEY", LOCAL_SECRETS)
+HASH_KEY = secret("HASH_KEY", LOCAL_SECRETS)
+"""Keys the hashes of addresses and tokens. Changing it makes suppressions and devices unfindable."""
+ENCRYPTION_KEYS = secret_list("ENCRYPTION_KEYS", LOCAL_SECRETS)
+"""Encrypt variables, device tokens and callback secrets; the first one is used for what is written."""
+
+# --- HTTP -------------------------------------------------------------------------------------------------
+DEBUG = flag("DEBUG", False)
+ALLOWED_HOSTS = read(
+    "ALLOWED_HOSTS", env.list, ["localhost", "127.0.0.1", "[::1]"], "host names, comma-separated"
+)
+CSRF_TRUSTED_ORIGINS = read("CSRF_TRUSTED_ORIGINS", env.list, [], "origins (https://…), comma-separated")
+PUBLIC_URL = read(
+    "PUBLIC_URL", env.str, "", "where people reach this service, as https://notify.example.com (http for loopback)",
+    valid=lambda url: re.fullmatch(
+        r"|(https://[^\s/?#@]+|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?)(/[^\s?#]*)?", url
+    ) is not None,
+).rstrip("/")  # fmt: skip
+"""Begins the links in messages. Empty: messages have no link to the preferences, and no unsubscribe header."""
+BODY_LIMIT = 256 * 1024
+"""Bytes of a request's body; templates with their content are the largest honest ones."""
+DATA_UPLOAD_MAX_MEMORY_SIZE = BODY_LIMIT
+NUM_PROXIES = read(
+    "NUM_PROXIES", env.int, 0, "the number of trusted proxies in front", valid=lambda n: n >= 0
+)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if NUM_PROXIES else None
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = flag("SECURE_COOKIES", not LOCAL)
+X_FRAME_OPTIONS = "DENY"
+APPEND_SLASH = False
+ROOT_URLCONF = "notifier.urls"
+WSGI_APPLICATION = "notifier.wsgi.application"
+
+INSTALLED_APPS = [
+    # Before apps.admin, which takes its admin pages away.
+    "rest_framework_simplejwt.token_blacklist",
+    "apps.users",
+    "apps.templates",
+    "apps.notifications",
+    "apps.admin",
+    "apps.admin.apps.SiteConfig",  # django.contrib.admin
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_structlog",
+    "notifier.local",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "notifier.metrics.MetricsMiddleware",
+    "notifier.correlation.CorrelationMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
+    "notifier.rate_limit.RateLimitMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "apps.users.isolation.IsolationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+STATIC_URL = "/static/"
+# The files come out of the installed packages: there is nothing to collect.
+WHITENOISE_USE_FINDERS = True
+
+# --- Database ---------------------------------------------------------------------------------------------
+DATABASE_POOL_SIZE = read("DATABASE_POOL_SIZE", env.int, 10, "a whole number from 1", valid=lambda n: n >= 1)
+if ON_POSTGRES:
+    DATABASES: dict[str, dict[str, Any]] = {"default": environ.Env.db_url_config(DATABASE_URL)}
+    DATABASES["default"]["OPTIONS"] = {
+        "connect_timeout": 2,
+        # A host or network that vanishes is noticed in seconds, not after the kernel's quarter of an hour.
+        "tcp_user_timeout": 20_000,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 2,
+        # The URL's own options, such as ?sslmode=require.
+        **DATABASES["default"].get("OPTIONS", {}),
+        # 503 at once when the database is away: the pool's own defaults wait for half a minute.
+        "pool": {"min_size": 0, "max_size": DATABASE_POOL_SIZE, "timeout": 1, "reconnect_timeout": 2},
+    }
+else:
+    DATABASES = {
+        "default": {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": DATABASE_URL.removeprefix("sqlite:///") or str(VAR_DIR / "local.sqlite3"),
+            "OPTIONS": {
+                # Writers queue up at BEGIN instead of failing at their first write.
+                "transaction_mode": "IMMEDIATE",
+                "timeout": 20,
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL",
+            },
+        }
+    }
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Cache ------------------------------------------------------------------------------------------------
+CACHES = caches(REDIS_URL)
+
+# --- Limits: what one caller can take from the others in any minute -----------------------------------------
+# An address's: without a valid key or token, so sign-ins and guesses. A key may have a limit of its own.
+# A person's: ten a second are more than a page needs. Items of batches: at least the largest batch.
+RATE_LIMIT_ADDRESS = read("RATE_LIMIT_ADDRESS", env.int, 100, "a whole number from 1", valid=lambda n: n >= 1)
+RATE_LIMIT_KEY = read("RATE_LIMIT_KEY", env.int, 6000, "a whole number from 1", valid=lambda n: n >= 1)
+RATE_LIMIT_PERSON = read("RATE_LIMIT_PERSON", env.int, 600, "a whole number from 1", valid=lambda n: n >= 1)
+RATE_LIMIT_ITEMS = read("RATE_LIMIT_ITEMS", env.int, 60_000, "a number from 1000", valid=lambda n: n >= 1000)
+# Sign-ins have tighter bounds beside these, in the views. Without Redis those don't count; these do.
+RATELIMIT_FAIL_OPEN = True
+RATELIMIT_IP_META_KEY = "apps.users.addresses.client_address"
+SILENCED_SYSTEM_CHECKS = [
+    "auth.W004",  # an address is unique in an organization; EmailBackend tells namesakes apart
+    "django_ratelimit.E003",
+    "django_ratelimit.W001",  # the local default's one process shares its local cache
+]
+
+# --- People -----------------------------------------------------------------------------------------------
+ALLOW_REGISTRATION = flag("ALLOW_REGISTRATION", LOCAL)
+"""Whether anybody may make an account of their own, as a member of the default organization."""
+AUTH_USER_MODEL = "users.User"
+AUTHENTICATION_BACKENDS = ["apps.users.authentication.EmailBackend"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.BCryptSHA256PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+SIMPLE_JWT = {
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=10),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=7),
+    "SIGNING_KEY": JWT_SIGNING_KEY,
+    "CHECK_REVOKE_TOKEN": True,
+    "UPDATE_LAST_LOGIN": False,
+}
+
+# --- API --------------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "apps.users.authentication.ApiKeyAuthentication",
+        "apps.users.authentication.BearerAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["apps.users.permissions.HasScope"],
+    "DEFAULT_THROTTLE_CLASSES": ["apps.users.throttling.RequestLimit"],
+    "DEFAULT_PARSER_CLASSES": ["notifier.parsing.BoundedJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["notifier.envelope.EnvelopeRenderer"],
+    "DEFAULT_PAGINATION_CLASS": "notifier.pagination.Pages",
+    "DEFAULT_SCHEMA_CLASS": "notifier.openapi.EnvelopeSchema",
+    "EXCEPTION_HANDLER": "notifier.api.exception_handler",
+    "NUM_PROXIES": NUM_PROXIES,
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Notifier API",
+    "DESCRIPTION": "Tell this person this: by email and push, once each, and never lost.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_PUBLIC": True,
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {"ChannelEnum": "apps.users.channels.Channel"},
+}
+
+# --- Broker -----------------------------------------------------------------------------------------------
+WORKER_THREADS = read("WORKER_THREADS", env.int, 8, "a whole number from 1", valid=lambda n: n >= 1)
+"""Sender slots of a worker process: how many messages it has on the wire at once."""
+
+BULK_HIGH_WATER = read("BULK_HIGH_WATER", env.int, 500_000, "a whole number from 1", valid=lambda n: n >= 1)
+"""Past so many waiting rows of low priority no more are taken; others always are."""
+
+# --- Providers --------------------------------------------------------------------------------------------
+EMAIL_PROVIDER_URL = provider_url("EMAIL_PROVIDER_URL", partial(accounts_in, "email"))
+PUSH_PROVIDER_URL = provider_url("PUSH_PROVIDER_URL", partial(accounts_in, "push"))
+EMAIL_FROM = read(
+    "EMAIL_FROM", env.str, "Notifier <notifier@localhost>", "an address, or `Name <address>`",
+    valid=lambda value: "@" in value and "\n" not in value and "\r" not in value,
+)  # fmt: skip
+BOUNCE_ADDRESS = read(
+    "BOUNCE_ADDRESS", env.str, "", "an address without + whose local part has at most 19 characters",
+    valid=lambda value: re.fullmatch(r"([a-z0-9._-]{1,19}@[a-z0-9][a-z0-9.-]*)?", value, re.IGNORECASE) is not None,
+)  # fmt: skip
+"""Bounces come to this address, with + and a token in its local part, which may have 64 characters in all."""
+
+# --- Delivery: schedules and limits, all times in seconds ---------------------------------------------------
+HOUR = 3600
+RETRY_POLICIES: dict[str, dict[str, Any]] = {
+    # An address that refuses for a day has refused; the steps leave a mail server time to recover.
+    "email": retry_policy(
+        "EMAIL_RETRY_POLICY",
+        {
+            "steps": [30, 120, 300, 900, 1800, HOUR, 2 * HOUR, 4 * HOUR],
+            "repeat_last": True,
+            "deadline": 24 * HOUR,
+        },
+    ),
+    # A push is about now: after two hours nobody wants it.
+    "push": retry_policy(
+        "PUSH_RETRY_POLICY",
+        {
+            "steps": [10, 30, 120, 600, 1800, HOUR],
+            "repeat_last": False,
+            "deadline": 4 * HOUR,
+        },
+    ),
+}
+# A receiver's outage of a day, and one of a weekend, are outlived; each wait has a little jitter on top.
+CALLBACK_SCHEDULE: list[int] = read(
+    "CALLBACK_SCHEDULE", partial(env.list, cast=int),
+    [5, 300, 1800, 2 * HOUR, 5 * HOUR, 10 * HOUR, 14 * HOUR, 20 * HOUR, 24 * HOUR],
+    "waits in seconds between a callback's tries, comma-separated", valid=lambda waits: min(waits) > 0,
+)  # fmt: skip
+CALLBACK_ALLOWED_HOSTS: list[str] = read(
+    "CALLBACK_ALLOWED_HOSTS", env.list, ["localhost", "127.0.0.1"] if LOCAL else [],
+    "host names in lower case, comma-separated", valid=lambda hosts: all(host == host.lower() for host in hosts),
+)  # fmt: skip
+"""Callbacks go to these whatever their address is, also without TLS: for development only."""
+EVENTS_EXCHANGE = flag("EVENTS_EXCHANGE", False)
+"""Whether the same events also go to the broker's topic exchange `notifications.events`."""
+JOURNAL_DIR = VAR_DIR / "journal"
+"""Where sender processes note what they begin and are answered: a volume, so that a container's end keeps it."""
+JOURNALLED_LEASE_SECONDS = 600
+"""How long claimed rows stay a sender's: longer than two minutes to begin them, all phases of a send and the final
+dot's 300 s. A dead sender's are freed by its journal long before; without one, after this."""
+LEASE_SECONDS = 20
+"""How long a claimed callback stays a dead worker's; living workers renew every quarter of it."""
+CLAIM_DEADLINE_SECONDS = 480
+"""The longest that one callback may take in all."""
+CONFIGURATION_PAUSE_SECONDS = 60
+"""How long a provider rests after a fault of our own set-up."""
+
+# --- Metrics ----------------------------------------------------------------------------------------------
+# The API's /metrics is for who shows the token; METRICS_LISTEN serves the same page to whoever reaches it.
+METRICS_TOKEN = secret("METRICS_TOKEN", None, optional=True)
+METRICS_LISTEN = address("METRICS_LISTEN")
+# The processes that share it are on one page; the local default is one process.
+METRICS_DIR = None if LOCAL else VAR_DIR / "metrics"
+
+# --- Log ----------------------------------------------------------------------------------------------------
+DJANGO_STRUCTLOG_TRUST_UPSTREAM_CORRELATION_ID = True  # CorrelationMiddleware has made it sane by then
+DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False
+DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = 10  # one line a request is enough: the finished one
+LOGGING = logging_config(console=LOCAL)
+LOGGING_CONFIG = "logging.config.dictConfig"
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+
+# --- What was read ------------------------------------------------------------------------------------------
+ENVIRONMENT_VARIABLES = tuple(env.asked)
+"""Every variable above, by its name."""

@@ -1,0 +1,53 @@
+"""Every prefix on one page."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from apps.notifications import urls as notifications
+from apps.notifications.usage import UsageView
+from apps.notifications.views import NotificationListView
+from apps.templates import urls as templates
+from apps.users import links
+from apps.users import urls as users
+from apps.users.preference_pages import PreferencePage
+from notifier import health, metrics
+
+v1: list[Any] = [
+    path("auth/", include(users.auth)),
+    path("users/", include(users.users)),
+    path("admin/", include(users.operator)),
+    path("categories/", include(users.categories)),
+    path("audit/", include(users.audit)),
+    path("templates/", include(templates.urlpatterns)),
+    # Counts notifications, so it is theirs.
+    path("templates/<template_code:code>/usage/", UsageView.as_view(), name="usage"),
+    path("notifications/", include(notifications.urlpatterns)),
+    path("notify/", NotificationListView.as_view(http_method_names=["post", "options"]), name="notify"),
+    path("dead-letters/", include(notifications.dead_letters)),
+    path("webhook-endpoints/", include(notifications.webhook_endpoints)),
+    path("suppressions/", include(notifications.suppressions)),
+    path("providers/", include(notifications.providers)),
+    *notifications.receipts,
+    path("health/", health.ReadyView.as_view(), name="health"),
+    path("health/live/", health.LiveView.as_view(), name="health-live"),
+    path("health/ready/", health.ReadyView.as_view(), name="health-ready"),
+]
+
+urlpatterns = [
+    path("api/v1/", include(v1)),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("admin/", admin.site.urls),
+    path(f"{links.PATH}/<str:token>/", PreferencePage.as_view(), name="preference-page"),
+    path("metrics", metrics.page, name="metrics"),
+]
+if settings.LOCAL:
+    urlpatterns.append(path("", include("notifier.local.urls")))
+
+handler400 = "notifier.api.bad_request"
+handler404 = "notifier.api.not_found"
+handler500 = "notifier.api.server_error"

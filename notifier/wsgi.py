@@ -1,0 +1,10 @@
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "notifier.settings")
+application = get_wsgi_application()
+
+from apps.notifications.exposition import exposition  # noqa: E402 - once Django is set up
+
+exposition.start()

@@ -1,0 +1,161 @@
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from apps.admin import dead_letters
+from apps.notifications.models import DeadLetter, EmailLog, Event
+from apps.notifications.publisher import publisher
+from apps.templates.models import TemplateVersion
+from apps.users.models import Organization, User
+from tests.admin.conftest import failed_rows, messages_of, text_of
+from tests.cast import OrganizationFactory, UserFactory
+
+pytestmark = pytest.mark.django_db
+
+PAGE = "admin:notifications_deadletter_changelist"
+
+
+@pytest.fixture(autouse=True)
+def wakes(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What would be published: the test's transaction never commits, so no worker could see it."""
+    found: list[Any] = []
+    monkeypatch.setattr(publisher, "wake", found.extend)
+    return found
+
+
+def act(door: Client, action: str, *letters: DeadLetter) -> Any:
+    asked = {"action": action, "_selected_action": [str(letter.pk) for letter in letters]}
+    return door.post(reverse(PAGE), asked, follow=True)
+
+
+def test_replay_queues_once(
+    door: Client,
+    root: User,
+    failed: SimpleNamespace,
+    wakes: list[Any],
+    django_capture_on_commit_callbacks: Any,
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        assert "1 queued again." in messages_of(act(door, "replay", failed.letter))
+        assert "0 queued again." in messages_of(act(door, "replay", failed.letter))
+    row = EmailLog.objects.get()
+    assert (row.status, row.epoch, row.attempts) == ("queued", 1, 0)
+    letter = DeadLetter.objects.get()
+    assert (letter.state, letter.closed_by) == ("replayed", f"user:{root.pk}")
+    assert [wake.id for wake in wakes] == [str(row.pk)]
+    assert Event.objects.filter(kind="replayed").count() == 1
+    page = reverse("admin:notifications_notification_change", args=[failed.notification.pk])
+    assert "by: r***@example.com" in text_of(door.get(page))
+
+
+def test_what_may_have_arrived_needs_its_own_action(
+    door: Client, user: User, version: TemplateVersion
+) -> None:
+    rows = failed_rows(user, version, reason="unknown")
+    assert "0 queued again." in messages_of(act(door, "replay", rows.letter))
+    assert EmailLog.objects.get().status == "unknown"
+    assert "1 queued again." in messages_of(act(door, "replay_unknown", rows.letter))
+    assert EmailLog.objects.get().status == "queued"
+
+
+def test_discard_closes_once(door: Client, root: User, failed: SimpleNamespace) -> None:
+    assert "1 discarded." in messages_of(act(door, "discard", failed.letter))
+    assert "0 discarded." in messages_of(act(door, "discard", failed.letter))
+    letter = DeadLetter.objects.get()
+    assert (letter.state, letter.closed_by) == ("discarded", f"user:{root.pk}")
+    assert letter.closed_at is not None
+    assert Event.objects.filter(kind="discarded").count() == 1
+    assert "0 queued again." in messages_of(act(door, "replay", failed.letter))
+
+
+def test_a_foreign_message_is_shown_and_discarded_but_not_replayed(door: Client) -> None:
+    letter = DeadLetter.objects.create(
+        reason="undecodable", queue="email", body=b"\xff<oops>", body_hash="1" * 64
+    )
+    page = text_of(door.get(reverse("admin:notifications_deadletter_change", args=[letter.pk])))
+    assert "\\xff&lt;oops&gt;" in page
+    assert 'value="replay"' not in page
+    assert 'value="discard"' in page
+    assert "0 queued again." in messages_of(act(door, "replay", letter))
+    assert "1 discarded." in messages_of(act(door, "discard", letter))
+
+
+def test_an_action_takes_a_bounded_number(
+    door: Client, failed: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dead_letters, "AT_ONCE", 1)
+    other = DeadLetter.objects.create(reason="undecodable", body_hash="1" * 64)
+    assert "1 discarded." in messages_of(act(door, "discard", failed.letter, other))
+    assert DeadLetter.objects.filter(state="open").get() == other
+
+
+def test_the_list_tells_recipient_and_request_and_begins_with_the_open_ones(
+    door: Client, failed: SimpleNamespace
+) -> None:
+    page = reverse(PAGE)
+    shown = text_of(door.get(page))
+    assert "<h1>Dead letters</h1>" in shown
+    assert "a***@example.com" in shown
+    assert failed.notification.request_id in shown
+    act(door, "discard", failed.letter)
+
+    def listed(query: str) -> int:
+        return len(door.get(page + query).context["cl"].result_list)
+
+    queries = ("", "?state=open", "?state=discarded", "?state=all", f"?q={failed.notification.request_id}")
+    assert [listed(query) for query in queries] == [0, 0, 1, 1, 1]
+
+
+def test_a_list_costs_the_same_for_many(door: Client, user: User, version: TemplateVersion) -> None:
+    def cost(name: str) -> int:
+        with CaptureQueriesContext(connection) as queries:
+            assert door.get(reverse(f"admin:notifications_{name}_changelist")).status_code == 200
+        return len(queries)
+
+    failed_rows(user, version)
+    before = [cost("deadletter"), cost("notification")]
+    for _ in range(3):
+        failed_rows(UserFactory(organization=user.organization), version)
+    assert [cost("deadletter"), cost("notification")] == before
+
+
+@pytest.mark.parametrize(
+    ("reason", "status"), [("rejected", "replay"), ("unknown", "replay_unknown")], ids=["failed", "unknown"]
+)
+def test_a_letters_page_has_its_ways_out(
+    reason: str, status: str, door: Client, user: User, version: TemplateVersion
+) -> None:
+    rows = failed_rows(user, version, reason=reason)
+    page = reverse("admin:notifications_deadletter_change", args=[rows.letter.pk])
+    shown = text_of(door.get(page))
+    assert f'name="action" value="{status}" formaction="{reverse(PAGE)}"' in shown
+    assert 'name="action" value="discard"' in shown
+    assert f'name="_selected_action" value="{rows.letter.pk}"' in shown
+    assert "foreign message" not in shown.lower()
+
+    answer = act(door, status, rows.letter)
+    assert "1 queued again." in messages_of(answer)
+    story = reverse("admin:notifications_notification_change", args=[rows.notification.pk])
+    assert f'<a href="{story}">' in text_of(answer)
+    assert 'name="action"' not in text_of(door.get(page))
+
+
+def test_a_letters_page_offers_nothing_to_who_may_only_look(
+    failed: SimpleNamespace, organization: Organization, staff: Any
+) -> None:
+    page = reverse("admin:notifications_deadletter_change", args=[failed.letter.pk])
+    assert 'name="action"' not in text_of(staff(organization, "view_deadletter").get(page))
+
+
+def test_other_staff_cant_act(failed: SimpleNamespace, organization: Organization, staff: Any) -> None:
+    for door in (staff(OrganizationFactory()), staff(organization, "view_deadletter")):
+        for action in ("replay", "replay_unknown", "discard"):
+            act(door, action, failed.letter)
+    assert DeadLetter.objects.get().state == "open"
+    act(staff(organization, "view_deadletter", "change_deadletter"), "replay", failed.letter)
+    assert DeadLetter.objects.get().state == "replayed"

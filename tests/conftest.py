@@ -1,0 +1,260 @@
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+from celery import current_app
+from django.core.cache import cache
+from django.db.models.functions import Now
+from rest_framework.test import APIClient
+
+from apps.notifications import circuits, insisting, pacing, topology
+from apps.notifications.janitor import janitor
+from apps.notifications.leases import keeper
+from apps.notifications.models import DELIVERIES, Delivery, Event, Notification, ProviderState, from_now
+from apps.notifications.providers import registry
+from apps.notifications.publisher import publisher
+from apps.notifications.sweeps import Republisher
+from apps.notifications.wires import wires
+from apps.users import windows
+from apps.users.models import Organization, User
+from notifier.local.fcm import FcmStandIn
+from tests.cast import DeviceFactory, OrganizationFactory, UserFactory, key_for, template_with
+from tests.wire.smtp import ScriptedSmtpServer
+
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile(
+    "notifier", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("notifier")
+
+NEVER = 10.0
+"""Seconds after which something that should happen at once has not happened."""
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
+    from django.conf import settings
+
+    # Two runs at once on one server don't meet.
+    if settings.ON_POSTGRES:
+        settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = f"notifier_test_{os.getpid()}"
+
+
+@pytest.fixture(autouse=True)
+def _clean_slate(settings: Any, tmp_path: Path) -> Iterator[None]:
+    settings.VAR_DIR = tmp_path
+    settings.JOURNAL_DIR = tmp_path / "journal"
+    cache.clear()
+    windows.shared = windows.SharedWindows()
+    registry.close_all()
+    yield
+    registry.close_all()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_in_hand_at_the_end(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Set up after the database and torn down before it: emptying its tables meets no thread of ours on them."""
+    if "transactional_db" in request.fixturenames:
+        request.getfixturevalue("transactional_db")
+    yield
+    publisher.stop(10)
+    if "transactional_db" in request.fixturenames and _lanes_watched.is_set():
+        # Twice in a row: a message may be between the broker and the worker, in neither's count.
+        wait_until(lambda: _worker_is_idle() and not time.sleep(0.005) and _worker_is_idle())
+
+
+@pytest.fixture
+def unpublished(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No wake-up is published on acceptance, as if the API process had died right after the commit."""
+    monkeypatch.setattr(publisher, "wake", lambda rows: None)
+
+
+@pytest.fixture
+def organization(db: None) -> Organization:
+    return OrganizationFactory(slug="acme", name="Acme")
+
+
+@pytest.fixture
+def user(organization: Organization) -> User:
+    person = UserFactory(organization=organization, email="ada@example.com", name="Ada")
+    DeviceFactory(user=person, token="ada-phone-token-0001")
+    return person
+
+
+@pytest.fixture
+def version(organization: Organization) -> Any:
+    return template_with(organization)
+
+
+def client_for(organization: Organization, **fields: Any) -> APIClient:
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Api-Key {key_for(organization, **fields)}")
+    return client
+
+
+@pytest.fixture
+def api(organization: Organization) -> APIClient:
+    """A client with a key of every scope."""
+    return client_for(organization)
+
+
+@pytest.fixture
+def smtp(settings: Any) -> Iterator[ScriptedSmtpServer]:
+    """The relay that the email provider talks to; set its scripts before or after."""
+    with ScriptedSmtpServer() as server:
+        settings.EMAIL_PROVIDER_URL = f"{server.url}?tls=none"
+        registry.close_all()
+        circuits.forget("smtp")
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _stand_in() -> Iterator[FcmStandIn]:
+    with FcmStandIn() as stand_in:
+        yield stand_in
+
+
+@pytest.fixture
+def fcm(_stand_in: FcmStandIn, settings: Any, tmp_path: Path) -> FcmStandIn:
+    """The FCM that the push provider talks to."""
+    account = _stand_in.write_service_account(tmp_path / "account.json")
+    _stand_in.forget()
+    settings.PUSH_PROVIDER_URL = (
+        f"fcm://{_stand_in.project_id}/?credentials={account}&base_url={_stand_in.base_url}"
+    )
+    registry.close_all()
+    circuits.forget("fcm")
+    return _stand_in
+
+
+@pytest.fixture(scope="session")
+def _worker_thread() -> Iterator[None]:
+    from celery.worker import state
+
+    with current_app.connection_for_write() as connection:
+        channel = connection.channel()
+        topology.declare(channel)
+        for queue in (*topology.LANES, topology.FAILED):
+            channel.queue_purge(queue)
+    ready = threading.Event()
+    # Its tests take its turns themselves; between tests there is no database for it.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(janitor, "start", lambda: None)
+        worker = _controller(ready)
+    thread = threading.Thread(target=worker.start, name="worker", daemon=True)
+    thread.start()
+    assert ready.wait(20)
+    _lanes_watched.set()
+    yield
+    _lanes_watched.clear()
+    state.should_stop = 0
+    thread.join(10)
+    assert not thread.is_alive()
+    state.should_stop = None
+    insisting.stopping.clear()
+
+
+def _controller(ready: threading.Event) -> Any:
+    from celery.worker import WorkController
+
+    return WorkController(
+        app=current_app,
+        hostname="tests",
+        pool_cls="threads",
+        concurrency=4,
+        queues=list(topology.LANES),
+        without_mingle=True,
+        without_gossip=True,
+        ready_callback=lambda _: ready.set(),
+    )
+
+
+_lanes_watched = threading.Event()
+"""From the first test with a worker on it works for every other test, too, whether that asked for one or not."""
+
+
+@pytest.fixture
+def worker(transactional_db: None, _worker_thread: None) -> None:
+    """A worker of this process on the real broker; the test ends when it has nothing in hand."""
+
+
+def _worker_is_idle() -> bool:
+    from celery.worker import state
+
+    with current_app.connection_for_read() as connection, connection.channel() as channel:
+        waiting = sum(
+            channel.queue_declare(queue=lane, passive=True).message_count for lane in topology.LANES
+        )
+    return not waiting and not state.reserved_requests and not keeper._held and wires.idle
+
+
+def wait_until(done: Callable[[], Any], *, seconds: float = NEVER) -> Any:
+    """What `done` returns once it is true; fails after `seconds`."""
+    ends = time.monotonic() + seconds
+    while not (value := done()):
+        assert time.monotonic() < ends, "It did not happen in time."
+        time.sleep(0.01)
+    return value
+
+
+def deliveries() -> list[Delivery]:
+    return [row for model in DELIVERIES.values() for row in model.objects.order_by("id")]
+
+
+def settled(*statuses: str, seconds: float = NEVER) -> list[Delivery]:
+    """Every delivery, once each has one of `statuses`."""
+    return wait_until(
+        lambda: (rows := deliveries()) and all(row.status in statuses for row in rows) and rows,
+        seconds=seconds,
+    )
+
+
+def timeline(notification: Notification | str) -> list[tuple[str, str]]:
+    """(kind, code) of each event, in order."""
+    return [
+        (event.kind, event.data.get("code", ""))
+        for event in Event.objects.filter(notification=notification).order_by("id")
+    ]
+
+
+def post(client: APIClient, user: User | None = None, *, headers: Any = None, **body: Any) -> Any:
+    body.setdefault("template_code", "hello")
+    body.setdefault("variables", {"name": "Ada"})
+    if user is not None:
+        body.setdefault("user_id", str(user.pk))
+    return client.post("/api/v1/notifications/", body, format="json", headers=headers or {})
+
+
+@pytest.fixture(scope="session")
+def _republisher() -> Iterator[Republisher]:
+    _republisher = Republisher()
+    yield _republisher
+    _republisher.broker.close()
+
+
+@pytest.fixture
+def time_passes(_republisher: Republisher) -> Callable[[], None]:
+    """Makes due what waits (queued rows, resting providers), and does the tick's work once."""
+
+    def pass_time() -> None:
+        ProviderState.objects.all().delete()
+        for name in ("smtp", "fcm"):
+            pacing.forget(name)
+        for model in DELIVERIES.values():
+            model.objects.filter(status="queued").update(due_at=Now(), created_at=from_now(-60))
+
+        def published() -> bool:
+            _republisher.sweep()
+            return not any(
+                model.objects.due().filter(published_at=None).exists() for model in DELIVERIES.values()
+            )
+
+        # A loaded broker may have been too slow for one sweep; the tick would come again, too.
+        wait_until(published)
+
+    return pass_time

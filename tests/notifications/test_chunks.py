@@ -1,0 +1,229 @@
+"""Many rows at once: taken, sent by as many hands as help, written together; none spoils or holds up another."""
+
+import threading
+from collections import Counter
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from apps.notifications import chunks, claims, delivery, wires
+from apps.notifications.models import CallbackAttempt, EmailLog, Event, PushLog, WebhookEndpoint, from_now
+from apps.users.models import NotificationPreference
+from tests.cast import DeviceFactory, OrganizationFactory, UserFactory, template_with
+from tests.conftest import client_for, deliveries, post, settled, timeline, wait_until
+from tests.notifications.test_batch import item
+from tests.notifications.test_batch import post as post_batch
+from tests.wire.smtp import Hold, Stall
+
+pytestmark = pytest.mark.skipif(
+    "connection.vendor != 'postgresql'", reason="Where SQLite serves, one message is one row's."
+)
+
+
+@pytest.fixture
+def waiting(api, version, unpublished, transactional_db):
+    """Accepts so many bulk mails, whose wake-ups nobody publishes; returns their ids."""
+
+    def accept(count, client=api, **fields):
+        answer = post_batch(client, *(item(n, **fields) for n in range(count)))
+        assert answer.json()["data"]["accepted"] == count
+        return [row["deliveries"][0]["id"] for row in answer.json()["data"]["results"]]
+
+    return accept
+
+
+@pytest.fixture
+def slots(monkeypatch):
+    def set_to(limit):
+        fresh = wires.Wires(limit)
+        for module in (chunks, delivery):
+            monkeypatch.setattr(module, "wires", fresh)
+        monkeypatch.setattr(chunks, "_paces", {})
+
+    return set_to
+
+
+def taken(smtp, count):
+    mails = smtp.wait_for(count)
+    return Counter(mail.recipients[0] for mail in mails)
+
+
+def test_a_batch_arrives_once_each_and_every_timeline_tells(api, user, version, smtp, fcm, worker):
+    for n in range(150):
+        DeviceFactory(user=user, token=f"another-phone-{n:04}")
+    answer = post_batch(api, *(item(n) for n in range(250)))
+    post_batch(api, {"user_id": str(user.pk), "template_code": "hello", "variables": {"name": "Ada"}})
+    settled("sent", seconds=60)
+    assert set(taken(smtp, 251).values()) == {1}
+    assert len(fcm.messages) == 151
+    for result in answer.json()["data"]["results"][::50]:
+        kinds = [kind for kind, _ in timeline(result["id"])]
+        assert kinds == ["accepted", "sent"]
+    line = Event.objects.filter(kind="sent", channel="email").first()
+    assert line.data["provider"] == "smtp"
+    assert line.data["attempt"] == 1
+    assert "250" in line.data["detail"]
+
+
+def test_fifty_cost_no_more_statements_than_five(waiting, smtp):
+    delivery.deliver("email", waiting(1), bulk=True)  # reads the version's sources, for good
+    asked = []
+    for count in (5, 50):
+        ids = waiting(count)
+        with CaptureQueriesContext(connection) as queries:
+            delivery.deliver("email", ids, bulk=True)
+        asked.append(len(queries))
+        assert {row.status for row in deliveries()} == {"sent"}
+    assert asked[0] == asked[1]
+    assert len(smtp.wait_for(56)) == 56
+
+
+def test_what_is_wrong_with_one_is_its_own(api, organization, user, waiting, smtp):
+    smtp.recipients = {
+        "person1@example.com": {"rcpt": "550 5.1.1 no such user"},
+        "person2@example.com": {"rcpt": "450 4.2.1 later"},
+    }
+    bob = UserFactory(organization=organization, email="bob@example.com")
+    ids = waiting(4)
+    post_batch(
+        api,
+        {"user_id": str(bob.pk), "channels": ["email"], "template_code": "hello", "variables": {"name": "B"}},
+    )
+    NotificationPreference.objects.create(user=bob, channel="email", enabled=False)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE notifications_notification SET variables = 'no ciphertext' WHERE id ="
+            " (SELECT notification_id FROM notifications_emaillog WHERE email = 'person3@example.com')"
+        )
+    delivery.deliver("email", ids, bulk=True)
+    found = dict(EmailLog.objects.values_list("email", "status"))
+    assert found == {
+        "person0@example.com": "sent",
+        "person1@example.com": "failed",
+        "person2@example.com": "queued",
+        "person3@example.com": "queued",
+        "bob@example.com": "skipped",
+    }
+    assert dict(EmailLog.objects.exclude(error_code="").values_list("email", "error_code")) == {
+        "person1@example.com": "mailbox_unknown",
+        "person2@example.com": "temporarily_refused",
+        "person3@example.com": "undecryptable",
+    }
+
+
+def test_a_slow_relay_is_met_by_many_hands(waiting, smtp, slots):
+    slots(8)
+    smtp.scripts["dot"] = (Stall(0.2), "250 ok")
+    delivery.deliver("email", waiting(24), bulk=True)
+    settled("sent")
+    assert 4 <= smtp.connections <= 8
+    assert set(taken(smtp, 24).values()) == {1}
+
+
+def test_a_quick_relay_is_met_by_one(waiting, smtp, slots):
+    slots(8)
+    delivery.deliver("email", waiting(20), bulk=True)
+    before = smtp.connections
+    for _ in range(3):
+        delivery.deliver("email", waiting(5), bulk=True)
+    assert smtp.connections == before
+
+
+def test_behind_a_stalled_send_nothing_waits_for_long(waiting, smtp, slots):
+    """One slot, and the relay thinks about the first message: the others are somebody else's within seconds."""
+    slots(1)
+    released = threading.Event()
+    smtp.recipients = {"person0@example.com": {"dot": (Hold(released), "250 ok")}}
+    ids = waiting(5)
+    thread = threading.Thread(target=delivery.deliver, args=("email", ids))
+    thread.start()
+    try:
+        wait_until(lambda: EmailLog.objects.filter(status="queued").count() == 4)
+        assert EmailLog.objects.get(status="sending").email == "person0@example.com"
+    finally:
+        released.set()
+        thread.join(10)
+    assert EmailLog.objects.get(email="person0@example.com").status == "sent"
+    delivery.deliver("email", ids)
+    settled("sent")
+    assert set(taken(smtp, 5).values()) == {1}
+
+
+def test_what_is_known_is_written_while_another_send_stalls(waiting, smtp, slots):
+    slots(2)
+    released = threading.Event()
+    smtp.recipients = {"person1@example.com": {"dot": (Hold(released), "250 ok")}}
+    thread = threading.Thread(target=delivery.deliver, args=("email", waiting(4)))
+    thread.start()
+    try:
+        wait_until(lambda: EmailLog.objects.filter(status="sent").count() == 3)
+        assert EmailLog.objects.get(status="sending").email == "person1@example.com"
+    finally:
+        released.set()
+        thread.join(10)
+    settled("sent")
+
+
+def test_a_wake_up_takes_along_what_has_waited(api, user, version, unpublished, transactional_db, smtp):
+    for _ in range(4):
+        post(api, user, channels=["email"])
+    old, lately, bulk, named = EmailLog.objects.order_by("id")
+    EmailLog.objects.filter(pk=old.pk).update(due_at=from_now(-5))
+    EmailLog.objects.filter(pk=lately.pk).update(due_at=from_now(-0.1))
+    EmailLog.objects.filter(pk=bulk.pk).update(due_at=from_now(-5), priority=4)
+    delivery.deliver("email", [str(named.pk)])
+    sent = set(EmailLog.objects.filter(status="sent").values_list("pk", flat=True))
+    assert sent == {old.pk, named.pk}
+
+
+def test_organizations_take_turns_in_the_bulk_lane(waiting, smtp, monkeypatch):
+    monkeypatch.setattr(claims, "CHUNK", 20)
+    monkeypatch.setattr(claims, "_turns", claims._Turns())
+    waiting(100)
+    second = OrganizationFactory(slug="second")
+    template_with(second)
+    theirs = waiting(20, client_for(second))
+    first = EmailLog.objects.exclude(pk__in=theirs).values_list("pk", flat=True)
+    for start in (0, 20):
+        delivery.deliver("email", [str(pk) for pk in first[start : start + 20]], bulk=True)
+    assert EmailLog.objects.filter(pk__in=theirs, status="sent").count() == 20
+    assert EmailLog.objects.filter(status="sent").count() == 40
+
+
+def test_two_workers_that_are_woken_for_the_same_rows_share_them(waiting, smtp):
+    ids = waiting(60)
+    threads = [threading.Thread(target=delivery.deliver, args=("email", order)) for order in (ids, ids[::-1])]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    delivery.deliver("email", ids)
+    settled("sent")
+    assert set(taken(smtp, 60).values()) == {1}
+
+
+def test_a_chunks_callbacks_are_told_of_each(api, organization, waiting, smtp):
+    WebhookEndpoint.objects.create(organization=organization, url="https://example.com/hook")
+    delivery.deliver("email", waiting(5), bulk=True)
+    assert organization.pk
+    from apps.notifications.models import Callback
+
+    assert sorted(Callback.objects.values_list("type", flat=True)) == ["delivery.sent"] * 5
+    assert not CallbackAttempt.objects.exists()
+
+
+def test_pushes_to_removed_devices_are_skipped_and_the_others_go(
+    api, user, version, unpublished, transactional_db, fcm
+):
+    gone = DeviceFactory(user=user, token="soon-removed")
+    post_batch(
+        api,
+        {"user_id": str(user.pk), "channels": ["push"], "template_code": "hello", "variables": {"name": "A"}},
+    )
+    gone.delete()
+    delivery.deliver("push", [str(pk) for pk in PushLog.objects.values_list("pk", flat=True)], bulk=True)
+    assert sorted(PushLog.objects.values_list("status", "reason")) == [
+        ("sent", ""),
+        ("skipped", "no_contact"),
+    ]

@@ -1,0 +1,142 @@
+"""Allowances a second, shared by workers: as arithmetic, in Redis, and through the whole path."""
+
+import random
+import threading
+import time
+
+import pytest
+from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.notifications import pacing
+from apps.notifications.models import EmailLog
+from apps.notifications.pacing import PATIENCE, LocalPace
+from apps.notifications.providers import registry
+from apps.notifications.providers.accounts import Account
+from notifier.local import fcm_answers
+from tests.conftest import post, settled, timeline, wait_until
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@given(
+    rate=st.floats(min_value=0.5, max_value=50),
+    gaps=st.lists(st.floats(min_value=0, max_value=0.5), min_size=1, max_size=200),
+)
+def test_no_second_gets_more_than_its_allowance_and_one_burst(rate, gaps):
+    clock = Clock()
+    pace = LocalPace(clock)
+    granted = []
+    for gap in gaps:
+        clock.now += gap
+        turn = pace.take([("x", rate)])
+        if turn.granted:
+            granted.append(clock.now + turn.wait)
+            assert turn.wait <= PATIENCE
+        else:
+            assert turn.wait > 0
+    for begin in granted:
+        within = [at for at in granted if begin <= at < begin + 1]
+        assert len(within) <= 2 * max(1.0, rate) + 1.001
+
+
+def test_those_put_off_get_turns_one_after_the_other():
+    clock = Clock()
+    pace = LocalPace(clock)
+    while pace.take([("x", 10)]).granted:
+        pass
+    waits = [pace.take([("x", 10)]).wait for _ in range(50)]
+    steps = [after - before for before, after in zip(waits, waits[1:], strict=False)]
+    assert steps == pytest.approx([0.1] * 49)
+
+
+def test_the_narrower_of_two_limits_decides_and_costs_the_other_nothing():
+    clock = Clock()
+    pace = LocalPace(clock)
+    both = [("account", 100), ("account:slow.test", 1)]
+    taken = sum(pace.take(both).granted for _ in range(50))
+    assert taken < 5
+    assert all(pace.take([("account", 100)]).wait == 0 for _ in range(90))
+
+
+def test_redis_and_the_local_fallback_reckon_alike(transactional_db):
+    """The same requests at (almost) the same moment, in both."""
+    for _ in range(10):
+        name, rate = f"alike-{random.random()}", random.choice([1, 3, 10, 40])
+        local = LocalPace()
+        for _ in range(60):
+            here, there = local.take([(name, rate)]), pacing._take([(name, rate)])
+            assert here.wait == pytest.approx(there.wait, abs=0.25)
+
+
+def test_of_many_threads_no_more_go_than_are_allowed(transactional_db):
+    account = Account(f"crowd-{random.random()}", rate=20)
+    gone = []
+
+    def go():
+        for _ in range(10):
+            if pacing.refusal(account, "") is None:
+                gone.append(time.monotonic())
+
+    threads = [threading.Thread(target=go) for _ in range(10)]
+    began = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    took = time.monotonic() - began
+    # A second's allowance at once, and then the pace.
+    assert len(gone) <= 20 * (took + 1) + 1
+
+
+@pytest.mark.usefixtures("worker", "version")
+class TestPath:
+    def test_beyond_its_allowance_a_message_gets_a_turn_and_burns_nothing(
+        self, api, user, smtp, settings, time_passes
+    ):
+        settings.EMAIL_PROVIDER_URL += "&rate=1"
+        registry.close_all()
+        ids = [post(api, user, channels=["email"]).json()["data"]["id"] for _ in range(8)]
+        wait_until(lambda: EmailLog.objects.filter(error_code="paced").exists())
+        row = EmailLog.objects.filter(error_code="paced").first()
+        assert (row.status, row.attempts) == ("queued", 0)
+        assert row.due_at > timezone.now()
+        for _ in range(8):
+            if not EmailLog.objects.filter(status="queued").exists():
+                break
+            time_passes()
+            wait_until(lambda: not EmailLog.objects.filter(status="sending").exists())
+        settled("sent", seconds=30)
+        assert len(smtp.wait_for(8)) == 8
+        kinds = [timeline(one) for one in ids]
+        assert [("accepted", ""), ("deferred", "paced"), ("sent", "")] in kinds
+
+    def test_one_domain_does_not_hold_up_another(self, api, user, smtp, settings):
+        settings.EMAIL_PROVIDER_URL += "&domain_rate=0.5"
+        registry.close_all()
+        for n in range(5):
+            to = {
+                "email": f"person{n}@slow-{timezone.now().timestamp()}.test" if n == 4 else f"p{n}@crowd.test"
+            }
+            post(api, recipient=to, channels=["email"])
+        wait_until(lambda: EmailLog.objects.filter(status="sent", email__startswith="person4").exists())
+        assert EmailLog.objects.filter(error_code="paced", email__endswith="crowd.test").exists()
+
+    def test_a_provider_that_complains_is_slowed_for_all(self, api, user, fcm):
+        fcm.script("ada-phone-token-0001", fcm_answers.quota("60"))
+        post(api, user, channels=["push"])
+        wait_until(lambda: pacing._slowed.rate("fcm") > 0)
+        assert pacing._slowed.rate("fcm") == pacing.UNHURRIED / 2
+        account = Account("fcm")
+        for _ in range(5):
+            pacing.slow_down(account)
+        assert pacing._slowed.rate("fcm") == pacing.SLOWEST
+        pacing.forget("fcm")
+        assert pacing._slowed.rate("fcm") == 0

@@ -1,0 +1,112 @@
+"""The API's description: complete, sound, with examples, and readable without the internet."""
+
+import re
+
+import pytest
+from django.core.management import call_command
+from rest_framework.test import APIClient
+
+from apps.notifications.models import Suppression
+from apps.users.models import ApiKey, User
+from tests.routes import ROUTES
+
+LONGEST_SUMMARY = 120
+"""Characters: what the pages show in a line or two beside the path."""
+
+
+@pytest.fixture(scope="module")
+def schema():
+    from drf_spectacular.generators import SchemaGenerator
+
+    return SchemaGenerator().get_schema(request=None, public=True)
+
+
+def operations(schema):
+    for path, methods in schema["paths"].items():
+        for method, operation in methods.items():
+            yield path, method.upper(), operation
+
+
+def resolved(schema, part):
+    return schema["components"]["schemas"][part["$ref"].rpartition("/")[2]] if "$ref" in part else part
+
+
+def test_it_is_valid_and_without_warnings(tmp_path):
+    call_command("spectacular", "--validate", "--fail-on-warn", "--file", str(tmp_path / "schema.yml"))
+
+
+def test_it_describes_every_route(schema):
+    assert len(list(operations(schema))) == len(ROUTES)
+
+
+def test_every_answer_is_in_the_envelope(schema):
+    for path, method, operation in operations(schema):
+        for code, answer in operation["responses"].items():
+            if code == "204":
+                continue
+            shape = resolved(schema, answer["content"]["application/json"]["schema"])
+            assert {"success", "data", "error", "message", "meta"} <= set(shape["properties"]), (path, method)
+            if code.startswith("4"):
+                assert "errors" in shape["properties"]
+
+
+def test_every_operation_has_words_and_its_errors(schema):
+    for path, method, operation in operations(schema):
+        assert operation.get("description"), (path, method)
+        summary = operation["summary"]
+        assert " ".join(operation["description"].split()).startswith(summary), (path, method)
+        assert 0 < len(summary) <= LONGEST_SUMMARY, (path, method, summary)
+        assert summary[-1] not in ".;", (path, method, summary)
+        assert any(code.startswith("2") for code in operation["responses"]), (path, method)
+        assert "4XX" in operation["responses"], (path, method)
+
+
+def test_every_body_has_an_example_that_works(schema, api, user):
+    bodies = [found for found in operations(schema) if "requestBody" in found[2]]
+    assert len(bodies) == len([route for route in ROUTES if route.body is not None])
+    User.objects.update(email="somebody.else@example.com")
+    paths = {"{id}": str(user.pk), "{device}": str(user.devices.get().pk), "{code}": "order-shipped"}
+    key, _ = ApiKey.objects.issue(organization=user.organization, name="Old")
+    gone = Suppression.objects.create(organization=user.organization, channel="email", recipient_hash="x")
+    paths |= {
+        "{name}": "brand",
+        "{category}": "newsletter",
+        "{api_key}": str(key.pk),
+        "{suppression}": str(gone.pk),
+    }
+    # The template comes before what uses it.
+    for path, method, operation in sorted(bodies, key=lambda found: found[0] != "/api/v1/templates/"):
+        (example,) = operation["requestBody"]["content"]["application/json"]["examples"].values()
+        for part, value in paths.items():
+            path = path.replace(part, value)
+        if "auth/" not in path and "login" not in path:
+            answer = getattr(api, method.lower())(path, example["value"])
+            # An example's delivery can't exist; that it is looked for says that the body is sound.
+            absent = path.endswith("/status/") and answer.status_code == 404
+            assert absent or answer.status_code in (200, 201, 202), (path, answer.content)
+
+
+def test_open_routes_ask_for_no_credentials(schema):
+    for path, method, operation in operations(schema):
+        is_open = any(word in path for word in ("login", "health", "register", "refresh", "logout"))
+        is_open |= path == "/api/v1/providers/{provider}/events/"
+        asked = [] if is_open else [{"apiKey": []}, {"bearer": []}]
+        assert [entry for entry in operation.get("security", ()) if entry] == asked, (path, method)
+
+
+def test_the_document_and_its_page_are_served():
+    client = APIClient()
+    assert client.get("/api/schema/?format=json").json()["info"]["title"] == "Notifier API"
+
+    page = client.get("/api/docs/")
+
+    assert page.status_code == 200
+    text = page.content.decode()
+    sources = re.findall(r'(?:src|href)="([^"]+)"', text)
+    assert [source for source in sources if source.endswith((".js", ".css"))]
+    assert all(source.startswith("/static/") for source in sources), sources
+    assert not re.findall(r"https?://(?!localhost|testserver)\S+", text)
+    for source in sources:
+        answer = client.get(source)
+        assert answer.status_code == 200, source
+        assert b"".join(answer.streaming_content)

@@ -1,0 +1,102 @@
+"""A bad setting stops the start with one sentence that names it."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.environment import ROOT
+
+GOOD = {
+    "DATABASE_URL": "postgres://postgres@127.0.0.1/test",
+    "BROKER_URL": "amqp://guest:guest@127.0.0.1//",
+    "SECRET_KEY": "s" * 32,
+    "JWT_SIGNING_KEY": "j" * 32,
+    "HASH_KEY": "h" * 32,
+    "ENCRYPTION_KEYS": "e" * 32,
+}
+
+
+def start(**environment):
+    keep = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        cwd=ROOT,
+        env={**keep, **GOOD, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_good_set_starts():
+    assert start().returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "mysql://nowhere"),
+        ("BROKER_URL", "redis://nowhere"),
+        ("BROKER_URL", "memory://"),
+        ("REDIS_URL", "http://nowhere"),
+        ("SECRET_KEY", "short"),
+        ("JWT_SIGNING_KEY", ""),
+        ("HASH_KEY", "short"),
+        ("ENCRYPTION_KEYS", "short"),
+        ("ENCRYPTION_KEYS", "k" * 40 + ",short"),
+        ("DEBUG", "perhaps"),
+        ("PUBLIC_URL", "notify.example.com"),
+        ("PUBLIC_URL", "http://notify.example.com"),
+        ("PUBLIC_URL", "https://notify.example.com/?to=all"),
+        ("NUM_PROXIES", "-1"),
+        ("RATE_LIMIT_ADDRESS", "0"),
+        ("RATE_LIMIT_KEY", "many"),
+        ("RATE_LIMIT_PERSON", "-1"),
+        ("RATE_LIMIT_ITEMS", "999"),
+        ("DATABASE_POOL_SIZE", "many"),
+        ("WORKER_THREADS", "0"),
+        ("EMAIL_FROM", "nobody"),
+        ("BOUNCE_ADDRESS", "bounces+tag@example.com"),
+        ("BOUNCE_ADDRESS", "a-local-part-of-20-chars@example.com"),
+        ("EVENTS_EXCHANGE", "perhaps"),
+        ("EMAIL_RETRY_POLICY", "often"),
+        ("PUSH_RETRY_POLICY", "3,0,2,60"),
+        ("EMAIL_PROVIDER_URL", "http://relay"),
+        ("PUSH_PROVIDER_URL", "fcm://"),
+        ("EMAIL_PROVIDER_URL", "sandbox://host"),
+        ("METRICS_TOKEN", "short"),
+        ("METRICS_LISTEN", "9464"),
+        ("METRICS_LISTEN", "127.0.0.1:99999"),
+        ("METRICS_LISTEN", "::1:9464"),
+    ],
+)
+def test_a_bad_value_is_named(name, value):
+    stopped = start(**{name: value})
+    assert stopped.returncode != 0
+    said = stopped.stderr.strip().splitlines()
+    assert len(said) == 1, stopped.stderr
+    assert said[0].startswith("Notifier can't start:")
+    assert name in said[0]
+
+
+def test_a_secret_is_not_repeated_in_the_sentence():
+    assert "hunter2" not in start(SECRET_KEY="hunter2").stderr
+    assert "hunter2" not in start(METRICS_TOKEN="hunter2").stderr
+    assert "hunter2" not in start(DATABASE_URL="mysql://me:hunter2@host/name").stderr
+    assert "hunter2" not in start(EMAIL_PROVIDER_URL="smtp://me:hunter2@relay:port").stderr
+
+
+@pytest.mark.parametrize(("given", "allowed"), [({}, "False"), ({"ALLOW_REGISTRATION": "true"}, "True")])
+def test_accounts_are_ones_own_to_make_only_where_that_is_said(given, allowed):
+    keep = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    shown = subprocess.run(
+        [sys.executable, "-c", "from notifier import settings; print(settings.ALLOW_REGISTRATION)"],
+        cwd=ROOT,
+        env={**keep, **GOOD, **given},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shown.stdout.strip() == allowed
