@@ -101,8 +101,9 @@ def take(model: type[Delivery], ids: list[str], *, token: str, bulk: bool) -> Cl
 
 
 def _add(taken: Claimed, more: Claimed) -> None:
-    for so_far, those in zip(taken, more, strict=True):
-        so_far.extend(those)
+    taken.plain.extend(more.plain)
+    taken.others.extend(more.others)
+    taken.unreadable.extend(more.unreadable)
 
 
 def load(model: type[Delivery], pks: list[Any], token: str) -> tuple[list[Delivery], list[tuple[Any, str]]]:
