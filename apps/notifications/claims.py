@@ -94,8 +94,12 @@ def take(model: type[Delivery], ids: list[str], *, token: str, bulk: bool) -> Cl
         if sum(map(len, taken)) >= CHUNK:
             break
     else:
+        # What a claim passes over may be locked only to note that it was published: whoever leaves a chunk half
+        # full waits for it, since the message that names it may be spent.
         _turns.look_again(model)
-        # Of an organization that began to wait since the list was made.
+        for organization in _turns.order(model):
+            most = CHUNK - sum(map(len, taken))
+            _add(taken, claim_of(model, organization, most=most, token=token, lease=lease, wait=True))
         _add(taken, claim_named(model, ids, token=token, lease=lease))
     return taken
 

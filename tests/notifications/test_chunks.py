@@ -4,7 +4,7 @@ import threading
 from collections import Counter
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from apps.notifications import chunks, claims, delivery, wires
@@ -189,6 +189,30 @@ def test_organizations_take_turns_in_the_bulk_lane(waiting, smtp, monkeypatch):
         delivery.deliver("email", [str(pk) for pk in first[start : start + 20]], bulk=True)
     assert EmailLog.objects.filter(pk__in=theirs, status="sent").count() == 20
     assert EmailLog.objects.filter(status="sent").count() == 40
+
+
+def test_what_somebody_notes_down_meanwhile_is_waited_for(waiting, smtp):
+    """Whoever took these rows' message was full before it came to them: no other message names them."""
+    ids = waiting(20)
+    locked, noted = threading.Event(), threading.Event()
+
+    def note():
+        with transaction.atomic():
+            EmailLog.objects.filter(pk__in=ids[:10]).update(published_at=from_now(0))
+            locked.set()
+            noted.wait(10)
+        connection.close()
+
+    noting = threading.Thread(target=note)
+    noting.start()
+    assert locked.wait(10)
+    sending = threading.Thread(target=delivery.deliver, args=("email", ids[10:]), kwargs={"bulk": True})
+    sending.start()
+    sending.join(0.3)
+    noted.set()
+    sending.join(20)
+    noting.join(20)
+    assert {row.status for row in deliveries()} == {"sent"}
 
 
 def test_two_workers_that_are_woken_for_the_same_rows_share_them(waiting, smtp):

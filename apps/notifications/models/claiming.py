@@ -76,6 +76,10 @@ _OF_ORGANIZATION = """
 SELECT id FROM {table} WHERE organization_id = %(organization)s AND priority < {urgent} AND {due}
 ORDER BY due_at LIMIT %(most)s FOR UPDATE SKIP LOCKED
 """
+_REST_OF_ORGANIZATION = """
+SELECT id FROM {table} WHERE organization_id = %(organization)s AND priority < {urgent} AND {due}
+ORDER BY id LIMIT %(most)s FOR UPDATE
+"""
 # From one organization to the next by the index, however many rows each of them has.
 _WAITING = """
 WITH RECURSIVE waiting AS (
@@ -112,9 +116,15 @@ def claim_named(
     return _run(model, _NAMED_AND_LONGEST if along else _NAMED, token=token, lease=lease, **values)
 
 
-def claim_of(model: type[Delivery], organization: Any, *, most: int, token: str, lease: float) -> Claimed:
-    """Up to `most` due rows of the organization's bulk lane, oldest first, likewise. On PostgreSQL alone."""
-    return _run(model, _OF_ORGANIZATION, organization=organization, most=most, token=token, lease=lease)
+def claim_of(
+    model: type[Delivery], organization: Any, *, most: int, token: str, lease: float, wait: bool = False
+) -> Claimed:
+    """Up to `most` due rows of the organization's bulk lane, oldest first, likewise. On PostgreSQL alone.
+
+    `wait`: for those, too, that somebody else is looking at.
+    """
+    picked = _REST_OF_ORGANIZATION if wait else _OF_ORGANIZATION
+    return _run(model, picked, organization=organization, most=most, token=token, lease=lease)
 
 
 def organizations_waiting(model: type[Delivery]) -> list[Any]:
