@@ -4,6 +4,8 @@ PYTHON := .venv/bin/python
 # Two processes, each with a database, a RabbitMQ and a Redis of its own; a file's tests stay together. Those that kill
 # and freeze services, and look at the clock, have the machine for themselves.
 TOGETHER := -n 2 --dist loadfile
+# Of the code alone: the same verdict whichever services the shell's variables name.
+ALONE := env -u DATABASE_URL -u BROKER_URL -u REDIS_URL
 
 run: ## everything in one process, with demo data; needs Python 3.11+ only
 	@scripts/bootstrap base
@@ -17,7 +19,7 @@ test: ## every check and every test, against real services
 
 test-local: ## the small set on the local default: SQLite, in-memory broker, local cache
 	@scripts/bootstrap dev
-	@NOTIFIER_TEST_LOCAL=1 $(PYTHON) -m pytest tests/local tests/users/test_users_api.py tests/notifications/test_lifecycle.py -k "TestAcceptance or not test_lifecycle"
+	@$(ALONE) NOTIFIER_TEST_LOCAL=1 $(PYTHON) -m pytest tests/local tests/users/test_users_api.py tests/notifications/test_lifecycle.py -k "TestAcceptance or not test_lifecycle"
 
 test-fast: ## without the tests that kill and freeze services
 	@scripts/bootstrap dev
@@ -32,14 +34,14 @@ bench: ## measure, beside others on the same message: ONLY="bulk accept" for som
 
 check: ## lint, types, import rules, migrations, OpenAPI file
 	@.venv/bin/ruff check -q . && .venv/bin/ruff format --check -q .
-	@.venv/bin/mypy notifier apps celery_app.py manage.py
+	@$(ALONE) .venv/bin/mypy notifier apps celery_app.py manage.py
 	@.venv/bin/lint-imports
-	@$(PYTHON) manage.py makemigrations --check --dry-run
-	@$(PYTHON) manage.py spectacular --validate --fail-on-warn --file var/openapi.yml && diff -q docs/openapi.yml var/openapi.yml \
+	@$(ALONE) $(PYTHON) manage.py makemigrations --check --dry-run
+	@$(ALONE) $(PYTHON) manage.py spectacular --validate --fail-on-warn --file var/openapi.yml && diff -q docs/openapi.yml var/openapi.yml \
 		|| { echo "docs/openapi.yml is stale: run make openapi"; exit 1; }
 
 openapi: ## write docs/openapi.yml anew
-	@$(PYTHON) manage.py spectacular --validate --fail-on-warn --file docs/openapi.yml
+	@$(ALONE) $(PYTHON) manage.py spectacular --validate --fail-on-warn --file docs/openapi.yml
 
 pins: ## compile requirements/*.in to hash-pinned *.txt
 	@for name in base dev; do .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
