@@ -104,13 +104,13 @@ MIDDLEWARE = [
     "notifier.correlation.CorrelationMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
     "notifier.rate_limit.RateLimitMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "notifier.pages.PageSession",
     "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "notifier.pages.PageForms",
+    "notifier.pages.PageUser",
     "apps.users.isolation.IsolationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "notifier.pages.PageNotices",
+    "notifier.pages.PageFrames",
 ]
 TEMPLATES = [
     {

@@ -1,6 +1,7 @@
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -193,11 +194,13 @@ def _worker_is_idle() -> bool:
     return not waiting and not state.reserved_requests and not keeper._held and wires.idle
 
 
-def wait_until(done: Callable[[], Any], *, seconds: float = NEVER) -> Any:
-    """What `done` returns once it is true; fails after `seconds`."""
+def wait_until(
+    done: Callable[[], Any], *, seconds: float = NEVER, seen: Callable[[], Any] = lambda: ""
+) -> Any:
+    """What `done` returns once it is true; fails after `seconds`, with what is `seen` then."""
     ends = time.monotonic() + seconds
     while not (value := done()):
-        assert time.monotonic() < ends, "It did not happen in time."
+        assert time.monotonic() < ends, f"It did not happen in time. {seen()}"
         time.sleep(0.01)
     return value
 
@@ -211,6 +214,10 @@ def settled(*statuses: str, seconds: float = NEVER) -> list[Delivery]:
     return wait_until(
         lambda: (rows := deliveries()) and all(row.status in statuses for row in rows) and rows,
         seconds=seconds,
+        seen=lambda: Counter(
+            (row.channel.value, row.status, row.error_code, row.published_at is not None, row.fence)
+            for row in deliveries()
+        ),
     )
 
 

@@ -1,7 +1,7 @@
 """Everything that deciding about requests needs to know, fetched in a handful of queries for one or a thousand."""
 
 import uuid
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable
 from copy import copy
 from dataclasses import dataclass, field
@@ -16,9 +16,9 @@ from apps.notifications.requests import NotificationRequest
 from apps.templates.models import Template, TemplateContent, TemplateVersion
 from apps.users.channels import Channel
 from apps.users.hashing import recipient_hash
-from apps.users.models import Category, Device, NotificationPreference, Organization, User
-from apps.users.preferences import Choices
-from apps.users.statements import fetch, run
+from apps.users.models import Category, Device, Organization, User
+from apps.users.preferences import Choices, choices_of_all
+from apps.users.statements import read
 
 
 @dataclass(slots=True)
@@ -50,20 +50,25 @@ class Lookups:
 def gather(organization: Organization, requests: Iterable[NotificationRequest], *, live: bool) -> Lookups:
     asked = list(requests)
     found = Lookups(organization)
-    request_ids = {request.request_id for request in asked if request.request_id is not None}
-    if request_ids and _came_before(organization, request_ids, live=live):
-        rows = Notification.objects.select_related("template_version__template")
-        for row in rows.filter(organization=organization, live=live, request_id__in=request_ids):
-            found.earlier[str(row.request_id)] = row
-    _gather_templates(found, {request.template_code for request in asked})
-    _gather_people(found, {request.user_id for request in asked if request.user_id is not None})
+    user_ids = {request.user_id for request in asked if request.user_id is not None}
+    if user_ids:
+        _gather_people(found, user_ids)
     hashes = [recipient_hash(Channel.EMAIL, request.email) for request in asked if request.email]
     hashes += [
         recipient_hash(Channel.PUSH, request.device_token) for request in asked if request.device_token
     ]
     hashes += [recipient_hash(Channel.EMAIL, user.email) for user in found.users.values()]
     hashes += [device.token_hash for devices in found.devices.values() for device in devices]
-    found.suppressed = _suppressed(organization, hashes)
+    request_ids = {request.request_id for request in asked if request.request_id is not None}
+    templates, found.suppressed, came_before = _ask(
+        organization, {request.template_code for request in asked}, hashes, request_ids, live=live
+    )
+    for template in templates:
+        _with_versions(found, template)
+    if came_before:
+        rows = Notification.objects.select_related("template_version__template")
+        for row in rows.filter(organization=organization, live=live, request_id__in=request_ids):
+            found.earlier[str(row.request_id)] = row
     for category in {template.category for template in found.templates.values()}:
         if category is not None and category.cap is not None and not category.mandatory:
             for (channel, recipient), count in policy.counts(category, hashes, live=live).items():
@@ -71,57 +76,81 @@ def gather(organization: Organization, requests: Iterable[NotificationRequest], 
     return found
 
 
-def _came_before(organization: Organization, request_ids: set[str], *, live: bool) -> bool:
-    """Whether any of them did: most never did, and Django's query for their rows costs more than this one."""
-    if connection.vendor != "postgresql":
-        return True
-    asked = """
-        SELECT 1 FROM notifications_notification
-        WHERE organization_id = %(organization)s AND live = %(live)s AND request_id = ANY(%(ids)s) LIMIT 1
-    """
-    return bool(run(asked, {"organization": organization.pk, "live": live, "ids": list(request_ids)}))
+# One statement for all that is read of every request: three would cost three times as much.
+_ASK = """
+SELECT
+  ARRAY(
+    SELECT channel || ' ' || recipient_hash FROM notifications_suppression
+    WHERE organization_id = %(organization)s AND recipient_hash = ANY(%(hashes)s) AND lifted_at IS NULL
+  ),
+  EXISTS (
+    SELECT FROM notifications_notification
+    WHERE organization_id = %(organization)s AND live = %(live)s AND request_id = ANY(%(request_ids)s)
+  ),
+  {0}, {1}
+FROM (SELECT) AS always
+LEFT JOIN templates_template AS t0
+  ON t0.organization_id = %(organization)s AND t0.code = ANY(%(codes)s) AND t0.archived_at IS NULL
+LEFT JOIN users_category AS t1 ON t1.id = t0.category_id
+"""
+_PEOPLE = """
+SELECT
+  ARRAY(
+    SELECT coalesce(category_id::text, '') || ' ' || channel || ' ' || enabled::int
+    FROM users_notificationpreference WHERE user_id = t0.id
+  ),
+  {0}, {1}
+FROM users_user AS t0
+LEFT JOIN users_device AS t1 ON t1.user_id = t0.id AND t1.retired_at IS NULL
+WHERE t0.organization_id = %(organization)s AND t0.id = ANY(%(ids)s) AND t0.erased_at IS NULL
+ORDER BY t1.id
+"""
 
 
-def _suppressed(organization: Organization, hashes: list[str]) -> frozenset[tuple[str, str]]:
+def _ask(
+    organization: Organization, codes: set[str], hashes: list[str], request_ids: set[str], *, live: bool
+) -> tuple[list[Template], frozenset[tuple[str, str]], bool]:
+    """The templates with their categories, what is suppressed, and whether any of the request_ids came before."""
     if connection.vendor != "postgresql":
         rows = Suppression.objects.active().filter(organization=organization, recipient_hash__in=hashes)
-        return frozenset(rows.values_list("channel", "recipient_hash"))
-    asked = """
-        SELECT channel, recipient_hash FROM notifications_suppression
-        WHERE organization_id = %(organization)s AND recipient_hash = ANY(%(hashes)s) AND lifted_at IS NULL
-    """
-    return frozenset(run(asked, {"organization": organization.pk, "hashes": hashes}))  # type: ignore[arg-type]
-
-
-def _gather_templates(found: Lookups, codes: set[str]) -> None:
-    """Which version is in use is read anew each time; what a version says never changes, and is kept."""
-    categories: dict[uuid.UUID, Category] = {}
-    for template in _templates(found.organization, codes):
-        if template.category_id is not None:
-            if template.category_id not in categories:
-                categories[template.category_id] = Category.objects.get(pk=template.category_id)
-            template.category = categories[template.category_id]
-        for pk in (template.active_version_id, template.fallback_version_id):
-            if pk is not None:
-                version, found.contents[pk] = _version(pk)
-                # A copy, since its template is this request's own.
-                version = copy(version)
-                version.template = template
-                if pk == template.active_version_id:
-                    template.active_version = version
-                if pk == template.fallback_version_id:
-                    template.fallback_version = version
-        found.templates[template.code] = template
-
-
-def _templates(organization: Organization, codes: set[str]) -> list[Template]:
-    if connection.vendor != "postgresql":
-        return list(Template.objects.usable().filter(organization=organization, code__in=codes))
-    return fetch(
-        Template,
-        "organization_id = %(organization)s AND code = ANY(%(codes)s) AND archived_at IS NULL",
-        {"organization": organization.pk, "codes": list(codes)},
+        templates = Template.objects.usable().select_related("category")
+        return (
+            list(templates.filter(organization=organization, code__in=codes)),
+            frozenset(rows.values_list("channel", "recipient_hash")),
+            bool(request_ids),
+        )
+    asked = {
+        "organization": organization.pk,
+        "codes": list(codes),
+        "hashes": hashes,
+        "request_ids": list(request_ids),
+        "live": live,
+    }
+    found = read(_ASK, (Template, Category), asked)
+    for _, _, template, category in found:
+        if template is not None:
+            template.category = category
+    suppressed, came_before = found[0][:2]
+    return (
+        [template for _, _, template, _ in found if template is not None],
+        frozenset((channel, recipient) for channel, recipient in map(str.split, suppressed)),
+        came_before,
     )
+
+
+def _with_versions(found: Lookups, template: Template) -> None:
+    """Which version is in use is read anew each time; what a version says never changes, and is kept."""
+    for pk in (template.active_version_id, template.fallback_version_id):
+        if pk is not None:
+            version, found.contents[pk] = _version(pk)
+            # A copy, since its template is this request's own.
+            version = copy(version)
+            version.template = template
+            if pk == template.active_version_id:
+                template.active_version = version
+            if pk == template.fallback_version_id:
+                template.fallback_version = version
+    found.templates[template.code] = template
 
 
 @lru_cache(maxsize=256)
@@ -131,14 +160,20 @@ def _version(pk: uuid.UUID) -> tuple[TemplateVersion, list[TemplateContent]]:
 
 
 def _gather_people(found: Lookups, ids: set[uuid.UUID]) -> None:
-    if not ids:
+    if connection.vendor != "postgresql":
+        found.users = User.objects.filter(organization=found.organization, erased_at=None).in_bulk(list(ids))
+        for device in Device.objects.active().filter(user__in=list(found.users)).order_by("id"):
+            found.devices.setdefault(device.user_id, []).append(device)
+        found.choices = choices_of_all(list(found.users.values()))
         return
-    found.users = User.objects.filter(organization=found.organization, erased_at=None).in_bulk(list(ids))
-    devices: dict[uuid.UUID, list[Device]] = defaultdict(list)
-    for device in Device.objects.active().filter(user__in=list(found.users)).order_by("id"):
-        devices[device.user_id].append(device)
-    found.devices = devices
-    choices: dict[uuid.UUID, dict[tuple[uuid.UUID | None, str], bool]] = defaultdict(dict)
-    for row in NotificationPreference.objects.filter(user__in=list(found.users)):
-        choices[row.user_id][row.category_id, row.channel] = row.enabled
-    found.choices = dict(choices)
+    asked = {"organization": found.organization.pk, "ids": list(ids)}
+    for choices, user, device in read(_PEOPLE, (User, Device), asked):
+        found.users[user.pk] = user
+        if device is not None:
+            found.devices.setdefault(user.pk, []).append(device)
+        found.choices[user.pk] = dict(map(_choice, choices))
+
+
+def _choice(told: str) -> tuple[tuple[uuid.UUID | None, str], bool]:
+    category, channel, enabled = told.split(" ")
+    return (uuid.UUID(category) if category else None, channel), enabled == "1"

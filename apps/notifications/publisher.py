@@ -23,7 +23,8 @@ from apps.notifications.models import WAITING
 
 log = structlog.get_logger(__name__)
 
-COALESCE_SECONDS = 0.003
+APART_SECONDS = 0.01
+"""Between two publications: one that comes alone goes out at once, those of a flood go out together."""
 RECORD_EVERY_SECONDS = 0.4
 
 
@@ -37,8 +38,8 @@ class Wake(NamedTuple):
     fence: int
 
 
-Item = Wake | dict[str, Any] | None
-"""A row, a dead letter's copy, or None: the end."""
+Item = list[Wake] | dict[str, Any] | None
+"""Rows, a dead letter's copy, or None: the end."""
 Confirmed = dict[tuple[str, int], list[str]]
 """Ids by channel and fence."""
 
@@ -54,8 +55,7 @@ class Publisher:
 
     def wake(self, rows: Iterable[Wake]) -> None:
         """Publish these rows' ids soon. Call after the commit."""
-        for row in rows:
-            self._work.put(row)
+        self._work.put(list(rows))
         self._ensure_thread()
 
     def bury(self, body: dict[str, Any]) -> None:
@@ -82,10 +82,11 @@ class Publisher:
     def _run(self) -> None:
         broker = Broker()
         confirmed: Confirmed = defaultdict(list)
-        record_at = 0.0
+        record_at = published_at = 0.0
         ended = False
         while not ended:
-            batch = self._batch(RECORD_EVERY_SECONDS if confirmed else None)
+            batch = self._batch(RECORD_EVERY_SECONDS if confirmed else None, published_at + APART_SECONDS)
+            published_at = time.monotonic()
             for wakes in _messages(batch):
                 lane = topology.lane(wakes[0].channel, wakes[0].priority)
                 ids = [wake.id for wake in wakes]
@@ -108,16 +109,17 @@ class Publisher:
                 record_at = time.monotonic() + RECORD_EVERY_SECONDS
         broker.close()
 
-    def _batch(self, patience: float | None) -> list[Item]:
-        """What arrived until now and within a few milliseconds; empty after `patience` seconds of nothing."""
+    def _batch(self, patience: float | None, ends: float) -> list[Item]:
+        """What there is, and what arrives until `ends`; empty after `patience` seconds of nothing."""
         try:
             batch = [self._work.get(timeout=patience)]
         except queue.Empty:
             return []
-        ends = time.monotonic() + COALESCE_SECONDS
+        # Asleep, not woken by every row: the thread is one of those that answer requests.
+        time.sleep(max(0.0, ends - time.monotonic()))
         while len(batch) < 1000:
             try:
-                batch.append(self._work.get(timeout=max(0.0, ends - time.monotonic())))
+                batch.append(self._work.get_nowait())
             except queue.Empty:
                 break
         return batch
@@ -126,8 +128,8 @@ class Publisher:
 def _messages(batch: list[Item]) -> Iterable[list[Wake]]:
     lanes: dict[str, list[Wake]] = defaultdict(list)
     for item in batch:
-        if isinstance(item, Wake):
-            lanes[topology.lane(item.channel, item.priority)].append(item)
+        for wake in item if isinstance(item, list) else ():
+            lanes[topology.lane(wake.channel, wake.priority)].append(wake)
     for lane, wakes in lanes.items():
         size = topology.ids_a_message(lane)
         for start in range(0, len(wakes), size):

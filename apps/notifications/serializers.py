@@ -104,9 +104,11 @@ class NotificationRequestSerializer(StrictSerializer):
             )
         return value
 
-    def to_request(self, *, correlation_id: str, correlation_given: bool) -> NotificationRequest:
-        """The request as the submission takes it. The header's correlation id wins over the metadata's."""
-        fields = dict(self.validated_data)
+    def to_request(
+        self, fields: dict[str, Any], *, correlation_id: str, correlation_given: bool
+    ) -> NotificationRequest:
+        """The request as the submission takes it, of validated fields. The header's correlation id wins over the
+        metadata's."""
         recipient = fields.get("recipient", {})
         from_metadata = fields["metadata"].get("correlation_id")
         return NotificationRequest(

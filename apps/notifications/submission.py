@@ -5,17 +5,18 @@ Whatever is at fault with one of several requests is its own result; it spoils n
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from apps.notifications import backpressure, policy, timeline, topology
 from apps.notifications.callbacks import events
 from apps.notifications.errors import AlreadyDelivered, NotifierError, RequestIdReused
 from apps.notifications.lookups import Lookups, gather
 from apps.notifications.metrics import ACCEPTED
-from apps.notifications.models import BULK_BELOW, DELIVERIES, Delivery, Notification, deliveries_of
+from apps.notifications.models import BULK_BELOW, DELIVERIES, Delivery, Event, Notification, deliveries_of
 from apps.notifications.planning import Plan, plan
 from apps.notifications.publisher import Wake, publisher
 from apps.notifications.requests import NotificationRequest
@@ -69,8 +70,7 @@ def submit_all(*, caller: Caller, asked: Sequence[Asked]) -> list[Accepted | Not
         if any(planned.notification.priority < BULK_BELOW for planned in plans):
             backpressure.check()
         try:
-            with transaction.atomic():
-                _store(plans)
+            _store(plans)
         except IntegrityError:
             # Another request with one of these request_ids was faster; the constraint told us, so its row
             # is there to be found now.
@@ -136,26 +136,33 @@ def _again(found: Accepted, body_hash: str) -> Accepted:
 
 
 def _store(plans: Sequence[Plan]) -> None:
-    insert([planned.notification for planned in plans])
-    for model in DELIVERIES.values():
-        insert([row for planned in plans for row in planned.deliveries if isinstance(row, model)])
-    closed = [row for planned in plans for row in planned.deliveries if row.status != Status.QUEUED]
-    events.announce([events.Move(row, row.status, row.reason) for row in closed])
-    insert(
-        [
-            timeline.accepted(
-                planned.notification,
-                template=planned.version.template.code,
-                version=planned.version.number,
-                decisions=planned.decisions,
-            )
-            for planned in plans
-        ]
-        + [
-            timeline.line(row, timeline.DEFERRED, code=policy.QUIET_HOURS, until=row.due_at.isoformat())
-            for planned in plans
-            if planned.notification.scheduled_at is None
-            for row in planned.deliveries
-            if row.due_later
-        ]
-    )
+    """All or nothing. One statement stores everything, and needs no transaction unless the caller has one."""
+    deliveries = [row for planned in plans for row in planned.deliveries]
+    closed = [row for row in deliveries if row.status != Status.QUEUED]
+    alone = connection.vendor == "postgresql" and not closed and not connection.in_atomic_block
+    with nullcontext() if alone else transaction.atomic():
+        events.announce([events.Move(row, row.status, row.reason) for row in closed])
+        insert(
+            [planned.notification for planned in plans],
+            *([row for row in deliveries if isinstance(row, model)] for model in DELIVERIES.values()),
+            _lines(plans),
+        )
+
+
+def _lines(plans: Sequence[Plan]) -> list[Event]:
+    """How the timelines begin."""
+    return [
+        timeline.accepted(
+            planned.notification,
+            template=planned.version.template.code,
+            version=planned.version.number,
+            decisions=planned.decisions,
+        )
+        for planned in plans
+    ] + [
+        timeline.line(row, timeline.DEFERRED, code=policy.QUIET_HOURS, until=row.due_at.isoformat())
+        for planned in plans
+        if planned.notification.scheduled_at is None
+        for row in planned.deliveries
+        if row.due_later
+    ]

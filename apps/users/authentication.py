@@ -19,7 +19,7 @@ from rest_framework_simplejwt.exceptions import InvalidToken
 
 from apps.users import auditing, isolation
 from apps.users.models import ApiKey, Organization, User
-from apps.users.statements import fetch
+from apps.users.statements import read
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +73,17 @@ def _key(prefix: str) -> ApiKey | None:
     if connection.vendor != "postgresql":
         keys = ApiKey.objects.alive().select_related("organization")
         return keys.filter(prefix=prefix, organization__is_active=True).first()
-    keys_found = fetch(
-        ApiKey,
-        "prefix = %(prefix)s AND revoked_at IS NULL"
-        " AND (expires_at IS NULL OR expires_at > statement_timestamp())",
-        {"prefix": prefix},
-    )
-    for key in keys_found:
-        for organization in fetch(Organization, "id = %(id)s AND is_active", {"id": key.organization_id}):
-            key.organization = organization
-            return key
+    for key, organization in read(_KEY, (ApiKey, Organization), {"prefix": prefix}):
+        key.organization = organization
+        return cast(ApiKey, key)
     return None
+
+
+_KEY = """
+SELECT {0}, {1} FROM users_apikey AS t0 JOIN users_organization AS t1 ON t1.id = t0.organization_id
+WHERE t0.prefix = %(prefix)s AND t1.is_active AND t0.revoked_at IS NULL
+  AND (t0.expires_at IS NULL OR t0.expires_at > statement_timestamp())
+"""
 
 
 class BearerAuthentication(JWTAuthentication):

@@ -46,8 +46,9 @@ class IsolationMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         with fresh(), acting():
-            user = request.user
-            if user.is_authenticated:
+            # The API's requests have none yet: their authentication comes with the view.
+            user = getattr(request, "user", None)
+            if user is not None and user.is_authenticated:
                 act_as(f"user:{user.pk}")
                 if not user.is_superuser:
                     enter(user.organization_id)

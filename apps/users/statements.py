@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
 import psycopg
 from django.db import connection, models
-from django.db.models.expressions import DatabaseDefault
-
-Row = TypeVar("Row", bound=models.Model)
+from django.db.models.expressions import DatabaseDefault, Expression
 
 
 def run(statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
@@ -24,67 +22,140 @@ def run(statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         return cursor.fetchall()
 
 
-def fetch(model: type[Row], condition: str, values: Mapping[str, Any]) -> list[Row]:
-    """The rows of the model for which the condition holds, as instances. On PostgreSQL alone.
+def read(
+    statement: str, models_read: tuple[type[models.Model], ...], values: Mapping[str, Any]
+) -> list[tuple[Any, ...]]:
+    """What a statement selects, with whole rows in it as instances. On PostgreSQL alone.
+
+    `{0}`, `{1}` … in it stand for all columns of the models in order, whose tables it calls `t0`, `t1` …; what else
+    it selects comes before them. A row that an outer join did not find is None.
 
     For the few look-ups of every request: Django's query for one costs ten times as much to build as to run.
     """
-    fields = model._meta.concrete_fields
+    text, plans = _selection(statement, models_read)
     found = []
-    for columns in run(_selection(model, condition), values):
-        read = [
-            field.from_db_value(value, None, connection) if hasattr(field, "from_db_value") else value
-            for field, value in zip(fields, columns, strict=True)
-        ]
-        found.append(model.from_db(connection.alias, [field.attname for field in fields], read))
+    for columns in run(text, values):
+        at = len(columns) - sum(len(plan.names) for plan in plans)
+        row = list(columns[:at])
+        for model, plan in zip(models_read, plans, strict=True):
+            row.append(_instance(model, plan, columns[at : at + len(plan.names)]))
+            at += len(plan.names)
+        found.append(tuple(row))
     return found
 
 
+class _Selected(NamedTuple):
+    names: list[str]
+    key: int
+    converted: list[tuple[int, Any]]
+    """Where in the row a value is not yet what the field gives, and the field."""
+
+
 @lru_cache(maxsize=64)
-def _selection(model: type[models.Model], condition: str) -> str:
-    names = ", ".join(str(field.column) for field in model._meta.concrete_fields)
-    return f"SELECT {names} FROM {connection.ops.quote_name(model._meta.db_table)} WHERE {condition}"  # noqa: S608
+def _selection(
+    statement: str, models_read: tuple[type[models.Model], ...]
+) -> tuple[str, tuple[_Selected, ...]]:
+    plans = []
+    for number, model in enumerate(models_read):
+        fields = model._meta.concrete_fields
+        names = ", ".join(f"t{number}.{field.column}" for field in fields)
+        statement = statement.replace(f"{{{number}}}", names)
+        converted = [(n, field) for n, field in enumerate(fields) if hasattr(field, "from_db_value")]
+        key = next(n for n, field in enumerate(fields) if field.primary_key)
+        plans.append(_Selected([field.attname for field in fields], key, converted))
+    return statement, tuple(plans)
 
 
-def insert(rows: Sequence[models.Model]) -> None:
-    """Store new rows of one model by one statement, an array a column; elsewhere than on PostgreSQL by Django's own.
+def _instance(model: type[models.Model], plan: _Selected, values: Sequence[Any]) -> models.Model | None:
+    if values[plan.key] is None:
+        return None
+    given = list(values)
+    for at, field in plan.converted:
+        given[at] = field.from_db_value(given[at], None, connection)
+    return model.from_db(connection.alias, plan.names, given)
 
-    A tenth of what `bulk_create` costs, which builds an expression for every value. What the database fills in
-    by itself is not read back. Raises Django's DatabaseError.
+
+def insert(*groups: Sequence[models.Model]) -> None:
+    """Store new rows, those of each group of one model: all of them by one statement, an array a column.
+
+    A tenth of what `bulk_create` costs, which builds an expression for every value, and one round trip. What the
+    database fills in by itself is not read back. Elsewhere than on PostgreSQL by Django's own. Raises Django's
+    DatabaseError; then nothing is stored of any group.
     """
-    if not rows:
-        return
-    model = type(rows[0])
+    filled = [rows for rows in groups if rows]
     if connection.vendor != "postgresql":
-        model._base_manager.bulk_create(rows)
+        for rows in filled:
+            type(rows[0])._base_manager.bulk_create(rows)
         return
+    if not filled:
+        return
+    shapes, values = [], {}
+    for number, rows in enumerate(filled):
+        columns, by_clock = _columns(rows)
+        shapes.append((type(rows[0]), tuple(columns), by_clock))
+        values.update({f"{column}_{number}": array for column, array in columns.items()})
+    run(_insertion(tuple(shapes)), values)
+    for rows in filled:
+        for row in rows:
+            row._state.adding, row._state.db = False, connection.alias
+
+
+AS_THEY_ARE = frozenset(
+    {
+        models.CharField,
+        models.EmailField,
+        models.TextField,
+        models.BooleanField,
+        models.PositiveSmallIntegerField,
+        models.PositiveIntegerField,
+        models.UUIDField,
+        models.ForeignKey,
+    }
+)
+"""Kinds of columns whose values psycopg takes as our rows hold them; others go through their field first."""
+
+
+def _columns(rows: Sequence[models.Model]) -> tuple[dict[str, list[Any]], tuple[str, ...]]:
+    """Each column's values, and which of these columns the clock of the database fills where no value is given."""
     columns: dict[str, list[Any]] = {}
-    filled = []
-    for field in model._meta.concrete_fields:
-        values = [field.pre_save(row, add=True) for row in rows]
-        given = [None if isinstance(value, DatabaseDefault) else value for value in values]
-        if given.count(None) == len(given) and isinstance(values[0], DatabaseDefault):
+    by_clock = []
+    for field in type(rows[0])._meta.concrete_fields:
+        if type(field) in AS_THEY_ARE:
+            columns[str(field.column)] = [row.__dict__[field.attname] for row in rows]
             continue
-        if any(isinstance(value, DatabaseDefault) for value in values):
-            filled.append(str(field.column))
+        values = [field.pre_save(row, add=True) for row in rows]
+        if isinstance(field.db_default, Expression):
+            given = [None if isinstance(value, DatabaseDefault) else value for value in values]
+            if given.count(None) == len(given):
+                continue
+            by_clock.append(str(field.column))
+            values = given
         columns[str(field.column)] = [
-            None if value is None else field.get_db_prep_save(value, connection) for value in given
+            None if value is None else field.get_db_prep_save(value, connection) for value in values
         ]
-    run(_insertion(model, tuple(columns), tuple(filled)), columns)
-    for row in rows:
-        row._state.adding, row._state.db = False, connection.alias
+    return columns, tuple(by_clock)
+
+
+Shape = tuple[type[models.Model], tuple[str, ...], tuple[str, ...]]
+"""A model, the columns that are given, and those of them that the clock may fill."""
 
 
 @lru_cache(maxsize=64)
-def _insertion(model: type[models.Model], columns: tuple[str, ...], filled: tuple[str, ...]) -> str:
-    """`filled`: columns that the database's clock fills where no value is given."""
-    types = {field.column: str(field.db_type(connection)) for field in model._meta.concrete_fields}
-    # Without its length: a cast to varchar(n) would cut a value short, where storing it is an error.
-    arrays = ", ".join(f"%({column})s::{types[column].partition('(')[0]}[]" for column in columns)
-    chosen = ", ".join(
-        f"coalesce({column}, statement_timestamp())" if column in filled else column for column in columns
-    )
-    names, table = ", ".join(columns), connection.ops.quote_name(model._meta.db_table)
-    return (
-        f"INSERT INTO {table} ({names}) SELECT {chosen} FROM unnest({arrays}) AS given({names}) RETURNING 1"  # noqa: S608 - names of our own
-    )
+def _insertion(shapes: tuple[Shape, ...]) -> str:
+    parts = []
+    for number, (model, columns, by_clock) in enumerate(shapes):
+        types = {field.column: str(field.db_type(connection)) for field in model._meta.concrete_fields}
+        # Without its length: a cast to varchar(n) would cut a value short, where storing it is an error.
+        arrays = ", ".join(
+            f"%({column}_{number})s::{types[column].partition('(')[0]}[]" for column in columns
+        )
+        chosen = ", ".join(
+            f"coalesce({column}, statement_timestamp())" if column in by_clock else column
+            for column in columns
+        )
+        names, table = ", ".join(columns), connection.ops.quote_name(model._meta.db_table)
+        parts.append(
+            f"stored_{number} AS (INSERT INTO {table} ({names})"  # noqa: S608 - names of our own
+            f" SELECT {chosen} FROM unnest({arrays}) AS given({names}))"
+        )
+    return f"WITH {', '.join(parts)} SELECT 1"
