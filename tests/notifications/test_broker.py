@@ -121,7 +121,7 @@ def test_a_burst_becomes_few_messages():
     wakes = [publishing.Wake("email", 5, str(n), 0) for n in range(25)] + [
         publishing.Wake("email", 4, "bulk", 0)
     ]
-    sizes = [len(message) for message in publishing._messages(wakes)]
+    sizes = [len(message) for message in publishing._messages([wakes[:7], wakes[7:]])]
     assert sizes == [10, 10, 5, 1]
 
 

@@ -127,7 +127,7 @@ class TestPath:
             }
             post(api, recipient=to, channels=["email"])
         wait_until(lambda: EmailLog.objects.filter(status="sent", email__startswith="person4").exists())
-        assert EmailLog.objects.filter(error_code="paced", email__endswith="crowd.test").exists()
+        wait_until(lambda: EmailLog.objects.filter(error_code="paced", email__endswith="crowd.test").exists())
 
     def test_a_provider_that_complains_is_slowed_for_all(self, api, user, fcm):
         fcm.script("ada-phone-token-0001", fcm_answers.quota("60"))
