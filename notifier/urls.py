@@ -8,16 +8,20 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from apps.notifications import urls as notifications
+from apps.notifications.reset_views import PasswordResetView
 from apps.notifications.usage import UsageView
 from apps.notifications.views import NotificationListView
 from apps.templates import urls as templates
-from apps.users import links
+from apps.users import links, resets
 from apps.users import urls as users
 from apps.users.preference_pages import PreferencePage
+from apps.users.reset_pages import ResetPage
 from notifier import health, metrics
 
 v1: list[Any] = [
     path("auth/", include(users.auth)),
+    # Sends a notification, so it is theirs.
+    path("auth/password-reset/", PasswordResetView.as_view(), name="password-reset"),
     path("users/", include(users.users)),
     path("admin/", include(users.operator)),
     path("categories/", include(users.categories)),
@@ -43,6 +47,7 @@ urlpatterns = [
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("admin/", admin.site.urls),
     path(f"{links.PATH}/<str:token>/", PreferencePage.as_view(), name="preference-page"),
+    path(f"{resets.PATH}/<str:code>/", ResetPage.as_view(), name="reset-page"),
     path("metrics", metrics.page, name="metrics"),
 ]
 if settings.LOCAL:

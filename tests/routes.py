@@ -104,6 +104,11 @@ ROUTES = [
     Route("POST", "refresh", None, body={"refresh": "a.b.c"}),
     Route("POST", "logout", None, body={"refresh": "a.b.c"}),
     Route("GET", "me", None, person=True),
+    Route("POST", "password-reset", None, body={"email": "ada@example.com"}),
+    Route(
+        "POST", "password-reset-confirm", None,
+        body={"code": "a:b-c", "new_password": "staple battery horse"},
+    ),
     Route(
         "POST", "password", None, person=True,
         body={"old_password": LOGIN["password"], "new_password": "staple battery horse"},

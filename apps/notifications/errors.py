@@ -11,7 +11,8 @@ NotifierError
 ├── EndpointDisabled    409: callbacks have nowhere to go
 ├── KeyReused           422: same Idempotency-Key, other body
 ├── RequestIdReused     422: same request_id, other body
-└── TooManyWaiting      503: the bulk lanes are past their mark
+├── TooManyWaiting      503: the bulk lanes are past their mark
+└── ResetsUnavailable   503: there is no address for a reset's link
 """
 
 from typing import Any, ClassVar
@@ -102,3 +103,8 @@ class RequestIdReused(NotifierError):
 class TooManyWaiting(NotifierError):
     status = 503
     code = "too_many_waiting"
+
+
+class ResetsUnavailable(NotifierError):
+    status = 503
+    code = "resets_unavailable"

@@ -10,6 +10,7 @@ from apps.notifications.callbacks.serializers import CallbackUrlField
 from apps.notifications.models import Delivery, Event, Notification, deliveries_of
 from apps.notifications.requests import NotificationRequest
 from apps.notifications.statuses import SCHEDULED, Status, summary
+from apps.templates import declarations
 from apps.templates.serializers import CodeField
 from apps.users.channels import Channel
 from apps.users.validation import (
@@ -221,13 +222,16 @@ class NotificationSerializer(AcceptedSerializer):
     user_id = serializers.UUIDField()
     priority = serializers.IntegerField()
     live = serializers.BooleanField()
-    variables = serializers.JSONField()
+    variables = serializers.SerializerMethodField(help_text="Without what the template calls sensitive.")
     metadata = serializers.JSONField()
     callback_url = serializers.CharField()
     correlation_id = serializers.CharField()
     scheduled_at = serializers.DateTimeField()
     expires_at = serializers.DateTimeField()
     created_at = serializers.DateTimeField()
+
+    def get_variables(self, notification: Notification) -> dict[str, Any]:
+        return declarations.hidden(notification.template_version.variables, notification.variables)
 
 
 class EventSerializer(serializers.ModelSerializer[Event]):

@@ -1,7 +1,7 @@
 """What a version's author says about its variables: their types, which must come, and what stands in for them.
 
 A declaration is a plain dict: `name` (dotted) and `type`, and where given `required`, `default`, `example`,
-`description`. Null is the same as not there. Pure: no I/O.
+`description`, `sensitive`. Null is the same as not there. Pure: no I/O.
 """
 
 import copy
@@ -119,6 +119,25 @@ def applied(
         if not any(above in wrong for above in (name, *_above(name)))
     ]
     return filled, [*lacking, *wrong.values()]
+
+
+HIDDEN = "•••"
+"""Shown in place of what a declaration calls sensitive."""
+
+
+def hidden(declared: Sequence[Declaration], variables: Mapping[str, Any]) -> dict[str, Any]:
+    """The variables as whoever looks after messages may see them: codes, and links that sign in, are not theirs."""
+    shown: dict[str, Any] = dict(variables)
+    for one in declared:
+        *above, last = one["name"].split(".")
+        if not one.get("sensitive") or _at(shown, one["name"])[0] is None:
+            continue
+        holder = shown
+        for segment in above:
+            holder[segment] = dict(holder[segment])
+            holder = holder[segment]
+        holder[last] = HIDDEN
+    return shown
 
 
 def examples(declared: Sequence[Declaration]) -> dict[str, Any]:

@@ -163,6 +163,9 @@ class DeclarationSerializer(StrictSerializer):
             **super().get_fields(),
             "required": FlagField(required=False),
             "default": serializers.JSONField(required=False, allow_null=True),
+            "sensitive": FlagField(
+                required=False, help_text="Sent and never shown again: a code, a link that signs in."
+            ),
         }
 
 

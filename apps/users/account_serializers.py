@@ -68,6 +68,18 @@ class PasswordSerializer(StrictSerializer):
         return attrs
 
 
+class ResetSerializer(StrictSerializer):
+    email = AddressField()
+    organization = LineField(
+        max_length=63, required=False, help_text="Its slug, where one address is in several organizations."
+    )
+
+
+class ResetConfirmationSerializer(StrictSerializer):
+    code = LineField(max_length=200, help_text="The last part of the link's address.")
+    new_password = TextField(max_length=1024)
+
+
 def check_password(field: str, password: str, user: User) -> None:
     try:
         validate_password(password, user)

@@ -4,12 +4,19 @@ from django.conf import settings
 from django.db import transaction
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
-from rest_framework.exceptions import PermissionDenied
+from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.users.account_serializers import MeSerializer, PasswordSerializer, RegisterSerializer
+from apps.users import resets
+from apps.users.account_serializers import (
+    MeSerializer,
+    PasswordSerializer,
+    RegisterSerializer,
+    ResetConfirmationSerializer,
+    check_password,
+)
 from apps.users.models import Organization, User
 from apps.users.permissions import IsPerson, person_of
 from apps.users.session_views import OpenView, attempts
@@ -64,4 +71,24 @@ class PasswordView(APIView):
             asked.is_valid(raise_exception=True)
             user.set_password(asked.validated_data["new_password"])
             user.save(update_fields=["password", "updated_at"])
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+@attempts("reset-confirm", "10/m")
+class ResetConfirmationView(OpenView):
+    """Set a new password by the code of a reset's link. It works once; every token given out before dies."""
+
+    @extend_schema(request=ResetConfirmationSerializer, responses={204: None})
+    def post(self, request: Request) -> Response:
+        asked = ResetConfirmationSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        code, password = asked.validated_data["code"], asked.validated_data["new_password"]
+        if (user := resets.read(code)) is not None:
+            check_password("new_password", password, user)
+            user = resets.finish(code, password)
+        if user is None:
+            raise ValidationError(
+                {"code": "This code does not work, or not any more; ask for another reset."},
+                code="invalid_code",
+            )
         return Response(status=status.HTTP_204_NO_CONTENT)

@@ -88,6 +88,44 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "wait": "Han llegado demasiadas solicitudes desde su red. Espere un minuto e inténtelo de nuevo.",
     },
 }
+RESET_WORDS: Mapping[str, Mapping[str, str]] = {
+    "en": {
+        "title": "A new password",
+        "for": "For {address} at {organization}",
+        "new_password": "New password (at least 10 characters)",
+        "set": "Set the password",
+        "done": "Done. Sign in with your new password; every other sign-in has ended.",
+        "gone": "This link does not work, or not any more. Please ask for another one.",
+        "wait": "Too many requests came from your network. Please wait a minute, then try again.",
+    },
+    "fr": {
+        "title": "Un nouveau mot de passe",
+        "for": "Pour {address} chez {organization}",
+        "new_password": "Nouveau mot de passe (au moins 10 caractères)",
+        "set": "Enregistrer le mot de passe",
+        "done": "C'est fait. Connectez-vous avec votre nouveau mot de passe ; toute autre connexion est terminée.",
+        "gone": "Ce lien ne fonctionne pas, ou plus. Demandez-en un autre.",
+        "wait": "Trop de demandes viennent de votre réseau. Patientez une minute, puis réessayez.",
+    },
+    "de": {
+        "title": "Ein neues Passwort",
+        "for": "Für {address} bei {organization}",
+        "new_password": "Neues Passwort (mindestens 10 Zeichen)",
+        "set": "Passwort setzen",
+        "done": "Erledigt. Melden Sie sich mit dem neuen Passwort an; jede andere Anmeldung ist beendet.",
+        "gone": "Dieser Link funktioniert nicht oder nicht mehr. Bitte fordern Sie einen neuen an.",
+        "wait": "Aus Ihrem Netz kamen zu viele Anfragen. Bitte warten Sie eine Minute und versuchen Sie es erneut.",
+    },
+    "es": {
+        "title": "Una contraseña nueva",
+        "for": "Para {address} en {organization}",
+        "new_password": "Contraseña nueva (al menos 10 caracteres)",
+        "set": "Guardar la contraseña",
+        "done": "Hecho. Inicie sesión con la contraseña nueva; las demás sesiones han terminado.",
+        "gone": "Este enlace no funciona, o ya no funciona. Pida otro.",
+        "wait": "Han llegado demasiadas solicitudes desde su red. Espere un minuto e inténtelo de nuevo.",
+    },
+}
 DEFAULT = "en"
 
 

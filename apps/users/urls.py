@@ -25,6 +25,11 @@ auth = [
     path("logout/", session_views.LogoutView.as_view(), name="logout"),
     path("me/", account_views.MeView.as_view(), name="me"),
     path("password/", account_views.PasswordView.as_view(), name="password"),
+    path(
+        "password-reset/confirm/",
+        account_views.ResetConfirmationView.as_view(),
+        name="password-reset-confirm",
+    ),
 ]
 
 users = [

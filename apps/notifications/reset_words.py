@@ -1,0 +1,44 @@
+"""What the mail of a forgotten password says at first, in the languages of the page behind its link."""
+
+from typing import Any
+
+_WORDS = {
+    "en": (
+        "Set a new password",
+        "Somebody, probably you, asked for a new password for your account.",
+        "Set a new password",
+        "The link works once, for an hour. If it wasn't you, nothing has changed and you need do nothing.",
+    ),
+    "fr": (
+        "Choisissez un nouveau mot de passe",
+        "Quelqu'un, sans doute vous, a demandé un nouveau mot de passe pour votre compte.",
+        "Choisir un nouveau mot de passe",
+        "Le lien fonctionne une fois, pendant une heure. Si ce n'était pas vous, ignorez ce message.",
+    ),
+    "de": (
+        "Neues Passwort setzen",
+        "Jemand, vermutlich Sie, hat ein neues Passwort für Ihr Konto angefordert.",
+        "Neues Passwort setzen",
+        "Der Link gilt einmal und eine Stunde lang. Waren Sie es nicht, hat sich nichts geändert; tun Sie nichts.",
+    ),
+    "es": (
+        "Elija una contraseña nueva",
+        "Alguien, probablemente usted, pidió una contraseña nueva para su cuenta.",
+        "Elegir una contraseña nueva",
+        "El enlace sirve una vez, durante una hora. Si no fue usted, nada ha cambiado y no tiene que hacer nada.",
+    ),
+}
+
+
+def _content(language: str) -> dict[str, Any]:
+    subject, why, deed, terms = _WORDS[language]
+    return {
+        "channel": "email",
+        "language": language,
+        "subject": subject,
+        "text": f"{why}\n\n{deed}:\n{{{{ link }}}}\n\n{terms}\n",
+        "html": f'<p>{why}</p>\n<p><a href="{{{{ link }}}}">{deed}</a></p>\n<p>{terms}</p>\n',
+    }
+
+
+CONTENTS = [_content(language) for language in _WORDS]
