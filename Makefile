@@ -1,4 +1,4 @@
-.PHONY: run test test-all test-fast test-local check pins openapi bench
+.PHONY: run test soak test-all test-fast test-local check pins openapi bench
 
 PYTHON := .venv/bin/python
 # Two processes, each with a database, a RabbitMQ and a Redis of its own; a file's tests stay together. Those that kill
@@ -24,6 +24,11 @@ test-local: ## the small set on the local default: SQLite, in-memory broker, loc
 test-fast: ## without the tests that kill and freeze services
 	@scripts/bootstrap dev
 	@lines=$$(scripts/services) && eval "$$lines" && $(PYTHON) -m pytest $(TOGETHER) -m "not chaos"
+
+soak: ## the tests that kill and freeze services, at full length, ROUNDS times (3)
+	@scripts/bootstrap dev
+	@lines=$$(scripts/services) && eval "$$lines" && for round in $$(seq $${ROUNDS:-3}); do \
+		OUTAGE_SECONDS=60 $(PYTHON) -m pytest -m chaos || exit 1; done
 
 test-all: ## the tests under Python 3.11, 3.12 and 3.13, where they are found
 	@lines=$$(scripts/services) && eval "$$lines" && scripts/test-all

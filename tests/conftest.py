@@ -187,10 +187,7 @@ def worker(transactional_db: None, _worker_thread: None) -> None:
 def _worker_is_idle() -> bool:
     from celery.worker import state
 
-    with current_app.connection_for_read() as connection, connection.channel() as channel:
-        waiting = sum(
-            channel.queue_declare(queue=lane, passive=True).message_count for lane in topology.LANES
-        )
+    waiting = sum(messages for messages, _ in _lanes().values())
     return not waiting and not state.reserved_requests and not keeper._held and wires.idle
 
 
@@ -214,11 +211,21 @@ def settled(*statuses: str, seconds: float = NEVER) -> list[Delivery]:
     return wait_until(
         lambda: (rows := deliveries()) and all(row.status in statuses for row in rows) and rows,
         seconds=seconds,
-        seen=lambda: Counter(
-            (row.channel.value, row.status, row.error_code, row.published_at is not None, row.fence)
-            for row in deliveries()
+        seen=lambda: (
+            Counter(
+                (row.channel.value, row.status, row.error_code, row.published_at is not None, row.fence)
+                for row in deliveries()
+            ),
+            _lanes(),
         ),
     )
+
+
+def _lanes() -> dict[str, tuple[int, int]]:
+    """(messages that wait, consumers) of each lane."""
+    with current_app.connection_for_read() as connection, connection.channel() as channel:
+        said = [channel.queue_declare(queue=lane, passive=True) for lane in topology.LANES]
+    return {one.queue: (one.message_count, one.consumer_count) for one in said}
 
 
 def timeline(notification: Notification | str) -> list[tuple[str, str]]:
