@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from apps.notifications.providers.base import EmailMessage, Outcome, Result
 from apps.notifications.providers.smtp import SmtpProvider
 from apps.notifications.providers.smtp_settings import SmtpSettings
-from tests.wire.smtp import Answer, Do, Drip, ScriptedSmtpServer, Stall
+from tests.wire.smtp import Answer, Do, Drip, Hold, ScriptedSmtpServer, Stall
 
 MESSAGE = EmailMessage(
     message_id="<1@example.org>",
@@ -363,6 +363,22 @@ def test_closing_while_another_thread_sends_spoils_nothing(client) -> None:
         assert closes_all(server)
         assert send(provider).result is Result.SENT
         assert server.connections == 2
+
+
+def test_closing_while_another_thread_connects_leaves_nothing_open(client) -> None:
+    greeted = threading.Event()
+    with ScriptedSmtpServer(greeting=(Hold(greeted), "220 ready")) as server:
+        provider = client(server)
+        outcomes: list[Outcome] = []
+        sending = threading.Thread(target=lambda: outcomes.append(send(provider)))
+        sending.start()
+        while not server.connections:
+            time.sleep(0.001)
+        provider.close()
+        greeted.set()
+        sending.join(10)
+        assert [outcome.result for outcome in outcomes] == [Result.SENT]
+        assert closes_all(server)
 
 
 def test_recipients_meet_their_own_fates(client) -> None:

@@ -29,6 +29,7 @@ class SmtpProvider:
         )
         self._idle: list[Session] = []
         self._busy: set[Session] = set()
+        self._closings = 0
         self._guard = threading.Lock()
 
     def send(self, message: EmailMessage, *, may_commit: MayCommit) -> Outcome:
@@ -56,6 +57,7 @@ class SmtpProvider:
         sending on is hung up after that message. The provider stays usable."""
         until = monotonic() + self._settings.quit_timeout
         with self._guard:
+            self._closings += 1
             idle, self._idle = self._idle, []
             for session in self._busy:
                 session.retired = True
@@ -77,9 +79,12 @@ class SmtpProvider:
                 self._busy.discard(session)
 
     def _opened(self, deadline: float) -> Session:
+        closings = self._closings
         session = Session(self._settings, self._context, deadline)
         with self._guard:
             self._busy.add(session)
+            # Closed while this one was being opened: it serves its message, and is hung up.
+            session.retired = closings != self._closings
         return session
 
     def _give_back(self, session: Session) -> None:
@@ -89,7 +94,7 @@ class SmtpProvider:
             self._busy.discard(session)
             worn = [one for one in self._idle if one.idle_for() > self._settings.idle_limit]
             self._idle = [one for one in self._idle if one not in worn]
-            if session.open and not session.retired:
-                self._idle.append(session)
+            if session.open:
+                (worn if session.retired else self._idle).append(session)
         for one in worn:
             one.quit(monotonic() + self._settings.quit_timeout)
