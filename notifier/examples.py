@@ -37,6 +37,10 @@ EXAMPLES: dict[str, Any] = {
     "POST auth/password/": {
         "old_password": "correct horse battery", "new_password": "staple battery horse",
     },
+    "POST auth/password-reset/": {"email": "ada@example.com"},
+    "POST auth/password-reset/confirm/": {
+        "code": "AaIUuVsD:d2x4ab-0c9f6f3b1d8e7a5c4b3a29181706f5e4", "new_password": "staple battery horse",
+    },
     "POST admin/login/": _LOGIN,
     "POST admin/api-keys/": {"name": "Shop", "scopes": ["notifications:write", "notifications:read"]},
     "PATCH admin/api-keys/{api_key}/": {"rate_limit": 600},

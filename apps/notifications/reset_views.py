@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from apps.notifications import password_resets
 from apps.notifications.errors import ResetsUnavailable
 from apps.users import resets
-from apps.users.account_serializers import ResetSerializer
+from apps.users.account_serializers import ResetAnswerSerializer, ResetSerializer
 from apps.users.session_views import OpenView, attempts
 
 AT_LEAST_SECONDS = 0.2
@@ -22,7 +22,7 @@ AT_LEAST_SECONDS = 0.2
 class PasswordResetView(OpenView):
     """Mail a link that sets a new password. The answer is the same whether anybody has this address or not."""
 
-    @extend_schema(request=ResetSerializer, responses={202: None})
+    @extend_schema(request=ResetSerializer, responses={202: ResetAnswerSerializer})
     def post(self, request: Request) -> Response:
         began = time.monotonic()
         asked = ResetSerializer(data=request.data)
@@ -32,4 +32,4 @@ class PasswordResetView(OpenView):
         for user in resets.candidates(**asked.validated_data):
             password_resets.send(user, correlation_id=request._request.correlation_id)  # type: ignore[attr-defined]
         time.sleep(max(0.0, AT_LEAST_SECONDS - (time.monotonic() - began)))
-        return Response(status=status.HTTP_202_ACCEPTED)
+        return Response({"expires_in": settings.PASSWORD_RESET_TIMEOUT}, status.HTTP_202_ACCEPTED)

@@ -75,6 +75,10 @@ class ResetSerializer(StrictSerializer):
     )
 
 
+class ResetAnswerSerializer(serializers.Serializer[Any]):
+    expires_in = serializers.IntegerField(help_text="Seconds that the link will work, if there is one.")
+
+
 class ResetConfirmationSerializer(StrictSerializer):
     code = LineField(max_length=200, help_text="The last part of the link's address.")
     new_password = TextField(max_length=1024)
