@@ -10,26 +10,34 @@ from benchmarks.stage import Stage, drain, stat_of
 from benchmarks.table import Row
 from benchmarks.world import body, chunks, forget, post_all
 
-_GROW = """
-INSERT INTO notifications_notification
-  (id, organization_id, request_id, body_hash, template_version_id, variables, metadata, priority, live, for_user,
-   correlation_id, requested_by, callback_url, created_at)
-SELECT gen_random_uuid(), %(organization)s, 'old-' || n, repeat('0', 64), %(version)s, repeat('x', 140), '{}',
-   4, true, false, 'old-' || n, 'bench', '', now() - n * interval '1 second'
-FROM generate_series(%(first)s, %(last)s) AS n;
-INSERT INTO notifications_emaillog
-  (id, notification_id, organization_id, status, due_at, fence, claimed_by, created_at, reason, recipient_hash,
-   language, priority, deadline_at, epoch, attempts, resends, provider, provider_message_id, error_code, error_detail,
-   sent_at, finished_at, email, published_at)
-SELECT gen_random_uuid(), id, organization_id, 'sent', created_at, 1, 'old', created_at, '', md5(id::text), 'en', 4,
-   created_at + interval '1 day', 0, 1, 0, 'smtp', left(id::text, 13), '', '', created_at, created_at,
-   'somebody@example.com', created_at
-FROM notifications_notification WHERE request_id LIKE 'old-%%' AND NOT EXISTS (
-   SELECT FROM notifications_emaillog WHERE notification_id = notifications_notification.id);
+# Ids by time, as ours are: old rows have old ones.
+_ID = """(lpad(to_hex((extract(epoch FROM {at}) * 1000)::bigint), 12, '0') || '7' || substr(md5(random()::text), 1, 3)
+  || '8' || substr(md5(random()::text), 1, 15))::uuid"""
+_GROW = f"""
+WITH given AS (
+  SELECT n, now() - n * interval '1 second' AS at FROM generate_series(%(first)s, %(last)s) AS n
+), made AS (
+  INSERT INTO notifications_notification
+    (id, organization_id, request_id, body_hash, template_version_id, variables, metadata, priority, live, for_user,
+     correlation_id, requested_by, callback_url, created_at)
+  SELECT {_ID.format(at="at")}, %(organization)s, 'old-' || n, repeat('0', 64), %(version)s, repeat('x', 140), '{{}}',
+     4, true, false, 'old-' || n, 'bench', '', at
+  FROM given
+  RETURNING id, organization_id, created_at
+), sent AS (
+  INSERT INTO notifications_emaillog
+    (id, notification_id, organization_id, status, due_at, fence, claimed_by, created_at, reason, recipient_hash,
+     language, priority, deadline_at, epoch, attempts, resends, provider, provider_message_id, error_code,
+     error_detail, sent_at, finished_at, email, published_at)
+  SELECT {_ID.format(at="created_at")}, id, organization_id, 'sent', created_at, 1, 'old', created_at, '',
+     md5(id::text), 'en', 4, created_at + interval '1 day', 0, 1, 0, 'smtp', left(id::text, 13), '', '', created_at,
+     created_at, 'somebody@example.com', created_at
+  FROM made
+  RETURNING id, notification_id, created_at
+)
 INSERT INTO notifications_event (id, notification_id, delivery_id, channel, kind, at, data)
-SELECT gen_random_uuid(), notification_id, id, 'email', 'sent', created_at, '{"provider": "smtp"}'
-FROM notifications_emaillog WHERE claimed_by = 'old' AND NOT EXISTS (
-   SELECT FROM notifications_event WHERE notifications_event.notification_id = notifications_emaillog.notification_id)
+SELECT {_ID.format(at="created_at")}, notification_id, id, 'email', 'sent', created_at, '{{"provider": "smtp"}}'
+FROM sent
 """
 
 
@@ -96,8 +104,7 @@ def _grow(rows: int) -> None:
     for first in range(1, rows + 1, 500_000):
         last = min(first + 499_999, rows)
         with connection.cursor() as cursor:
-            for statement in _GROW.split(";\n"):
-                cursor.execute(statement, {**values, "first": first, "last": last})
+            cursor.execute(_GROW, {**values, "first": first, "last": last})
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
 

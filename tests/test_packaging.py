@@ -119,6 +119,16 @@ def test_the_tick_runs_and_stops(start, transactional_db):
 
 
 @needs_services
+def test_bounces_are_read_until_it_is_stopped(start, transactional_db, tmp_path):
+    for name in ("new", "cur", "tmp"):
+        (tmp_path / "maildir" / name).mkdir(parents=True)
+    (tmp_path / "maildir/new/1").write_text("Subject: Hello\n\nNo report.\n")
+    process = start("bounces", MAILDIR=str(tmp_path / "maildir"))
+    until(process, lambda: not list((tmp_path / "maildir/new").iterdir()))
+    assert stop(process) == 0
+
+
+@needs_services
 def test_migrating_twice_is_migrating_once(transactional_db):
     for _ in range(2):
         done = run("migrate")
@@ -205,8 +215,10 @@ def test_every_variable_is_one_that_somebody_reads():
     }
     for name, service in SERVICES.items():
         assert set(service.get("environment", {})) <= images.get(name, known), name
-    # VAR_DIR is the image's, DEBUG is nobody's to set there.
-    missing = known - set(OURS["api"]["environment"]) - {"VAR_DIR", "DEBUG", "HOST", "NOTIFIER_BIN"}
+    # VAR_DIR is the image's and MAILDIR the mount's, DEBUG is nobody's to set there.
+    missing = (
+        known - set(OURS["api"]["environment"]) - {"VAR_DIR", "DEBUG", "HOST", "NOTIFIER_BIN", "MAILDIR"}
+    )
     assert not missing, "a setting that can't be reached through docker/compose.yml"
 
 
