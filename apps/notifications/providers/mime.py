@@ -22,6 +22,7 @@ from functools import lru_cache
 import idna
 
 from apps.notifications.providers.base import EmailMessage
+from apps.notifications.providers.dkim import Signer
 
 _ADDRESS_LIMIT = 320
 _FOLD_AT = 76
@@ -91,9 +92,12 @@ class Envelope:
     octets: bytes
 
     @classmethod
-    def of(cls, message: EmailMessage) -> "Envelope":
+    def of(cls, message: EmailMessage, signer: Signer | None = None) -> "Envelope":
         """Raises what `mailbox` and `build` raise."""
-        return cls(mailbox(message.return_path or message.sender), mailbox(message.to), build(message))
+        octets = build(message)
+        if signer is not None:
+            octets = signer.signed(octets)
+        return cls(mailbox(message.return_path or message.sender), mailbox(message.to), octets)
 
     @property
     def needs_smtputf8(self) -> bool:

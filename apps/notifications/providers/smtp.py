@@ -34,7 +34,7 @@ class SmtpProvider:
 
     def send(self, message: EmailMessage, *, may_commit: MayCommit) -> Outcome:
         try:
-            envelope = Envelope.of(message)
+            envelope = Envelope.of(message, self._settings.dkim)
         except InvalidAddress as error:
             return Outcome(Result.PERMANENT, "address_invalid", describe(Phase.MAIL, str(error)))
         deadline = monotonic() + self._settings.before_dot_timeout

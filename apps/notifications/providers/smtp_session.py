@@ -21,6 +21,10 @@ from apps.notifications.providers.smtp_outcomes import (
 )
 from apps.notifications.providers.smtp_settings import SmtpSettings
 
+AT_ONCE = 32 * 1024
+"""Octets of a message that go out together with its end. What is larger goes first: a server may refuse it on the
+way, and until the end nothing is irrevocable."""
+
 
 def _left(until: float) -> float:
     if (left := until - monotonic()) <= 0:
@@ -224,11 +228,10 @@ class Session:
     def _transaction(self, envelope: Envelope, may_commit: MayCommit) -> Outcome:
         if refusal := self._ask_leave(envelope):
             return refusal
-        until = self._until(Phase.DATA)
-        try:
-            self._wire.write(envelope.body, until)
-        except OSError as error:
-            raise self._broken(Phase.DATA, error) from error
+        body, end = envelope.body, b"\r\n.\r\n"
+        if len(body) > AT_ONCE:
+            self._write(body)
+            body = b""
         if not self._wire.quiet():
             # Too large, closing down, out of step: whatever it says before the end is not the end's reply.
             reply = self._ask(Phase.DATA)
@@ -237,10 +240,19 @@ class Session:
         if not may_commit():
             self.close()
             return Outcome(Result.DEFERRED, "lease_lapsed")
-        reply = self._ask(Phase.DOT, "\r\n.")
+        self._write(body + end)
+        reply = self._ask(Phase.DOT)
         if reply.code // 100 != 2:
             self._settle(reply)
         return classify(Phase.DOT, reply)
+
+    def _write(self, octets: bytes) -> None:
+        """Where this raises, not all of it was written: without its last octet a message is none."""
+        until = self._until(Phase.DATA)
+        try:
+            self._wire.write(octets, until)
+        except OSError as error:
+            raise self._broken(Phase.DATA, error) from error
 
     def _ask_leave(self, envelope: Envelope) -> Outcome | None:
         """MAIL, RCPT and DATA; None once the server waits for the message."""

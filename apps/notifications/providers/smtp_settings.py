@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from typing import Literal, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from apps.notifications.providers.dkim import Signer
 from apps.notifications.providers.smtp_outcomes import Phase
 
 _HOST = re.compile(
     r"(?=.{1,253}$)[\w-]{1,63}(\.[\w-]{1,63})*|[\da-f]*(:[\da-f]*){2,7}", re.ASCII | re.IGNORECASE
 )
-_OPTIONS = frozenset({"tls", "ehlo", "ca"})
+_DKIM = ("dkim_domain", "dkim_selector", "dkim_key")
+_OPTIONS = frozenset({"tls", "ehlo", "ca", *_DKIM})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +28,7 @@ class SmtpSettings:
     tls: Literal["none", "starttls", "tls"] = "none"
     ehlo_name: str = ""
     ca_file: str = ""
+    dkim: Signer | None = None
     connect_timeout: float = 5
     command_timeout: float = 30
     data_timeout: float = 60
@@ -62,8 +65,12 @@ class SmtpSettings:
             raise ValueError("the SMTP URL must begin with smtp:// or smtps://")
         if parts.path not in ("", "/") or parts.fragment or not options.keys() <= _OPTIONS:
             raise ValueError(
-                "after its host an SMTP URL has only /?tls=…&ehlo=…&ca=… (encode / ? # in a password)"
+                "after its host an SMTP URL has only /?tls=…&ehlo=…&ca=… and dkim_domain, dkim_selector, dkim_key"
+                " (encode / ? # in a password)"
             )
+        signing = [options.get(name, "") for name in _DKIM]
+        if any(signing) and not all(signing):
+            raise ValueError("for DKIM an SMTP URL needs all of dkim_domain, dkim_selector and dkim_key")
         tls = options.get("tls", "starttls" if parts.username else "none")
         if parts.scheme == "smtps":
             if options.get("tls", "tls") != "tls":
@@ -77,6 +84,7 @@ class SmtpSettings:
             tls=cast(Literal["none", "starttls", "tls"], tls),
             ehlo_name=options.get("ehlo", ""),
             ca_file=options.get("ca", ""),
+            dkim=Signer.of(*signing) if all(signing) else None,
         )
 
     def login(self, offered: str) -> tuple[str, ...]:
