@@ -15,7 +15,7 @@ from benchmarks.world import forget, interleaved, post_batches
 
 def measure(stage: Stage, key: str) -> list[Row]:
     rows = []
-    for delay, threads in ((0.0, 4), (0.05, 50)):
+    for delay, threads in ((0.0, 4), (0.05, 100)):
         ours, theirs = (500, 500) if stage.quick else (10_000, 2_000)
         with stage.fcm_sink(delay) as sink:
             found = interleaved(

@@ -2,16 +2,21 @@
 
 - Messages that can't be decoded, or name no task of ours, are rejected, so that the queue's dead-letter
   exchange keeps them (stock acknowledges an undecodable one: it is gone), and are logged without their body.
+- A queue that somebody deleted is declared again once all its consumers know.
 - A lost broker is tried again every 0.5–2 s (stock backs off to 30 s).
 - The delayed-delivery queues are left out: nothing here waits in the broker.
 """
 
 import hashlib
+import time
 from typing import Any
 
 import structlog
+from amqp.exceptions import ConsumerCancelled
 from celery.worker.consumer import Consumer as StockConsumer
 from celery.worker.state import maybe_shutdown
+
+from apps.notifications.broker import UNHEARD_SECONDS
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +38,12 @@ class Consumer(StockConsumer):  # type: ignore[misc]
         )
         self.first_connection_attempt = False
         return connected
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        super().on_connection_error_after_connected(exc)
+        if isinstance(exc, ConsumerCancelled):
+            # A queue was deleted, and reconnecting declares it: not before its other consumers have heard of it.
+            time.sleep(UNHEARD_SECONDS)
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         self._refuse("undecodable_message", message, exc)

@@ -88,6 +88,16 @@ def test_a_deleted_queue_is_declared_again_by_the_next_publish(broker, channel):
     assert broker.ready_messages("push.bulk") >= 0
 
 
+def test_what_comes_after_a_queue_was_deleted_is_consumed(api, user, version, smtp, worker, channel):
+    # Whoever publishes is connected already: to connect is to declare.
+    post(api, user, channels=["email"])
+    settled("sent")
+    channel.queue_delete("email")
+    post(api, user, channels=["email"])
+    settled("sent")
+    assert len(smtp.wait_for(2)) == 2
+
+
 def test_a_broker_that_refuses_is_left_alone_for_a_while(broker, monkeypatch):
     monkeypatch.setattr(
         current_app, "connection_for_write", lambda **options: Connection("amqp://127.0.0.1:1//", **options)
