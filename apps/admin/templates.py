@@ -12,8 +12,9 @@ from django.urls import reverse
 from apps.admin.rows import RowForm, operator_of
 from apps.admin.version_pages import VersionPages
 from apps.templates import parts
-from apps.templates.models import Template, TemplateVersion
+from apps.templates.models import RESET_CODE, Template, TemplateVersion
 from apps.users.models import Category, Organization
+from apps.users.scopes import Scope
 
 if TYPE_CHECKING:
     CategoryField = forms.ModelChoiceField[Category]
@@ -105,6 +106,12 @@ class TemplatePages(VersionPages):
             made.base_fields["fallback_version"].queryset = TemplateVersion.objects.filter(template=obj)
         return made
 
+    def has_change_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        guarded = obj is not None and obj.code == RESET_CODE
+        return super().has_change_permission(request, obj) and not (
+            guarded and Scope.API_KEYS_WRITE not in operator_of(request).scopes
+        )
+
     def has_delete_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
         # What was sent with it stays explained.
         return False
@@ -120,7 +127,7 @@ class TemplatePages(VersionPages):
 
     @admin.action(description="Archive: callers can't use them any more", permissions=["change"])
     def archive(self, request: HttpRequest, queryset: QuerySet[Template]) -> None:
-        rows = list(queryset.filter(archived_at=None))
+        rows = [row for row in queryset.filter(archived_at=None) if self.has_change_permission(request, row)]
         for row in rows:
             self.log_change(request, row, "Archived.")
         Template.objects.filter(pk__in=[row.pk for row in rows]).update(archived_at=Now())

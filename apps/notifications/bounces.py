@@ -5,6 +5,8 @@ import uuid
 from email.message import Message
 from email.parser import BytesHeaderParser, BytesParser
 
+from django.conf import settings
+
 from apps.notifications import return_paths
 from apps.notifications.providers.smtp_outcomes import refuses_address
 from apps.notifications.providers.told import Kind, Told, detail_of, key_of
@@ -36,14 +38,14 @@ def read(octets: bytes) -> Told:
         raise NotABounce(f"reports {action[:40] or 'nothing'}")
     status = _STATUS.match(_words(recipient, "Status"))
     said = _words(recipient, "Diagnostic-Code").partition(";")[2]
-    delivery_id = _delivery(mail, parts)
+    delivery_id, proven = _delivery(mail, parts)
     detail = detail_of(f"{status[0] if status else ''} {said}".strip())
     return Told(
         kind=kind,
         key=key_of(kind, delivery_id, detail),
         delivery_id=delivery_id,
         detail=detail,
-        permanent=kind is Kind.BOUNCED and _is_gone(status[0] if status else "", said),
+        permanent=kind is Kind.BOUNCED and proven and _is_gone(status[0] if status else "", said),
     )
 
 
@@ -64,11 +66,15 @@ def _recipient(parts: list[Message]) -> Message:
     raise NotABounce("no delivery status")
 
 
-def _delivery(mail: Message, parts: list[Message]) -> uuid.UUID:
-    """By the address that the mail came to, which proves itself; else by the returned message's Message-ID."""
+def _delivery(mail: Message, parts: list[Message]) -> tuple[uuid.UUID, bool]:
+    """By the address that the mail came to, which proves itself; else by the returned message's Message-ID.
+
+    And whether it is proven: everybody who has seen a message knows its Message-ID, so where bounces have a return
+    path of ours, a report without one ends no address.
+    """
     to = (str(value) for name in _DELIVERED_TO for value in mail.get_all(name, []))
     if (named := return_paths.delivery_in("\n".join(to))) is not None:
-        return named
+        return named, True
     for part in parts:
         if part.get_content_type() in ("message/rfc822", "message/global"):
             returned = next(iter(_parts(part)), None)
@@ -78,7 +84,7 @@ def _delivery(mail: Message, parts: list[Message]) -> uuid.UUID:
         else:
             continue
         if returned is not None and (found := _MESSAGE_ID.search(_words(returned, "Message-ID"))):
-            return uuid.UUID(found[1])
+            return uuid.UUID(found[1]), not settings.BOUNCE_ADDRESS
     raise NotABounce("names no message of ours")
 
 

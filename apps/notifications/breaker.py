@@ -22,6 +22,7 @@ from apps.notifications.models import DELIVERIES, CircuitChange, ProviderState, 
 from apps.notifications.providers.accounts import Account
 from apps.notifications.providers.base import Outcome, Result
 from apps.notifications.statuses import Status
+from apps.users.isolation import everywhere
 
 log = structlog.get_logger(__name__)
 
@@ -71,7 +72,7 @@ def tell(account: Account, permit: Permit, outcome: Outcome) -> None:
             open_for(
                 account.name, settings.CONFIGURATION_PAUSE_SECONDS, code=outcome.code, detail=outcome.detail
             )
-        elif outcome.provider_fault or outcome.result not in (Result.DEFERRED, Result.CONFIGURATION):
+        elif outcome.provider_fault or not _says_nothing(outcome):
             tally = circuits.count(account.name, fault=outcome.provider_fault, window=account.breaker.window)
             if outcome.provider_fault and tally.trips(account.breaker):
                 log.error("circuit_opened", provider=account.name, code=outcome.code, **_facts(tally))
@@ -122,6 +123,11 @@ class Permits:
             circuits.count(account.name, fault=False, window=account.breaker.window, sends=sends)
 
 
+def _says_nothing(outcome: Outcome) -> bool:
+    """Of whether the provider works."""
+    return outcome.untried or outcome.result in (Result.DEFERRED, Result.CONFIGURATION)
+
+
 def _facts(tally: circuits.Tally) -> dict[str, int]:
     return {"sends": tally.sends, "faults": tally.faults, "streak": tally.streak}
 
@@ -132,11 +138,11 @@ def _judge_probe(account: Account, outcome: Outcome) -> None:
         if outcome.result is Result.CONFIGURATION:
             base = settings.CONFIGURATION_PAUSE_SECONDS
         open_for(account.name, base, code=outcome.code, detail=outcome.detail)
-    elif outcome.result in (Result.DEFERRED, Result.CONFIGURATION):
+    elif _says_nothing(outcome):
         # It says nothing of the provider; the next message may ask again.
         ProviderState.objects.filter(name=account.name).update(probe_until=None)
     else:
-        close(account.name)
+        close(account.name, probed=True)
 
 
 def open_for(name: str, base: float, *, code: str, detail: str = "") -> None:
@@ -170,10 +176,15 @@ def _open(name: str, pause: float, *, opens: int, code: str, detail: str, by: st
     )
 
 
-def close(name: str, *, by: str = "") -> bool:
-    """Give the provider messages again; False where its circuit was closed."""
+def close(name: str, *, by: str = "", probed: bool = False) -> bool:
+    """Give the provider messages again; False where its circuit was closed.
+
+    `probed`: by the word of a probe, which says nothing against whoever opened it anew meanwhile.
+    """
     with transaction.atomic():
         was = ProviderState.objects.filter(name=name, open_until__isnull=False)
+        if probed:
+            was = was.filter(open_until__lte=Now())
         code = was.values_list("code", flat=True).first()
         closed = was.update(open_until=None, probe_until=None, opens=0, code="", detail="")
         if closed:
@@ -181,9 +192,10 @@ def close(name: str, *, by: str = "") -> bool:
             if by:
                 # Who closes it has seen to the cause: what was put off for it needn't wait any longer. The tick
                 # publishes it at its own pace.
-                for model in DELIVERIES.values():
-                    put_off = model.objects.filter(status=Status.QUEUED, provider=name, error_code=code)
-                    put_off.filter(due_at__gt=Now()).update(due_at=Now())
+                with everywhere():
+                    for model in DELIVERIES.values():
+                        put_off = model.objects.filter(status=Status.QUEUED, provider=name, error_code=code)
+                        put_off.filter(due_at__gt=Now()).update(due_at=Now())
             log.info("circuit_closed", provider=name, by=by)
     circuits.forget(name)
     return bool(closed)

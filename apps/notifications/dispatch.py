@@ -17,6 +17,7 @@ from apps.notifications import pacing, timeline
 from apps.notifications.breaker import Permits
 from apps.notifications.claims import Claim
 from apps.notifications.metrics import OUTCOMES, PROVIDER, series
+from apps.notifications.models import BULK_BELOW
 from apps.notifications.models.parcels import Parcel
 from apps.notifications.providers.base import EmailMessage, Outcome, PushMessage, Result
 from apps.notifications.providers.registry import Ready, accounts_for
@@ -83,7 +84,8 @@ def _through(ready: Ready, claim: Claim, message: EmailMessage | PushMessage, pe
         return End(permit, account.name, tried=False)
     # Django keeps a connection until it is closed; a turn may be a second away, a provider's answer minutes.
     connection.close()
-    paced = pacing.refusal(account, claim.parcel.recipient.rpartition("@")[2].lower())
+    domain = claim.parcel.recipient.rpartition("@")[2].lower()
+    paced = pacing.refusal(account, domain, urgent=claim.parcel.priority >= BULK_BELOW)
     outcome = paced or _send(ready, message, claim)
     permits.tell(account, permit, outcome)
     if outcome.code == THROTTLED:
@@ -102,7 +104,9 @@ def _send(ready: Ready, message: EmailMessage | PushMessage, claim: Claim) -> Ou
         # A fault of ours. Before the point of no return another try is safe; after it nobody knows.
         log.exception("provider_raised", provider=ready.account.name)
         result = Result.UNKNOWN if claim.begun else Result.RETRY
-        return Outcome(result, "internal_error", "The provider's code raised; see the log.")
+        return Outcome(
+            result, "internal_error", "The provider's code raised; see the log.", untried=not claim.begun
+        )
     finally:
         series(PROVIDER, ready.account.name).observe(time.monotonic() - began)
         claim.begun = claim.begun or begun_before

@@ -7,6 +7,7 @@ NotifierError
 ├── NotHere             404
 ├── InProgress          409: the first request with this key is still running
 ├── AlreadyDelivered    409: this request_id was sent already
+├── InHand              409: a receipt that is quicker than the record of its send
 ├── NotCancellable      409: something was sent already
 ├── EndpointDisabled    409: callbacks have nowhere to go
 ├── KeyReused           422: same Idempotency-Key, other body
@@ -108,3 +109,8 @@ class TooManyWaiting(NotifierError):
 class ResetsUnavailable(NotifierError):
     status = 503
     code = "resets_unavailable"
+
+
+class InHand(NotifierError):
+    status = 409
+    code = "in_hand"

@@ -18,18 +18,23 @@ from apps.users.redis_scripts import RedisScripts
 PATIENCE = 1.0
 """Seconds that a slot waits for its turn."""
 SLOWED_SECONDS = 60.0
+"""So long a complaint is heeded; nobody is put off for longer by it, since the pace is another one then."""
+LONGEST_WAIT = 24 * 3600.0
+DEAF_SECONDS = 2.0
+"""For so long after a complaint others are of messages that went out before it."""
 SLOWEST = 1.0
 """Messages a second that an account gets however often it complains."""
 UNHURRIED = 10.0
 """Messages a second that count as its pace where it was less: one complaint in a quiet hour is no flood."""
 LOOK_EVERY = 1.0
 
-# Each allowance is one number, the time at which it would be used up if it were used evenly (GCRA); `booked` is
-# the turn given to the last of those who were put off.
+# Each allowance is one number, the time at which it would be used up if it were used evenly (GCRA). `field` has the
+# turn given to the last of those of a lane who were put off, at most `cap` seconds ahead.
 _TAKE = """
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 local patience, longest, free = tonumber(ARGV[1]), 0, {}
+local cap, field = tonumber(ARGV[#KEYS + 2]), ARGV[#KEYS + 3]
 for i = 1, #KEYS do
   local interval = 1 / tonumber(ARGV[i + 1])
   local used = math.max(tonumber(redis.call('HGET', KEYS[i], 'used') or 0), now) + interval
@@ -46,15 +51,18 @@ end
 local turn = now + longest
 for i = 1, #KEYS do
   local interval = 1 / tonumber(ARGV[i + 1])
-  turn = math.max(turn, tonumber(redis.call('HGET', KEYS[i], 'booked') or 0) + interval)
+  turn = math.max(turn, tonumber(redis.call('HGET', KEYS[i], field) or 0) + interval)
 end
+turn = math.min(turn, now + math.max(longest, cap))
 for i = 1, #KEYS do
-  redis.call('HSET', KEYS[i], 'booked', string.format('%.6f', turn))
+  redis.call('HSET', KEYS[i], field, string.format('%.6f', turn))
   redis.call('PEXPIRE', KEYS[i], math.ceil((turn - now) * 1000) + 60000)
 end
 return {0, string.format('%.6f', turn - now)}
 """
+# Answers to what was under way already say nothing of the new pace.
 _SLOW = """
+if not redis.call('SET', KEYS[2], '1', 'PX', ARGV[4], 'NX') then return 0 end
 local rate = math.max(tonumber(redis.call('GET', KEYS[1]) or ARGV[1]) / 2, tonumber(ARGV[2]))
 redis.call('SET', KEYS[1], string.format('%.3f', rate), 'PX', ARGV[3])
 return 1
@@ -69,15 +77,19 @@ class Turn:
     wait: float
 
 
-def refusal(account: Account, domain: str) -> Outcome | None:
-    """Wait for the account's turn, a moment at most; the outcome of a message that has to wait longer."""
-    rate = min((rate for rate in (account.rate, _slowed.rate(account.name)) if rate), default=0.0)
+def refusal(account: Account, domain: str, *, urgent: bool = False) -> Outcome | None:
+    """Wait for the account's turn, a moment at most; the outcome of a message that has to wait longer.
+
+    `urgent`: of the transactional lane, whose line is its own. A code does not stand behind a newsletter.
+    """
+    slowed = _slowed.rate(account.name)
+    rate = min((rate for rate in (account.rate, slowed) if rate), default=0.0)
     limits = [(f"pace:{account.name}", rate)] if rate else []
     if account.domain_rate and domain:
         limits.append((f"pace:{account.name}:{domain}", account.domain_rate))
     if not limits:
         return None
-    turn = _take(limits)
+    turn = _take(limits, longest=SLOWED_SECONDS if slowed else LONGEST_WAIT, urgent=urgent)
     if turn.granted:
         time.sleep(max(0.0, turn.wait))
         return None
@@ -92,24 +104,35 @@ def refusal(account: Account, domain: str) -> Outcome | None:
 def slow_down(account: Account) -> None:
     """The provider said that we are too fast: half the pace of the last seconds, for a minute."""
     pace = account.rate or max(circuits.rate(account.name, window=account.breaker.window), UNHURRIED)
-    _scripts.run(_SLOW, keys=[_slow_key(account.name)], args=[pace, SLOWEST, int(SLOWED_SECONDS * 1000)])
+    _scripts.run(
+        _SLOW,
+        keys=[_slow_key(account.name), f"{_slow_key(account.name)}:heard"],
+        args=[pace, SLOWEST, int(SLOWED_SECONDS * 1000), int(DEAF_SECONDS * 1000)],
+    )
     _slowed.slow(account.name, pace)
 
 
 def forget(name: str) -> None:
     """Full pace again."""
     _scripts.run(
-        "return redis.call('DEL', KEYS[1], KEYS[2])", keys=[f"pace:{name}", _slow_key(name)], args=[]
+        "return redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])",
+        keys=[f"pace:{name}", _slow_key(name), f"{_slow_key(name)}:heard"],
+        args=[],
     )
     _slowed.forget(name)
 
 
-def _take(limits: Sequence[tuple[str, float]]) -> Turn:
+def _take(
+    limits: Sequence[tuple[str, float]], *, longest: float = LONGEST_WAIT, urgent: bool = False
+) -> Turn:
+    booked = "booked_urgent" if urgent else "booked"
     answer = _scripts.run(
-        _TAKE, keys=[name for name, _ in limits], args=[PATIENCE, *(rate for _, rate in limits)]
+        _TAKE,
+        keys=[name for name, _ in limits],
+        args=[PATIENCE, *(rate for _, rate in limits), longest, booked],
     )
     if answer is None:
-        return _local.take(limits)
+        return _local.take(limits, most=longest, urgent=urgent)
     return Turn(bool(answer[0]), float(answer[1]))
 
 
@@ -124,9 +147,11 @@ class LocalPace:
         self._clock = clock
         self._lock = threading.Lock()
         self._used: dict[str, float] = {}
-        self._booked: dict[str, float] = {}
+        self._booked: dict[tuple[str, bool], float] = {}
 
-    def take(self, limits: Sequence[tuple[str, float]]) -> Turn:
+    def take(
+        self, limits: Sequence[tuple[str, float]], *, most: float = LONGEST_WAIT, urgent: bool = False
+    ) -> Turn:
         with self._lock:
             now = self._clock()
             used = {name: max(self._used.get(name, 0.0), now) + 1 / rate for name, rate in limits}
@@ -134,8 +159,11 @@ class LocalPace:
             if longest <= PATIENCE:
                 self._used |= used
                 return Turn(True, longest)
-            turn = max(now + longest, *(self._booked.get(name, 0.0) + 1 / rate for name, rate in limits))
-            self._booked |= {name: turn for name, _ in limits}
+            turn = max(
+                now + longest, *(self._booked.get((name, urgent), 0.0) + 1 / rate for name, rate in limits)
+            )
+            turn = min(turn, now + max(longest, most))
+            self._booked |= {(name, urgent): turn for name, _ in limits}
             return Turn(False, turn - now)
 
 
@@ -165,6 +193,8 @@ class _Slowed:
     def slow(self, name: str, pace: float) -> None:
         now = time.monotonic()
         until, own = self._own.get(name, (0.0, 0.0))
+        if now < until - SLOWED_SECONDS + DEAF_SECONDS:
+            return
         rate = max((own if now < until else pace) / 2, SLOWEST)
         self._own[name] = (now + SLOWED_SECONDS, rate)
         self._seen.pop(name, None)

@@ -1,7 +1,7 @@
 """The mail of a forgotten password, on the way of every other notification: stored, retried, told of in a timeline.
 
-It says what the organization's template `password-reset` says, which its editors may change; the first reset makes
-one that speaks the languages of the page behind the link.
+It says what the organization's template `password-reset` says, which its administrators may change; the first reset
+makes one that speaks the languages of the page behind the link.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from apps.notifications.errors import NotifierError
 from apps.notifications.requests import NotificationRequest
 from apps.notifications.reset_words import CONTENTS
 from apps.templates.authoring import add_version
-from apps.templates.models import OnUnknown, Template
+from apps.templates.models import RESET_CODE, OnUnknown, Template
 from apps.users import resets, windows
 from apps.users.authentication import Caller
 from apps.users.channels import Channel
@@ -26,7 +26,7 @@ from apps.users.windows import SECOND
 
 log = structlog.get_logger(__name__)
 
-CODE, CATEGORY = "password-reset", "account"
+CATEGORY = "account"
 CALLER = "system:password-reset"
 A_PERSON, AN_HOUR = 3, 3600
 """So many mails in so many seconds, whoever asks for them: a mailbox must not be flooded through us."""
@@ -50,7 +50,7 @@ def send(user: User, *, correlation_id: str) -> None:
         return
     link = resets.page_for(user)
     request = NotificationRequest(
-        template_code=CODE,
+        template_code=RESET_CODE,
         user_id=user.pk,
         channels=(Channel.EMAIL,),
         variables={"link": link},
@@ -68,7 +68,7 @@ def send(user: User, *, correlation_id: str) -> None:
 
 
 def _ensure_template(organization: Organization) -> None:
-    templates = Template.objects.usable().filter(organization=organization, code=CODE)
+    templates = Template.objects.usable().filter(organization=organization, code=RESET_CODE)
     if templates.exists():
         return
     try:
@@ -78,7 +78,7 @@ def _ensure_template(organization: Organization) -> None:
             )
             template = Template.objects.create(
                 organization=organization,
-                code=CODE,
+                code=RESET_CODE,
                 name="Password reset",
                 category=category,
                 on_unknown=OnUnknown.RESEND,

@@ -20,7 +20,8 @@ from apps.notifications.statuses import Status
 
 BATCH = 500
 DAY = 24 * 3600
-UNFINISHED = (Status.QUEUED, Status.SENDING, Status.UNKNOWN)
+UNFINISHED = (Status.QUEUED, Status.SENDING)
+"""One that is `unknown` waits for somebody as long as its dead letter is open."""
 KEY_DAYS = 2
 """How long answers to idempotency keys are kept; at least 24 hours are promised."""
 

@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 
 from apps.notifications import recipients, timeline
 from apps.notifications.callbacks import events
-from apps.notifications.errors import NotHere
+from apps.notifications.errors import InHand, NotHere
 from apps.notifications.models import DELIVERIES, DeadLetter, Delivery
 from apps.notifications.statuses import RECEIPT_MOVES, Status, movable_to
 from apps.users.models import Organization
@@ -28,7 +28,10 @@ class Receipt:
 
 @transaction.atomic
 def apply(*, organization: Organization, receipt: Receipt) -> tuple[Delivery, bool]:
-    """The delivery, and whether the receipt moved it: an older or worse word changes nothing. Raises NotHere."""
+    """The delivery, and whether the receipt moved it: an older or worse word changes nothing.
+
+    Raises NotHere, InHand.
+    """
     model = DELIVERIES[receipt.channel]
     named = (
         {"pk": receipt.delivery_id}
@@ -40,6 +43,9 @@ def apply(*, organization: Organization, receipt: Receipt) -> tuple[Delivery, bo
     )
     if row is None:
         raise NotHere("There is no such delivery here.")
+    if row.status == Status.SENDING:
+        # Sent by now, and not written down yet: as `sending` it could not be moved.
+        raise InHand("This delivery is being sent; tell of it again.", headers={"Retry-After": "5"})
     return row, move(row, receipt)
 
 

@@ -23,9 +23,14 @@ RESERVED_CODES = frozenset({"layouts", "partials", "substitute"})
 """Names of the API's own paths beside the codes."""
 
 
+RESET_CODE = "password-reset"
+"""The template of the mail by which a password is set anew. Notifier makes it; whoever could write it could read
+anybody's link, so that is for those who may make API keys."""
+
+
 def refuse_reserved(code: str) -> None:
-    if code in RESERVED_CODES:
-        raise ValidationError("The API uses this word itself; choose another code.", code="reserved")
+    if code in RESERVED_CODES or code == RESET_CODE:
+        raise ValidationError("Notifier uses this word itself; choose another code.", code="reserved")
 
 
 class OnUnknown(models.TextChoices):

@@ -10,13 +10,13 @@ from django.db.models.functions import Now
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import generics
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.templates import authoring, comparing
-from apps.templates.models import Template, TemplateVersion
+from apps.templates.models import RESET_CODE, Template, TemplateVersion
 from apps.templates.serializers import (
     ActivateSerializer,
     DiffSerializer,
@@ -46,6 +46,16 @@ class TemplateRows(OrganizationRows):
 
     def get_serializer_context(self) -> dict[str, Any]:
         return {"request": self.request, "caller": caller_of(self.request)}
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)  # type: ignore[misc]
+        writes = self.scopes.get(str(request.method)) == Scope.TEMPLATES_WRITE
+        if (
+            writes
+            and kwargs.get("code") == RESET_CODE
+            and Scope.API_KEYS_WRITE not in caller_of(request).scopes
+        ):
+            raise PermissionDenied("Only an administrator may change the mail that sets passwords.")
 
     def template(self) -> Template:
         template: Template = get_object_or_404(TemplateRows.get_queryset(self), code=self.kwargs["code"])

@@ -56,6 +56,8 @@ class AuditedQuerySet(models.QuerySet[Row]):
             changed = super().update(**values)
             for row in self.model._base_manager.filter(pk__in=before):
                 _tell(row, "changed", before=_columns(before[row.pk], values), after=_columns(row, values))
+            if changed > len(before):
+                _tell_of_others(row, changed - len(before), values)
         return changed
 
 
@@ -115,6 +117,20 @@ def _tell(row: Any, action: str, *, before: dict[str, Any], after: dict[str, Any
         label="" if personal else str(row)[:200],
         before=_shown(before, personal=personal),
         after=_shown(after, personal=personal),
+    )
+
+
+def _tell_of_others(row: Any, count: int, values: dict[str, Any]) -> None:
+    """One line for what one statement changed beyond the rows that are told one by one, of which `row` is one."""
+    apps.get_model("users", "AuditEntry").objects.create(
+        organization_id=_organization_of(row),
+        actor=_operator.get(),
+        action="changed",
+        kind=row._meta.label_lower,
+        row_id="",
+        label=f"{count} more rows",
+        before={},
+        after=_shown(_columns(row, values), personal=hasattr(row, "recipient_hash") or hasattr(row, "email")),
     )
 
 

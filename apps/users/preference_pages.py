@@ -15,7 +15,9 @@ from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
 from apps.users import links, preferences, throttling
+from apps.users.auditing import acting
 from apps.users.channels import Channel
+from apps.users.isolation import everywhere
 from apps.users.masking import masked_address
 from apps.users.models import Category, PreferenceSource, User
 from apps.users.page_words import WORDS, spoken
@@ -49,6 +51,9 @@ class PreferencePage(View):
     user: User
     category: Category | None
 
+    # Whoever has the link, signed in to the admin or not, is its person.
+    @everywhere()
+    @acting()
     def dispatch(self, request: HttpRequest, *args: Any, token: str, **kwargs: Any) -> Any:
         reach = links.read(token)
         one_click = reach is not None and request.POST.get("List-Unsubscribe") == "One-Click"

@@ -81,10 +81,9 @@ def choose(
         # Two at once about the same person take turns.
         User.objects.select_for_update().get(pk=user.pk)
         NotificationPreference.objects.filter(replaced, user=user).delete()
-        NotificationPreference.objects.bulk_create(
-            NotificationPreference(
-                user=user, category_id=category, channel=channel, enabled=enabled, source=source
-            )
-            for (category, channel), enabled in choices.items()
-            if enabled is not None
-        )
+        for (category, channel), enabled in choices.items():
+            if enabled is not None:
+                # One by one: the audit log hears of saved rows alone.
+                NotificationPreference.objects.create(
+                    user=user, category_id=category, channel=channel, enabled=enabled, source=source
+                )

@@ -12,6 +12,8 @@ from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
 from apps.users import resets, throttling
+from apps.users.auditing import acting
+from apps.users.isolation import everywhere
 from apps.users.masking import masked_address
 from apps.users.page_words import RESET_WORDS, spoken
 from apps.users.preference_pages import HEADERS
@@ -32,6 +34,9 @@ def _answer(status: int, language: str, **context: Any) -> HttpResponse:
 class ResetPage(View):
     http_method_names = ["get", "head", "post"]
 
+    # Whoever has the link, signed in to the admin or not, is its person.
+    @everywhere()
+    @acting()
     def dispatch(self, request: HttpRequest, *args: Any, code: str, **kwargs: Any) -> Any:
         standing = throttling.take_request(request, None)
         foreign = spoken(request.headers.get("Accept-Language", ""))

@@ -56,6 +56,7 @@ class UserSerializer(StrictModelSerializer):
     def validate_email(self, value: str) -> str:
         # First: whether an address is another's is nothing that a member may find out here.
         self._settled("email", value)
+        self._not_a_superior(value)
         organization = self.context["caller"].organization
         others = User.objects.filter(organization=organization, email__iexact=value)
         if self.instance is not None:
@@ -64,6 +65,23 @@ class UserSerializer(StrictModelSerializer):
         if others.exists():
             raise serializers.ValidationError("This address belongs to another user.", code="unique")
         return value
+
+    def _not_a_superior(self, address: str) -> None:
+        """Whoever reads mail at an address can set its account's password: an account that may do more than the
+        caller keeps its own."""
+        person, caller = self.instance, self.context["caller"]
+        if person is None or address == person.email or (caller.user and caller.user.pk == person.pk):
+            return
+        by = caller.user
+        privileged = person.role != Role.MEMBER or person.is_staff or person.is_superuser
+        allowed = by is not None and (
+            by.is_superuser
+            or (by.role == Role.ADMIN and not person.is_superuser and person.scopes <= by.scopes)
+        )
+        if privileged and not allowed:
+            raise serializers.ValidationError(
+                "Only an administrator may change the address of somebody who has a role.", code="forbidden"
+            )
 
     def validate_role(self, value: str) -> str:
         caller = self.context["caller"]

@@ -246,6 +246,31 @@ def test_a_dripping_receiver_is_left_in_time(api, user, hooks, secret, monkeypat
     assert 900 < CallbackAttempt.objects.get().milliseconds < 2000
 
 
+def test_an_answer_with_nul_is_written_down_like_any_other(api, user, hooks, secret, retry):
+    hooks.always = Say(raw=b"\0\r\n\r\n")
+    send(api, user)
+    line = wait_until(lambda: CallbackAttempt.objects.first())
+    assert line.code == "unreadable_answer"
+    assert Callback.objects.get().status == "queued"
+
+
+def test_one_that_its_senders_never_outlive_comes_to_an_end(api, user, hooks, secret, unpublished, settings):
+    settings.CALLBACK_SCHEDULE = [5, 300]
+    made = send(api, user)
+    deliver("email", [made["deliveries"][0]["id"]])
+    waits = []
+    for _ in range(4):
+        Callback.objects.filter(status__in=["queued", "sending"]).update(
+            status="sending", lease_until=from_now(-1)
+        )
+        sending.free_lapsed(10)
+        row = Callback.objects.get()
+        waits.append((row.due_at - timezone.now()).total_seconds())
+    assert (row.status, row.error_code) == ("failed", "sender_lost")
+    assert waits[0] < 1
+    assert 200 < waits[1] < 500
+
+
 def test_a_long_answer_is_cut(api, user, hooks, secret):
     hooks.always = Say(500, body=b"\0" + b"x" * 1_000_000)
     send(api, user)

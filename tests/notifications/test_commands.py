@@ -175,9 +175,16 @@ class TestAudit:
 
 class TestPurge:
     def test_only_what_ended_long_ago_goes(self, api, user, rows):
-        for status in ("sent", "queued", "unknown"):
-            answer = post(api, user, channels=["email"], request_id=status)
-            EmailLog.objects.filter(notification_id=answer.json()["data"]["id"]).update(status=status)
+        for name in ("sent", "queued", "unknown", "unknown-and-open"):
+            made = post(api, user, channels=["email"], request_id=name).json()["data"]
+            found = EmailLog.objects.filter(notification_id=made["id"])
+            found.update(status=name.partition("-")[0])
+            if "unknown" in name:
+                state = "open" if "open" in name else "discarded"
+                DeadLetter.objects.create(
+                    notification_id=made["id"], delivery_id=found.get().pk, channel="email", reason="unknown",
+                    state=state,
+                )  # fmt: skip
         EmailLog.objects.filter(pk=rows.pk).update(status="failed")
         DeadLetter.objects.create(
             notification=rows.notification, delivery_id=rows.pk, channel="email", reason="x"
@@ -186,12 +193,12 @@ class TestPurge:
         young = post(api, user, request_id="young").json()["data"]["id"]
         EmailLog.objects.filter(notification_id=young).update(status="sent")
 
-        assert json.loads(run("purge", "--dry-run", "--json")[1])["deleted"]["notifications"] == 1
-        assert json.loads(run("purge", "--json")[1])["deleted"]["notifications"] == 1
+        assert json.loads(run("purge", "--dry-run", "--json")[1])["deleted"]["notifications"] == 2
+        assert json.loads(run("purge", "--json")[1])["deleted"]["notifications"] == 2
         assert set(Notification.objects.values_list("request_id", flat=True)) == {
             None,
             "queued",
-            "unknown",
+            "unknown-and-open",
             "young",
         }
         assert not Event.objects.exclude(notification__in=Notification.objects.all()).exists()

@@ -116,6 +116,15 @@ def test_nobody_there_is_not_a_doubt(made):
     assert (outcome.result, outcome.code) == (Result.DEFERRED, "connect_failed")
 
 
+def test_a_certificate_that_is_not_trusted_is_our_set_up(made, certified):
+    with Receiver(certificate=certified) as impostor:
+        port = impostor.url.split(":")[2].partition("/")[0]
+        outcome = send(made(f"resend://?key={KEY}&api_url=https://127.0.0.1:{port}"))
+    assert (outcome.result, outcome.code) == (Result.CONFIGURATION, "certificate_invalid")
+    assert outcome.provider_fault
+    assert not impostor.calls
+
+
 def test_an_answer_that_never_comes_is_one(service, made):
     service.always = Say(hold=threading.Event())
     outcome = send(made(url("resend", service, timeout="0.3")))

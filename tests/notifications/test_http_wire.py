@@ -129,6 +129,13 @@ def test_a_connection_that_the_server_closed_meanwhile_is_not_used(server, pool)
     assert server.connections == 2
 
 
+def test_a_connection_that_was_quiet_for_long_is_not_used(server, pool, monkeypatch):
+    ask(pool, server, PLAIN)
+    monkeypatch.setattr("apps.notifications.providers.http_wire.IDLE_SECONDS", 0.0)
+    assert ask(pool, server, PLAIN).body == b"ok"
+    assert server.connections == 2
+
+
 def test_drops_of_an_answer_do_not_make_it_last(server, pool):
     began = time.monotonic()
     with pytest.raises(ReadTimedOut):

@@ -91,6 +91,16 @@ def test_the_best_status_wins(channel, before, word, after, api, sent):
     assert (timeline(row.notification_id)[-1][0] == word) is (before != after)
 
 
+@pytest.mark.parametrize("channel", ["email", "push"])
+def test_one_that_is_quicker_than_our_record_is_asked_for_again(channel, api, sent):
+    row = sent[channel == "push"]
+    type(row).objects.update(status="sending")
+    answer = report(api, channel, row, "delivered")
+    assert (answer.status_code, answer.json()["error"], answer["Retry-After"]) == (409, "in_hand", "5")
+    type(row).objects.update(status="sent")
+    assert report(api, channel, row, "delivered").json()["data"]["moved"] is True
+
+
 def test_a_receipt_finds_its_delivery_by_the_providers_id(api, sent):
     answer = api.post("/api/v1/email/status/", {"provider_message_id": "gateway-1", "status": "delivered"})
     assert answer.json()["data"]["moved"] is True

@@ -96,6 +96,43 @@ def test_of_many_threads_no_more_go_than_are_allowed(transactional_db):
     assert len(gone) <= 20 * (took + 1) + 1
 
 
+def test_many_complaints_of_one_moment_are_one(transactional_db):
+    account = Account(f"burst-{random.random()}", rate=64)
+    for _ in range(8):
+        pacing.slow_down(account)
+    assert pacing._slowed.rate(account.name) == 32
+    scripts = pacing._scripts.run(
+        "return redis.call('GET', KEYS[1])", keys=[pacing._slow_key(account.name)], args=[]
+    )
+    assert float(scripts) == 32
+    pacing.forget(account.name)
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_a_complaint_puts_nobody_off_for_longer_than_it_is_heeded(local, transactional_db, monkeypatch):
+    account = Account(f"line-{random.random()}", rate=2)
+    if local:
+        monkeypatch.setattr(pacing._scripts, "run", lambda *_, **__: None)
+    pacing.slow_down(account)
+    monkeypatch.setattr(pacing, "PATIENCE", 0.0)
+    waits = [outcome.wait for _ in range(200) if (outcome := pacing.refusal(account, "")) is not None]
+    assert max(waits) <= pacing.SLOWED_SECONDS
+    assert sum(wait > 50 for wait in waits) > 100
+    pacing.forget(account.name)
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_what_is_urgent_does_not_stand_behind_a_long_line(local, transactional_db, monkeypatch):
+    account = Account(f"lanes-{random.random()}", rate=1)
+    if local:
+        monkeypatch.setattr(pacing._scripts, "run", lambda *_, **__: None)
+    monkeypatch.setattr(pacing, "PATIENCE", 0.0)
+    for _ in range(100):
+        pacing.refusal(account, "")
+    assert pacing.refusal(account, "").wait > 60
+    assert pacing.refusal(account, "", urgent=True).wait < 5
+
+
 @pytest.mark.usefixtures("worker", "version")
 class TestPath:
     def test_beyond_its_allowance_a_message_gets_a_turn_and_burns_nothing(
@@ -129,13 +166,15 @@ class TestPath:
         wait_until(lambda: EmailLog.objects.filter(status="sent", email__startswith="person4").exists())
         wait_until(lambda: EmailLog.objects.filter(error_code="paced", email__endswith="crowd.test").exists())
 
-    def test_a_provider_that_complains_is_slowed_for_all(self, api, user, fcm):
+    def test_a_provider_that_complains_is_slowed_for_all(self, api, user, fcm, monkeypatch):
+        monkeypatch.setattr(pacing, "DEAF_SECONDS", 0.001)
         fcm.script("ada-phone-token-0001", fcm_answers.quota("60"))
         post(api, user, channels=["push"])
         wait_until(lambda: pacing._slowed.rate("fcm") > 0)
         assert pacing._slowed.rate("fcm") == pacing.UNHURRIED / 2
         account = Account("fcm")
         for _ in range(5):
+            time.sleep(0.01)
             pacing.slow_down(account)
         assert pacing._slowed.rate("fcm") == pacing.SLOWEST
         pacing.forget("fcm")

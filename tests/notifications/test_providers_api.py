@@ -5,10 +5,12 @@ from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import AccessToken
 
 from apps.notifications import breaker
-from apps.notifications.models import EmailLog
+from apps.notifications.models import EmailLog, ProviderState, from_now
+from apps.notifications.providers.accounts import Account
+from apps.notifications.providers.base import Outcome, Result
 from apps.users.scopes import Scope
-from tests.cast import UserFactory
-from tests.conftest import post, wait_until
+from tests.cast import OrganizationFactory, UserFactory, template_with
+from tests.conftest import client_for, post, wait_until
 
 
 def test_every_account_is_listed_with_its_circuit(api, settings):
@@ -42,6 +44,38 @@ def test_a_circuit_is_opened_and_closed_by_hand(api, user, smtp):
         (one["kind"], one["by"][:4]) for one in api.get("/api/v1/providers/smtp/history/").json()["data"]
     ]
     assert kinds == [("closed", "key:"), ("opened", "key:")]
+
+
+def test_closing_it_wakes_every_organizations_messages(api, user, version, unpublished, db, settings):
+    settings.EMAIL_PROVIDER_URL = "smtp://127.0.0.1:1/?tls=none"
+    other = OrganizationFactory(slug="other")
+    template_with(other)
+    for client in (api, client_for(other)):
+        post(client, recipient={"email": "somebody@example.com"}, channels=["email"])
+    breaker.open_by_hand("smtp", by="user:1")
+    EmailLog.objects.update(provider="smtp", error_code="opened_by_hand", due_at=from_now(600))
+    assert api.post("/api/v1/providers/smtp/close/").status_code == 200
+    assert EmailLog.objects.due().count() == 2
+
+
+def test_a_probe_does_not_close_what_somebody_opened_meanwhile(db, settings):
+    account = Account("smtp")
+    breaker.open_for("smtp", 0.0, code="connect_failed")
+    permit = breaker.ask("smtp")
+    assert permit.probe
+    breaker.open_by_hand("smtp", by="user:1")
+    breaker.tell(account, permit, Outcome(Result.SENT, "accepted"))
+    assert breaker.ask("smtp").code == "opened_by_hand"
+
+
+def test_a_message_that_was_never_tried_closes_nothing(db):
+    account = Account("smtp")
+    breaker.open_for("smtp", 0.0, code="connect_failed")
+    permit = breaker.ask("smtp")
+    breaker.tell(account, permit, Outcome(Result.PERMANENT, "address_invalid", untried=True))
+    assert ProviderState.objects.get().open_until is not None
+    # And the next one may probe.
+    assert breaker.ask("smtp").probe
 
 
 def test_an_unknown_one_is_not_found(api):

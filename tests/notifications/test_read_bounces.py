@@ -100,6 +100,14 @@ def test_the_returned_message_names_its_delivery_too(form, row, maildir, setting
     assert (row.status, suppressed()) == ("bounced", ["bounced"])
 
 
+def test_a_report_that_only_knows_the_message_id_ends_no_address(row, maildir, verp):
+    """Whoever has seen the message could have written it: a bounce of ours comes to its return path."""
+    put(maildir, postfix("bounces@sender.test", message_id(row)))
+    assert read(maildir) == {"read": 1, "bounced": 1}
+    row.refresh_from_db()
+    assert (row.status, suppressed()) == ("bounced", [])
+
+
 @pytest.mark.parametrize(
     ("mail", "kind", "status", "reasons"),
     [

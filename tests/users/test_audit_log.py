@@ -14,6 +14,7 @@ from rest_framework_simplejwt.tokens import AccessToken
 from apps.notifications import outcomes
 from apps.notifications.models import DeadLetter, EmailLog
 from apps.notifications.providers.base import Outcome, Result
+from apps.users import auditing
 from apps.users.models import ApiKey, AuditEntry
 from tests.cast import OrganizationFactory, UserFactory
 from tests.conftest import client_for, post
@@ -68,6 +69,27 @@ def test_a_change_by_update_is_told_too(door, boss, organization):
     assert revoked.before == {"revoked_at": None}
     assert revoked.after["revoked_at"]
     assert created.after["key_hash"] == created.after["prefix"] == "(hidden)"
+
+
+def test_what_somebody_chooses_for_another_is_told(door, boss, user):
+    door.patch(f"/api/v1/users/{user.pk}/preferences/", {"email": False})
+    door.patch(f"/api/v1/users/{user.pk}/preferences/", {"email": True})
+    found = lines(kind="users.notificationpreference")
+    assert [(one.actor, one.action) for one in found] == [
+        (f"user:{boss.pk}", action) for action in ("created", "deleted", "created")
+    ]
+    assert (found[0].after["enabled"], found[2].after["enabled"]) == (False, True)
+
+
+def test_past_a_thousand_rows_one_line_has_the_rest(boss, organization, monkeypatch):
+    monkeypatch.setattr(auditing, "AT_ONCE", 2)
+    for n in range(5):
+        ApiKey.objects.issue(organization=organization, name=f"key {n}")
+    with auditing.acting(f"user:{boss.pk}"):
+        ApiKey.objects.filter(organization=organization).update(rate_limit=7)
+    found = lines(kind="users.apikey", action="changed")
+    assert [one.label for one in found[2:]] == ["3 more rows"]
+    assert (len(found), found[2].after, found[2].organization) == (3, {"rate_limit": 7}, organization)
 
 
 def test_nothing_secret_and_nobodys_address_is_in_it(door, boss):

@@ -8,15 +8,16 @@ from django.core.cache import caches
 from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
+from rest_framework_simplejwt.tokens import AccessToken
 
 from apps.notifications import password_resets, reset_views
 from apps.notifications.models import Event, Notification
 from apps.templates.models import Template
 from apps.users import resets
-from apps.users.models import Category, User
+from apps.users.models import AuditEntry, Category, User
 from notifier.logging import mask
 from tests.cast import OrganizationFactory, UserFactory, template_with
-from tests.conftest import settled
+from tests.conftest import client_for, settled
 from tests.routes import refused
 from tests.users.test_login import login
 
@@ -206,3 +207,94 @@ class TestPage:
         answer = browser.post(path, {"new_password": OLD})
         assert (answer.status_code, "does not work" in answer.content.decode()) == (404, True)
         assert login(password=NEW).status_code == 200
+
+
+class TestWhoCouldReadIt:
+    """Whoever gets the mail of another's reset gets their account."""
+
+    @pytest.fixture
+    def template(self, member):
+        ask()
+        return "/api/v1/templates/password-reset/"
+
+    def writes(self, client, template):
+        contents = [{"channel": "email", "language": "en", "subject": "Hi", "text": "{{ link }}"}]
+        yield client.post(f"{template}versions/", {"contents": contents, "activate": True}, format="json")
+        yield client.put(f"{template}draft/", {"contents": contents}, format="json")
+        yield client.post(f"{template}activate/", {"version": 1}, format="json")
+        yield client.patch(template, {"name": "Mine"}, format="json")
+        yield client.delete(template)
+
+    def test_editors_do_not_write_its_template(self, template, organization):
+        editor = client_for(organization, scopes=["templates:read", "templates:write"])
+        assert [answer.status_code for answer in self.writes(editor, template)] == [403] * 5
+        assert editor.get(template).status_code == 200
+        assert (
+            refused(
+                editor.post("/api/v1/templates/", {"code": "password-reset", "name": "Mine"}, format="json"),
+                400,
+            )["errors"][0]["code"]
+            == "reserved"
+        )
+
+    def test_administrators_do_and_the_first_words_come_back(self, template, api):
+        codes = [answer.status_code for answer in self.writes(api, template)]
+        assert codes == [201, 201, 200, 200, 204]
+        ask()
+        assert Template.objects.filter(code="password-reset", archived_at=None).get().versions.count() == 1
+
+    def test_in_the_admin_neither(self, template, organization):
+        editor = UserFactory(
+            organization=organization, email="editor@example.com", role="editor", is_staff=True
+        )
+        found = Template.objects.get(code="password-reset")
+        browser = Client()
+        browser.force_login(editor)
+        page = f"/admin/templates/template/{found.pk}/"
+        assert browser.post(f"{page}change/", {"name": "Mine"}).status_code == 403
+        assert (
+            browser.post(f"{page}versions/1/activate/".replace("/template/", "/template/", 1)).status_code
+            == 403
+        )
+
+    @pytest.mark.parametrize(
+        ("role", "superuser", "by", "allowed"),
+        [
+            ("member", False, "key", True),
+            ("operator", False, "key", False),
+            ("admin", False, "key", False),
+            ("operator", False, "admin", True),
+            ("admin", True, "admin", False),
+            ("admin", True, "superuser", True),
+        ],
+    )
+    def test_an_address_is_changed_by_no_lesser(self, role, superuser, by, allowed, organization):
+        person = UserFactory(
+            organization=organization, email="boss@example.com", role=role, is_superuser=superuser
+        )
+        if by == "key":
+            client = client_for(organization, scopes=["users:read", "users:write"])
+        else:
+            who = UserFactory(
+                organization=organization,
+                email="who@example.com",
+                role="admin",
+                is_superuser=by == "superuser",
+            )
+            client = APIClient()
+            client.credentials(HTTP_AUTHORIZATION=f"Bearer {AccessToken.for_user(who)}")
+        answer = client.patch(f"/api/v1/users/{person.pk}/", {"email": "evil@example.com"}, format="json")
+        assert answer.status_code == (200 if allowed else 400), answer.content
+        person.refresh_from_db()
+        assert (person.email == "evil@example.com") is allowed
+
+    def test_a_link_works_in_the_browser_of_another_organizations_operator(self, member, browser):
+        staff = UserFactory(
+            organization=OrganizationFactory(slug="other"),
+            email="staff@example.com",
+            role="admin",
+            is_staff=True,
+        )
+        browser.force_login(staff)
+        assert browser.post(path_of(member), {"new_password": NEW}).status_code == 200
+        assert not AuditEntry.objects.filter(actor=f"user:{staff.pk}", kind="users.user").exists()

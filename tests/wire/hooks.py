@@ -28,7 +28,8 @@ class Call:
 
 @dataclass
 class Say:
-    """One answer. `drip`: seconds between the bytes of a header that never ends; `hold`: wait for it first."""
+    """One answer. `raw`: that and nothing else. `drip`: seconds between the bytes of a header that never ends;
+    `hold`: wait for it first."""
 
     status: int = 204
     headers: tuple[tuple[str, str], ...] = ()
@@ -36,6 +37,7 @@ class Say:
     drip: float = 0.0
     cut: bool = False
     hold: threading.Event | None = None
+    raw: bytes = b""
 
 
 class Receiver:
@@ -75,6 +77,10 @@ class Receiver:
         if say.hold is not None:
             say.hold.wait(30)
         if say.cut:
+            handler.close_connection = True
+            return
+        if say.raw:
+            handler.wfile.write(say.raw)
             handler.close_connection = True
             return
         if say.drip:

@@ -10,14 +10,14 @@ from urllib.parse import urlsplit
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, connection, transaction
+from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
 from apps.notifications.broker import BrokerUnavailable
 from apps.notifications.callbacks import answers, endpoints, exchange, signing, wire
 from apps.notifications.callbacks.slots import slots
-from apps.notifications.database import forget_broken_connections
+from apps.notifications.database import AWAY, forget_broken_connections
 from apps.notifications.leases import keeper
 from apps.notifications.metrics import CALLBACK_ATTEMPTS
 from apps.notifications.models import (
@@ -108,7 +108,7 @@ def _insist(row: Callback, write: Callable[[], Any]) -> None:
         try:
             write()
             return
-        except DatabaseError as fault:
+        except AWAY as fault:
             log.error("callback_not_recorded", callback_id=str(row.pk), reason=str(fault))
             forget_broken_connections()
             time.sleep(wait)
@@ -137,10 +137,19 @@ def record(row: Callback, url: str, answer: wire.Answer) -> bool:
 def free_lapsed(limit: int) -> int:
     """Queue again what dead senders held; the log says that the receiver may have got it. Returns how many."""
     freed = 0
+    lost = wire.Answer(code=LOST, detail="It may have arrived.")
     for row in Callback.objects.lapsed().order_by("lease_until")[:limit]:
+        attempts = row.attempts + 1
+        # At once the first time; one that kills its sender again and again comes to an end like any other.
+        wait = 0.0 if attempts == 1 else answers.wait(lost, attempts)
+        changes: dict[str, Any] = {"attempts": attempts, "error_code": LOST}
+        if wait is None:
+            changes |= {"status": Status.FAILED, "finished_at": Now(), "lease_until": None}
+        else:
+            changes |= {"due_at": from_now(wait), **FREE}
         with transaction.atomic():
-            if _move(row, attempts=F("attempts") + 1, error_code=LOST, due_at=Now(), **FREE):
-                _log(row, row.attempts + 1, row.url, wire.Answer(code=LOST, detail="It may have arrived."))
+            if _move(row, **changes):
+                _log(row, attempts, row.url, lost)
                 freed += 1
     return freed
 

@@ -48,8 +48,9 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
     return Answer(
         status=answer.status,
         code=answer.code,
-        detail=answer.detail,
-        retry_after=answer.retry_after,
+        # A receiver's words: PostgreSQL has no NUL.
+        detail=answer.detail.replace("\0", ""),
+        retry_after=answer.retry_after.replace("\0", ""),
         seconds=time.monotonic() - began,
     )
 
@@ -87,7 +88,7 @@ def _post(target: addresses.Target, body: bytes, headers: Mapping[str, str], *, 
 
 def _words(response: HTTPResponse) -> str:
     try:
-        return response.read(ANSWER_BYTES).decode("utf-8", "replace").replace("\0", "")
+        return response.read(ANSWER_BYTES).decode("utf-8", "replace")
     except (OSError, HTTPException):
         # The status has said what matters.
         return ""

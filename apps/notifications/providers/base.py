@@ -53,7 +53,8 @@ class Outcome:
     `code`: a stable snake_case word of ours, for filters and metrics. `detail`: the provider's words, at most
     `DETAIL_LIMIT` characters. `wait`: seconds; for RETRY the least wait, for DEFERRED the wait itself, None
     where the policy decides. `recipient_gone`: this address or token is dead for good (suppress the address,
-    retire the device). `provider_fault`: counts against the provider's circuit. `feedback`: to be heard once the
+    retire the device). `untried`: the message itself was at fault and the provider never asked, so this says nothing
+    of it. `provider_fault`: counts against the provider's circuit. `feedback`: to be heard once the
     outcome is written down.
     """
 
@@ -65,6 +66,7 @@ class Outcome:
     provider_fault: bool = False
     provider_message_id: str = ""
     feedback: Feedback | None = None
+    untried: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Email through a service's HTTP API, spoken by django-anymail; what comes of it is read here."""
 
+import ssl
 import threading
 from functools import partial
 from typing import Any
@@ -62,7 +63,7 @@ class EspProvider:
             return self._refused(fault)
         except AnymailError as fault:
             # The message can't be said in the service's words; another attempt changes nothing.
-            return Outcome(Result.PERMANENT, "invalid_message", self._words(fault))
+            return Outcome(Result.PERMANENT, "invalid_message", self._words(fault), untried=True)
         return self._taken(built)
 
     def close(self) -> None:
@@ -126,6 +127,8 @@ def _broken(fault: BaseException, detail: str) -> Outcome:
     while cause is not None:
         if isinstance(cause, NewConnectionError | ConnectTimeoutError | NameResolutionError):
             return Outcome(Result.DEFERRED, "connect_failed", detail, provider_fault=True)
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return Outcome(Result.CONFIGURATION, "certificate_invalid", detail, provider_fault=True)
         reason = getattr(cause.args[0], "reason", None) if cause.args else None
         cause = reason if isinstance(reason, Exception) else cause.__cause__ or cause.__context__
     late = isinstance(fault, requests.Timeout)

@@ -66,7 +66,9 @@ class FcmProvider:
         try:
             body = encode(message)
         except ValueError as error:
-            return Outcome(Result.PERMANENT, "invalid_message", masked(str(error), message.token))
+            return Outcome(
+                Result.PERMANENT, "invalid_message", masked(str(error), message.token), untried=True
+            )
         try:
             access = self._tokens.current()
         except AuthFault as fault:

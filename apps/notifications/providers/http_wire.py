@@ -24,6 +24,8 @@ import httptools
 
 POOL_SECONDS = 2.0
 """How long to wait for one of the connections."""
+IDLE_SECONDS = 60.0
+"""How long an unused connection is kept."""
 ANSWER_LIMIT = 1024 * 1024
 """Bytes of an answer."""
 READ_SIZE = 16 * 1024
@@ -102,7 +104,8 @@ class HttpPool:
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._connect_timeout, self._read_timeout = connect_timeout, read_timeout
         self._slots = threading.Semaphore(size)
-        self._kept: deque[socket.socket] = deque()
+        self._kept: deque[tuple[float, socket.socket]] = deque()
+        """Each with when it was last used, that one last."""
         self._head = f"Host: {parts.netloc.rpartition('@')[2]}\r\nAccept: */*\r\nUser-Agent: notifier\r\n"
 
     def post(self, path: str, body: bytes, headers: str, *, commit: Callable[[], bool]) -> Answer | None:
@@ -115,7 +118,7 @@ class HttpPool:
         try:
             connection = self._connection()
             if not commit():
-                self._kept.append(connection)
+                self._keep(connection)
                 return None
             head = f"POST {path} HTTP/1.1\r\n{self._head}Content-Length: {len(body)}\r\n{headers}\r\n"
             kept = False
@@ -123,7 +126,7 @@ class HttpPool:
                 answer, kept = self._exchange(connection, head.encode("latin-1") + body)
             finally:
                 if kept:
-                    self._kept.append(connection)
+                    self._keep(connection)
                 else:
                     connection.close()
             return answer
@@ -133,15 +136,19 @@ class HttpPool:
     def close(self) -> None:
         """Hang up what is kept; connections in use are hung up or kept by their users."""
         while self._kept:
-            self._kept.pop().close()
+            self._kept.pop()[1].close()
+
+    def _keep(self, connection: socket.socket) -> None:
+        self._kept.append((time.monotonic(), connection))
 
     def _connection(self) -> socket.socket:
         while True:
             try:
-                connection = self._kept.pop()
+                used_at, connection = self._kept.pop()
             except IndexError:
                 return self._connect()
-            if not _has_word(connection):
+            # A gateway on the way forgets a connection that was quiet for minutes, and tells nobody.
+            if time.monotonic() - used_at < IDLE_SECONDS and not _has_word(connection):
                 return connection
             # Closed by the server meanwhile, or something is said that nobody asked for.
             connection.close()

@@ -36,7 +36,9 @@ class SmtpProvider:
         try:
             envelope = Envelope.of(message, self._settings.dkim)
         except InvalidAddress as error:
-            return Outcome(Result.PERMANENT, "address_invalid", describe(Phase.MAIL, str(error)))
+            return Outcome(
+                Result.PERMANENT, "address_invalid", describe(Phase.MAIL, str(error)), untried=True
+            )
         deadline = monotonic() + self._settings.before_dot_timeout
         session = self._idle_one()
         try:
