@@ -8,13 +8,18 @@ import structlog
 
 _ADDRESS = re.compile(r"([A-Za-z0-9.!#$'*+^_`{|}~%-])[A-Za-z0-9.!#$'*+^_`{|}~%-]*?(@|%40)([A-Za-z0-9.-]+)")
 # A device token or a key: a long unbroken run with a digit in it. UUIDs (36 characters) stay: they are ids.
+SHORTEST_TOKEN = 60
 _TOKEN = re.compile(r"(?<![\w:-])(?=[\w:-]*\d)[\w:-]{60,}(?![\w:-])|nk_(?:live|test)_\w+\.[\w-]+")
 
 
 def mask(text: str) -> str:
     """`text` with email addresses cut to their first letter and long tokens to their first four characters."""
-    text = _ADDRESS.sub(r"\1***\2\3", text)
-    return _TOKEN.sub(lambda found: found[0][:4] + "***", text)
+    # Most of a log line can hold neither, which costs less to see.
+    if "@" in text or "%40" in text:
+        text = _ADDRESS.sub(r"\1***\2\3", text)
+    if len(text) >= SHORTEST_TOKEN or "nk_" in text:
+        text = _TOKEN.sub(lambda found: found[0][:4] + "***", text)
+    return text
 
 
 def mask_event(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

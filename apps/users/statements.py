@@ -9,7 +9,7 @@ from django.db import connection, models
 from django.db.models.expressions import DatabaseDefault, Expression
 
 
-def run(statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+def run(statement: str, values: Mapping[str, Any] | Sequence[Any]) -> list[tuple[Any, ...]]:
     """The rows that a PostgreSQL statement returns. It takes part in the transaction, if there is one.
 
     Django's own cursor writes the values into the text, so that each execution is parsed and planned anew; for an
@@ -78,7 +78,8 @@ def _instance(model: type[models.Model], plan: _Selected, values: Sequence[Any])
 def insert(*groups: Sequence[models.Model]) -> None:
     """Store new rows, those of each group of one model: all of them by one statement, an array a column.
 
-    A tenth of what `bulk_create` costs, which builds an expression for every value, and one round trip. What the
+    A tenth of what `bulk_create` costs, which builds an expression for every value, and one round trip. A row that
+    is alone goes without arrays, which cost more than its values. What the
     database fills in by itself is not read back. Elsewhere than on PostgreSQL by Django's own. Raises Django's
     DatabaseError; then nothing is stored of any group.
     """
@@ -89,11 +90,13 @@ def insert(*groups: Sequence[models.Model]) -> None:
         return
     if not filled:
         return
-    shapes, values = [], {}
-    for number, rows in enumerate(filled):
+    shapes: list[Shape] = []
+    values: list[Any] = []
+    for rows in filled:
         columns, by_clock = _columns(rows)
-        shapes.append((type(rows[0]), tuple(columns), by_clock))
-        values.update({f"{column}_{number}": array for column, array in columns.items()})
+        alone = len(rows) == 1
+        shapes.append((type(rows[0]), tuple(columns), by_clock, alone))
+        values += (array[0] for array in columns.values()) if alone else columns.values()
     run(_insertion(tuple(shapes)), values)
     for rows in filled:
         for row in rows:
@@ -136,26 +139,24 @@ def _columns(rows: Sequence[models.Model]) -> tuple[dict[str, list[Any]], tuple[
     return columns, tuple(by_clock)
 
 
-Shape = tuple[type[models.Model], tuple[str, ...], tuple[str, ...]]
-"""A model, the columns that are given, and those of them that the clock may fill."""
+Shape = tuple[type[models.Model], tuple[str, ...], tuple[str, ...], bool]
+"""A model, the columns that are given, those of them that the clock may fill, and whether it is one row alone."""
 
 
 @lru_cache(maxsize=64)
 def _insertion(shapes: tuple[Shape, ...]) -> str:
     parts = []
-    for number, (model, columns, by_clock) in enumerate(shapes):
+    for number, (model, columns, by_clock, alone) in enumerate(shapes):
         types = {field.column: str(field.db_type(connection)) for field in model._meta.concrete_fields}
         # Without its length: a cast to varchar(n) would cut a value short, where storing it is an error.
-        arrays = ", ".join(
-            f"%({column}_{number})s::{types[column].partition('(')[0]}[]" for column in columns
-        )
+        casts = [f"%s::{types[column].partition('(')[0]}{'' if alone else '[]'}" for column in columns]
+        given = casts if alone else list(columns)
         chosen = ", ".join(
-            f"coalesce({column}, statement_timestamp())" if column in by_clock else column
-            for column in columns
+            f"coalesce({one}, statement_timestamp())" if column in by_clock else one
+            for column, one in zip(columns, given, strict=True)
         )
         names, table = ", ".join(columns), connection.ops.quote_name(model._meta.db_table)
-        parts.append(
-            f"stored_{number} AS (INSERT INTO {table} ({names})"  # noqa: S608 - names of our own
-            f" SELECT {chosen} FROM unnest({arrays}) AS given({names}))"
-        )
+        source = "" if alone else f" FROM unnest({', '.join(casts)}) AS given({names})"
+        # The names are our own.
+        parts.append(f"stored_{number} AS (INSERT INTO {table} ({names}) SELECT {chosen}{source})")  # noqa: S608
     return f"WITH {', '.join(parts)} SELECT 1"
