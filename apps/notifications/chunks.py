@@ -31,7 +31,7 @@ TOO_LONG_SECONDS = 120.0
 LOOK_EVERY_SECONDS = 0.5
 RECORD_AT, RECORD_EVERY_SECONDS = 100, 0.25
 """How many ends are written at once, and how long the first of them waits."""
-WORTH_A_HAND = 0.5
+WORTH_A_HAND = 0.2
 """Seconds of sending that are left for each hand before another is asked for."""
 
 
