@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import hypothesis
@@ -11,6 +12,7 @@ import pytest
 from celery import current_app
 from django.core.cache import cache
 from django.db.models.functions import Now
+from django_ratelimit import core as ratelimit
 from rest_framework.test import APIClient
 
 from apps.notifications import circuits, insisting, pacing, topology
@@ -44,6 +46,13 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
     # Two runs at once on one server don't meet.
     if settings.ON_POSTGRES:
         settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = f"notifier_test_{os.getpid()}"
+
+
+@pytest.fixture(autouse=True)
+def _one_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bounds on sign-ins count by the minute; none begins in mid-test."""
+    now = time.time()
+    monkeypatch.setattr(ratelimit, "time", SimpleNamespace(time=lambda: now))
 
 
 @pytest.fixture(autouse=True)
