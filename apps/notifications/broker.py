@@ -22,9 +22,9 @@ CONNECT_SECONDS = 0.5
 ANSWER_SECONDS = 2.0
 PAUSE_SECONDS = 3.0
 """How long a broker that failed is left alone."""
-UNHEARD_SECONDS = 0.5
-"""How long after its deletion a queue is made again. RabbitMQ 3.10 (tested) tells the consumers of a quorum queue
-within a tenth of a second; those who have not heard by then are given the new one's messages and never sent them."""
+UNHEARD_SECONDS = 2.0
+"""How long after its deletion a queue is made again. An idle RabbitMQ 3.10 (tested) tells the consumers of a quorum
+queue within a tenth of a second; who has not heard by then is given the new one's messages and never sent them."""
 NO_ROUTE = 312
 MESSAGE_VERSION = 1
 BROKER_FAULTS = (AMQPError, MessageNacked, OperationalError, OSError)
