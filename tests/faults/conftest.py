@@ -59,9 +59,12 @@ def make_system(
         system = System(
             tmp_path,
             database=connection.settings_dict["NAME"],
-            email_url=settings.EMAIL_PROVIDER_URL,
-            push_url=settings.PUSH_PROVIDER_URL,
-            **{"broker_url": quiet_broker.url, **fields},
+            **{
+                "email_url": settings.EMAIL_PROVIDER_URL,
+                "push_url": settings.PUSH_PROVIDER_URL,
+                "broker_url": quiet_broker.url,
+                **fields,
+            },
         )
         made.append(system)
         return system
