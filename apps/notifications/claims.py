@@ -98,8 +98,8 @@ def take(model: type[Delivery], ids: list[str], *, token: str, bulk: bool) -> Cl
         # full waits for it, since the message that names it may be spent.
         _turns.look_again(model)
         for organization in _turns.order(model):
-            most = CHUNK - sum(map(len, taken))
-            _add(taken, claim_of(model, organization, most=most, token=token, lease=lease, wait=True))
+            if most := CHUNK - sum(map(len, taken)):
+                _add(taken, claim_of(model, organization, most=most, token=token, lease=lease, wait=True))
         _add(taken, claim_named(model, ids, token=token, lease=lease))
     return taken
 

@@ -1,6 +1,8 @@
 """Many rows at once: taken, sent by as many hands as help, written together; none spoils or holds up another."""
 
+import re
 import threading
+import uuid
 from collections import Counter
 
 import pytest
@@ -8,7 +10,16 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from apps.notifications import chunks, claims, delivery, wires
-from apps.notifications.models import CallbackAttempt, EmailLog, Event, PushLog, WebhookEndpoint, from_now
+from apps.notifications.models import (
+    CallbackAttempt,
+    EmailLog,
+    Event,
+    Notification,
+    PushLog,
+    WebhookEndpoint,
+    claiming,
+    from_now,
+)
 from apps.users.models import NotificationPreference
 from tests.cast import DeviceFactory, OrganizationFactory, UserFactory, template_with
 from tests.conftest import client_for, deliveries, post, settled, timeline, wait_until
@@ -77,6 +88,46 @@ def test_fifty_cost_no_more_statements_than_five(waiting, smtp):
         assert {row.status for row in deliveries()} == {"sent"}
     assert asked[0] == asked[1]
     assert len(smtp.wait_for(56)) == 56
+
+
+@pytest.mark.parametrize(
+    "picked", ["_NAMED", "_NAMED_AND_LONGEST", "_OF_ORGANIZATION", "_REST_OF_ORGANIZATION"]
+)
+def test_a_claim_never_reads_the_whole_table(picked, waiting):
+    """By the plan that a prepared statement comes to, with statistics of a large backlog."""
+    waiting(100)
+    names = []
+
+    def numbered(found):
+        if found[1] not in names:
+            names.append(found[1])
+        return f"${names.index(found[1]) + 1}"
+
+    text = claiming._filled(claiming._TAKE, EmailLog, getattr(claiming, picked), 100)
+    text = re.sub(r"%\((\w+)\)s", numbered, text)
+    values = {
+        "token": ("text", "'t'"), "lease": ("float8", "600"), "organization": ("uuid", f"'{uuid.uuid4()}'"),
+        "ids": ("uuid[]", "'{}'"), "waited": ("int", "1"),
+    }  # fmt: skip
+    with connection.cursor() as cursor:
+        fresh = {"id": "gen_random_uuid()", "request_id": "NULL"}
+        for model in (EmailLog, Notification):
+            table = model._meta.db_table
+            columns = [field.column for field in model._meta.concrete_fields]
+            copied = ", ".join(fresh.get(column, column) for column in columns)
+            cursor.execute(
+                f"INSERT INTO {table} ({', '.join(columns)})"  # noqa: S608 - our own names
+                f" SELECT {copied} FROM {table}, generate_series(1, 200)"
+            )
+            cursor.execute(f"ANALYZE {table}")
+        cursor.execute("SET plan_cache_mode = force_generic_plan")
+        cursor.execute(f"PREPARE claim ({', '.join(values[name][0] for name in names)}) AS {text}")
+        cursor.execute(f"EXPLAIN EXECUTE claim ({', '.join(values[name][1] for name in names)})")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+        cursor.execute("DEALLOCATE claim")
+        cursor.execute("RESET plan_cache_mode")
+    assert "Seq Scan on notifications_emaillog" not in plan, plan
+    assert "Seq Scan on notifications_notification" not in plan, plan
 
 
 def test_what_is_wrong_with_one_is_its_own(api, organization, user, waiting, smtp):
