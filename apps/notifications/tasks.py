@@ -31,8 +31,9 @@ POOL_PATIENCE = 10.0
 of claims on a small pool is served in turn, and took for an outage it would put its rows back."""
 
 
-CHUNKS_AT_ONCE = 4
-"""How many chunks a worker of the bulk lanes has in hand, however many wires it sends them over."""
+CHUNKS_AT_ONCE, WIRES_A_CHUNK = 4, 12
+"""How many chunks a worker of the bulk lanes has in hand, at least if it has the wires; and one for so many of these,
+since the end of a chunk is sent over fewer and fewer."""
 
 
 @shared_task(name=TASK_NAME, bind=True)
@@ -78,7 +79,7 @@ def _begin(sender: Any, **_: Any) -> None:
     if all(topology.is_bulk(lane) for lane in sender.app.amqp.queues.consume_from):
         # A chunk is sent over as many wires as it can use. A process that takes as many chunks as it has wires
         # leaves the others nothing to do.
-        sender.concurrency = min(sender.concurrency, CHUNKS_AT_ONCE)
+        sender.concurrency = min(sender.concurrency, max(CHUNKS_AT_ONCE, wires.limit // WIRES_A_CHUNK))
     janitor.start()
     pool = getattr(connection, "pool", None)
     if pool is not None:
