@@ -85,8 +85,12 @@ class Publisher:
         record_at = published_at = 0.0
         ended = False
         while not ended:
-            batch = self._batch(RECORD_EVERY_SECONDS if confirmed else None, published_at + APART_SECONDS)
+            patience = max(0.0, record_at - time.monotonic()) if confirmed else None
+            batch = self._batch(patience, published_at + APART_SECONDS)
             published_at = time.monotonic()
+            if not confirmed:
+                # Not at once: a worker that is awake has the row by then; it waits for no lock, and needs no record.
+                record_at = published_at + RECORD_EVERY_SECONDS
             for wakes in _messages(batch):
                 lane = topology.lane(wakes[0].channel, wakes[0].priority)
                 ids = [wake.id for wake in wakes]
@@ -103,10 +107,9 @@ class Publisher:
                     # The DeadLetter row stands; the copy is for onlookers only.
                     log.info("dead_letter_copy_dropped", delivery_id=body.get("delivery_id"))
             ended = None in batch
-            if confirmed and (time.monotonic() >= record_at or not batch or ended):
+            if confirmed and (time.monotonic() >= record_at or ended):
                 _record(confirmed)
                 confirmed.clear()
-                record_at = time.monotonic() + RECORD_EVERY_SECONDS
         broker.close()
 
     def _batch(self, patience: float | None, ends: float) -> list[Item]:
