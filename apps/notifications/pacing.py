@@ -106,7 +106,7 @@ def slow_down(account: Account) -> None:
     pace = account.rate or max(circuits.rate(account.name, window=account.breaker.window), UNHURRIED)
     _scripts.run(
         _SLOW,
-        keys=[_slow_key(account.name), f"{_slow_key(account.name)}:heard"],
+        keys=_slow_keys(account.name),
         args=[pace, SLOWEST, int(SLOWED_SECONDS * 1000), int(DEAF_SECONDS * 1000)],
     )
     _slowed.slow(account.name, pace)
@@ -116,7 +116,7 @@ def forget(name: str) -> None:
     """Full pace again."""
     _scripts.run(
         "return redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])",
-        keys=[f"pace:{name}", _slow_key(name), f"{_slow_key(name)}:heard"],
+        keys=[f"pace:{name}", *_slow_keys(name)],
         args=[],
     )
     _slowed.forget(name)
@@ -138,6 +138,11 @@ def _take(
 
 def _slow_key(name: str) -> str:
     return f"pace:{name}:slowed"
+
+
+def _slow_keys(name: str) -> list[str]:
+    """The pace that it is slowed to, and whether a complaint was heard a moment ago."""
+    return [_slow_key(name), f"{_slow_key(name)}:heard"]
 
 
 class LocalPace:

@@ -108,25 +108,25 @@ def test_many_complaints_of_one_moment_are_one(transactional_db):
     pacing.forget(account.name)
 
 
-@pytest.mark.parametrize("local", [True, False])
-def test_a_complaint_puts_nobody_off_for_longer_than_it_is_heeded(local, transactional_db, monkeypatch):
-    account = Account(f"line-{random.random()}", rate=2)
-    if local:
+@pytest.fixture(params=["in Redis", "in this process"])
+def impatient(request, monkeypatch):
+    """Nobody waits in their slot, with Redis and without."""
+    if request.param == "in this process":
         monkeypatch.setattr(pacing._scripts, "run", lambda *_, **__: None)
-    pacing.slow_down(account)
     monkeypatch.setattr(pacing, "PATIENCE", 0.0)
+
+
+def test_a_complaint_puts_nobody_off_for_longer_than_it_is_heeded(impatient, transactional_db):
+    account = Account(f"line-{random.random()}", rate=2)
+    pacing.slow_down(account)
     waits = [outcome.wait for _ in range(200) if (outcome := pacing.refusal(account, "")) is not None]
     assert max(waits) <= pacing.SLOWED_SECONDS
     assert sum(wait > 50 for wait in waits) > 100
     pacing.forget(account.name)
 
 
-@pytest.mark.parametrize("local", [True, False])
-def test_what_is_urgent_does_not_stand_behind_a_long_line(local, transactional_db, monkeypatch):
+def test_what_is_urgent_does_not_stand_behind_a_long_line(impatient, transactional_db):
     account = Account(f"lanes-{random.random()}", rate=1)
-    if local:
-        monkeypatch.setattr(pacing._scripts, "run", lambda *_, **__: None)
-    monkeypatch.setattr(pacing, "PATIENCE", 0.0)
     for _ in range(100):
         pacing.refusal(account, "")
     assert pacing.refusal(account, "").wait > 60
