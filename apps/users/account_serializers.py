@@ -19,12 +19,15 @@ from apps.users.validation import (
 )
 
 
-class LoginSerializer(StrictSerializer):
+class ResetSerializer(StrictSerializer):
     email = AddressField()
-    password = TextField(max_length=1024)
     organization = LineField(
         max_length=63, required=False, help_text="Its slug, where one address is in several organizations."
     )
+
+
+class LoginSerializer(ResetSerializer):
+    password = TextField(max_length=1024)
 
 
 class TokenPairSerializer(serializers.Serializer[Any]):
@@ -66,13 +69,6 @@ class PasswordSerializer(StrictSerializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         check_password("new_password", attrs["new_password"], self.context["user"])
         return attrs
-
-
-class ResetSerializer(StrictSerializer):
-    email = AddressField()
-    organization = LineField(
-        max_length=63, required=False, help_text="Its slug, where one address is in several organizations."
-    )
 
 
 class ResetAnswerSerializer(serializers.Serializer[Any]):
