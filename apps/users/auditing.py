@@ -106,13 +106,10 @@ def _tell(row: Any, action: str, *, before: dict[str, Any], after: dict[str, Any
         after = {name: value for name, value in after.items() if name not in same}
         if not after:
             return
-    personal = hasattr(row, "recipient_hash") or hasattr(row, "email")
-    organization = row.pk if row._meta.label_lower == "users.organization" else _organization_of(row)
-    apps.get_model("users", "AuditEntry").objects.create(
-        organization_id=organization,
-        actor=_operator.get(),
-        action=action,
-        kind=row._meta.label_lower,
+    personal = _is_personal(row)
+    _write(
+        row,
+        action,
         row_id=str(row.pk),
         label="" if personal else str(row)[:200],
         before=_shown(before, personal=personal),
@@ -122,16 +119,23 @@ def _tell(row: Any, action: str, *, before: dict[str, Any], after: dict[str, Any
 
 def _tell_of_others(row: Any, count: int, values: dict[str, Any]) -> None:
     """One line for what one statement changed beyond the rows that are told one by one, of which `row` is one."""
+    after = _shown(_columns(row, values), personal=_is_personal(row))
+    _write(row, "changed", row_id="", label=f"{count} more rows", before={}, after=after)
+
+
+def _write(row: Any, action: str, **said: Any) -> None:
+    kind = row._meta.label_lower
     apps.get_model("users", "AuditEntry").objects.create(
-        organization_id=_organization_of(row),
+        organization_id=row.pk if kind == "users.organization" else _organization_of(row),
         actor=_operator.get(),
-        action="changed",
-        kind=row._meta.label_lower,
-        row_id="",
-        label=f"{count} more rows",
-        before={},
-        after=_shown(_columns(row, values), personal=hasattr(row, "recipient_hash") or hasattr(row, "email")),
+        action=action,
+        kind=kind,
+        **said,
     )
+
+
+def _is_personal(row: Any) -> bool:
+    return hasattr(row, "recipient_hash") or hasattr(row, "email")
 
 
 def _organization_of(row: Any) -> Any:
