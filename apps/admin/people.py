@@ -129,14 +129,11 @@ class PersonPages(OrganizationRows, UserAdmin):
         return fields
 
     def has_change_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
-        return super().has_change_permission(request, obj) and _within_reach(operator_of(request), obj)
+        return super().has_change_permission(request, obj) and _reached(operator_of(request), obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
-        return super().has_delete_permission(request, obj) and _within_reach(operator_of(request), obj)
+        return super().has_delete_permission(request, obj) and _reached(operator_of(request), obj)
 
 
-def _within_reach(operator: User, person: User | None) -> bool:
-    """Nobody takes over, by a new password, an account that may do more than their own."""
-    if person is None or operator.is_superuser or person.pk == operator.pk:
-        return True
-    return not person.is_staff and not person.is_superuser and person.scopes <= operator.scopes
+def _reached(operator: User, person: User | None) -> bool:
+    return person is None or operator.reaches(person)

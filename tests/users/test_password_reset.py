@@ -288,6 +288,14 @@ class TestWhoCouldReadIt:
         person.refresh_from_db()
         assert (person.email == "evil@example.com") is allowed
 
+    def test_nor_is_that_of_somebody_who_may_open_the_admin(self, organization):
+        person = UserFactory(organization=organization, email="staff@example.com", is_staff=True)
+        admin = UserFactory(organization=organization, email="who@example.com", role="admin")
+        client = APIClient()
+        client.credentials(HTTP_AUTHORIZATION=f"Bearer {AccessToken.for_user(admin)}")
+        answer = client.patch(f"/api/v1/users/{person.pk}/", {"email": "evil@example.com"}, format="json")
+        assert refused(answer, 400)["errors"][0]["code"] == "forbidden"
+
     def test_a_link_works_in_the_browser_of_another_organizations_operator(self, member, browser):
         staff = UserFactory(
             organization=OrganizationFactory(slug="other"),

@@ -88,6 +88,13 @@ class User(AbstractBaseUser, PermissionsMixin):
             zone = ZoneInfo("UTC")
         return end_of_quiet_hours(now, zone, self.quiet_from, self.quiet_until)
 
+    def reaches(self, person: "User") -> bool:
+        """Whether they may do what would give them the person's account, by its password or its address: nobody takes
+        over one that may do more than their own."""
+        if self.is_superuser or person.pk == self.pk:
+            return True
+        return not person.is_staff and not person.is_superuser and person.scopes <= self.scopes
+
     @property
     def scopes(self) -> frozenset[str]:
         return ROLE_SCOPES[self.role] | (HOST_SCOPES if self.is_superuser else frozenset())
