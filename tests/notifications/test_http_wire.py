@@ -74,7 +74,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def pool(server: Server) -> Iterator[HttpPool]:
-    pool = HttpPool(server.url, size=2, connect_timeout=0.5, read_timeout=0.5)
+    pool = HttpPool(server.url, size=2, connect_timeout=5, read_timeout=10)
     yield pool
     pool.close()
 
@@ -136,11 +136,13 @@ def test_a_connection_that_was_quiet_for_long_is_not_used(server, pool, monkeypa
     assert server.connections == 2
 
 
-def test_drops_of_an_answer_do_not_make_it_last(server, pool):
+def test_drops_of_an_answer_do_not_make_it_last(server):
+    pool = HttpPool(server.url, size=1, connect_timeout=5, read_timeout=0.5)
     began = time.monotonic()
     with pytest.raises(ReadTimedOut):
         ask(pool, server, *[piece for octet in PLAIN for piece in (bytes([octet]), 0.1)])
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 3
+    pool.close()
 
 
 def test_an_endless_answer_ends(server, pool):
@@ -167,7 +169,7 @@ def test_nobody_there_is_known_before_anything_is_committed():
 
 def test_no_more_connections_than_allowed(server, monkeypatch):
     monkeypatch.setattr("apps.notifications.providers.http_wire.POOL_SECONDS", 0.05)
-    pool = HttpPool(server.url, size=1, connect_timeout=0.5, read_timeout=2.0)
+    pool = HttpPool(server.url, size=1, connect_timeout=5, read_timeout=10)
     server.answers.append(([0.5, PLAIN], False))
     first = threading.Thread(target=pool.post, args=("/", b"body!", ""), kwargs={"commit": lambda: True})
     first.start()
@@ -183,7 +185,7 @@ def test_no_more_connections_than_allowed(server, monkeypatch):
 @given(st.binary(min_size=1, max_size=200))
 def test_garbage_is_a_fault_or_an_answer_and_nothing_else(octets):
     server = Server()
-    pool = HttpPool(server.url, size=1, connect_timeout=0.5, read_timeout=0.5)
+    pool = HttpPool(server.url, size=1, connect_timeout=5, read_timeout=10)
     try:
         ask(pool, server, octets, close=True)
     except Interrupted:

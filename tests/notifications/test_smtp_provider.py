@@ -35,7 +35,8 @@ MODES = pytest.mark.parametrize("capabilities", [("PIPELINING",), ()], ids=["pip
 Send = Callable[..., Outcome]
 
 
-HASTY = {"command_timeout": 0.3, "data_timeout": 0.3, "dot_timeout": 0.3}
+# For servers that say nothing. Long beside what a busy machine takes for the phases that do answer.
+HASTY = {"command_timeout": 1.0, "data_timeout": 1.0, "dot_timeout": 1.0}
 
 
 def provider_for(server: ScriptedSmtpServer, **changes: object) -> SmtpProvider:
@@ -211,14 +212,14 @@ def test_a_dripping_server_can_t_stretch_a_deadline(client, phase) -> None:
     with ScriptedSmtpServer(**{phase: Drip(b"250-slowly\r\n" * 50, 0.03)}) as server:
         began = time.monotonic()
         outcome = send(client(server, **HASTY))
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 5
         assert outcome.code == ("timeout_after_dot" if phase == "dot" else "timeout")
 
 
 def test_the_deadline_before_the_final_dot_counts_everything(client) -> None:
-    scripts = {phase: (Stall(0.15), server_default(phase)) for phase in ("greeting", "ehlo", "mail", "rcpt")}
+    scripts = {phase: (Stall(0.4), server_default(phase)) for phase in ("greeting", "ehlo", "mail", "rcpt")}
     with ScriptedSmtpServer(**scripts) as server:
-        outcome = send(client(server, before_dot_timeout=0.4))
+        outcome = send(client(server, before_dot_timeout=1.0))
         assert verdict(outcome) == ("retry", "timeout")
         assert server.messages == []
 
@@ -514,7 +515,10 @@ def test_tls(client, tmp_path, tls, host, trusted, code) -> None:
 )
 def test_starttls_that_fails(client, script, result, code) -> None:
     with ScriptedSmtpServer(**script) as server:
-        assert verdict(send(client(server, tls="starttls", **HASTY))) == (result, code)
+        assert verdict(send(client(server, tls="starttls", **HASTY if code == "timeout" else {}))) == (
+            result,
+            code,
+        )
         assert server.lines("MAIL") == []
 
 
