@@ -34,14 +34,12 @@ class Gauge:
         return self._crowded
 
 
-def check() -> None:
-    """Raises TooManyWaiting."""
-    if gauge.crowded():
-        raise TooManyWaiting(
-            f"{settings.BULK_HIGH_WATER} messages of low priority wait already; try again later, or send what"
-            f" can't wait with a priority from {BULK_BELOW}.",
-            headers={"Retry-After": str(RETRY_AFTER)},
-        )
+def refusal() -> TooManyWaiting:
+    return TooManyWaiting(
+        f"{settings.BULK_HIGH_WATER} messages of low priority wait already; try again later, or send what"
+        f" can't wait with a priority from {BULK_BELOW}.",
+        headers={"Retry-After": str(RETRY_AFTER)},
+    )
 
 
 def _waiting(enough: int) -> int:

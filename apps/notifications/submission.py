@@ -13,6 +13,7 @@ from django.db import IntegrityError, connection, transaction
 
 from apps.notifications import backpressure, policy, timeline, topology
 from apps.notifications.callbacks import events
+from apps.notifications.coalescing import Coalescer
 from apps.notifications.errors import AlreadyDelivered, NotifierError, RequestIdReused
 from apps.notifications.lookups import Lookups, gather
 from apps.notifications.metrics import ACCEPTED
@@ -45,11 +46,23 @@ class Accepted:
 
 
 def submit(*, caller: Caller, asked: Asked) -> Accepted:
-    """Accept one request; the caller's transaction, if any, takes part. Raises NotifierError."""
-    (result,) = submit_all(caller=caller, asked=[asked])
+    """Accept one request; the caller's transaction, if any, takes part. Without one it is accepted together with
+    what else this caller asks of this process at that moment. Raises NotifierError."""
+    if connection.in_atomic_block:
+        (result,) = submit_all(caller=caller, asked=[asked])
+    else:
+        result = _singles.ask(caller.name, (caller, asked))
     if isinstance(result, NotifierError):
         raise result
     return result
+
+
+def _submit_singles(singles: Sequence[tuple[Caller, Asked]]) -> list[Accepted | NotifierError]:
+    # They are one caller's. The last to come has read its key and organization last.
+    return submit_all(caller=singles[-1][0], asked=[asked for _, asked in singles])
+
+
+_singles = Coalescer(_submit_singles, most=100)
 
 
 def preview(*, caller: Caller, asked: Asked) -> Plan:
@@ -67,8 +80,6 @@ def submit_all(*, caller: Caller, asked: Sequence[Asked]) -> list[Accepted | Not
     for race in range(RACES):
         known = gather(caller.organization, [one.request for one in asked], live=caller.live)
         results, plans = _plan_all(caller, asked, known)
-        if any(planned.notification.priority < BULK_BELOW for planned in plans):
-            backpressure.check()
         try:
             _store(plans)
         except IntegrityError:
@@ -105,6 +116,8 @@ def _plan_all(
     plans: list[Plan] = []
     here: dict[str, Accepted] = {}
     before = deliveries_of(known.earlier.values()) if known.earlier else {}
+    # Once for all of them: a batch is taken or refused as a whole.
+    crowded = any(one.request.priority < BULK_BELOW for one in asked) and backpressure.gauge.crowded()
     for one in asked:
         request_id = one.request.request_id
         try:
@@ -116,6 +129,8 @@ def _plan_all(
                 results.append(_again(here[request_id], one.body_hash))
                 continue
             planned = plan(caller=caller, request=one.request, body_hash=one.body_hash, known=known)
+            if crowded and one.request.priority < BULK_BELOW:
+                raise backpressure.refusal()
         except NotifierError as fault:
             results.append(fault)
             continue

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.notifications import cancelling, queries, submission
-from apps.notifications.errors import AlreadyDelivered, Invalid, NotHere, NotifierError
+from apps.notifications.errors import AlreadyDelivered, Invalid, NotHere, NotifierError, TooManyWaiting
 from apps.notifications.idempotency import Attempt, body_hash, read_key
 from apps.notifications.models import Event, Notification, deliveries_of
 from apps.notifications.serializers import (
@@ -208,6 +208,9 @@ class BatchView(APIView):
         def accept() -> tuple[dict[str, Any], str]:
             made = submission.submit_all(caller=caller, asked=list(asked.values()))
             for index, result in zip(asked, made, strict=True):
+                if isinstance(result, TooManyWaiting):
+                    # So is every item that is new, since all are of the bulk lane: nothing was stored.
+                    raise result
                 if isinstance(result, NotifierError):
                     results[index] = rejected(index, result)
                 else:
