@@ -141,6 +141,8 @@ if ON_POSTGRES:
         "keepalives_idle": 10,
         "keepalives_interval": 5,
         "keepalives_count": 2,
+        # Django's default, None, would also forbid it to the statements that ask for it. Its own are never prepared.
+        "prepare_threshold": 5,
         # The URL's own options, such as ?sslmode=require.
         **DATABASES["default"].get("OPTIONS", {}),
         # 503 at once when the database is away: the pool's own defaults wait for half a minute.

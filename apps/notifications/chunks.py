@@ -144,8 +144,8 @@ class Chunk:
             self._done.clear()
             self._writing += 1
         if done:
-            self.permits.settle()
             insist("outcomes_not_recorded", lambda: record_all(done))
+            self.permits.settle()
         # Not reached where it could not be written: then the journal stays, for the janitor.
         with self._lock:
             self._writing -= 1
