@@ -34,7 +34,8 @@ PROBE_SECONDS = 60.0
 PROBED_WAIT = 5.0
 """How long a message waits for somebody else's probe."""
 STANDS_SECONDS = 0.25
-"""How long a look at a circuit stands for the rows of one chunk."""
+"""How long a process's look at a closed circuit stands. One at an open one doesn't: what is put off for it would wait
+on when it has just been closed."""
 BY_HAND = "opened_by_hand"
 BY_HAND_SECONDS = 365 * 24 * 3600.0
 
@@ -98,24 +99,20 @@ def tell(account: Account, permit: Permit, outcome: Outcome) -> None:
 
 
 class Permits:
-    """Leave to send, for a chunk's rows together: one look at a circuit serves the sends of a moment, and those
-    that went well are counted at once. Thread-safe."""
+    """Leave to send, for a chunk's rows: one look at a circuit serves a process's sends of a moment, and those of the
+    chunk that went well are counted at once. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._asked: dict[str, tuple[float, Permit | Outcome]] = {}
         self._well: Counter[Account] = Counter()
 
     def ask(self, name: str) -> Permit | Outcome:
         """As `breaker.ask`."""
-        with self._lock:
-            until, known = self._asked.get(name, (0.0, None))
-            if known is not None and time.monotonic() < until:
-                return known
+        if time.monotonic() < _closed_until.get(name, 0.0):
+            return Permit()
         answer = ask(name)
-        if not (isinstance(answer, Permit) and answer.probe):
-            with self._lock:
-                self._asked[name] = time.monotonic() + STANDS_SECONDS, answer
+        if isinstance(answer, Permit) and not answer.probe:
+            _closed_until[name] = time.monotonic() + STANDS_SECONDS
         return answer
 
     def tell(self, account: Account, permit: Permit, outcome: Outcome) -> None:
@@ -128,14 +125,23 @@ class Permits:
         self.settle()
         tell(account, permit, outcome)
         if outcome.provider_fault:
-            with self._lock:
-                self._asked.pop(account.name, None)
+            _closed_until.pop(account.name, None)
 
     def settle(self) -> None:
         with self._lock:
             well, self._well = self._well, Counter()
         for account, sends in well.items():
             circuits.count(account.name, fault=False, window=account.breaker.window, sends=sends)
+
+
+def _forget(name: str) -> None:
+    """What this process thinks of a circuit that has just changed."""
+    circuits.forget(name)
+    _closed_until.pop(name, None)
+
+
+_closed_until: dict[str, float] = {}
+"""By provider: how long the last look stands, which found its circuit closed."""
 
 
 def _says_nothing(outcome: Outcome) -> bool:
@@ -171,7 +177,7 @@ def open_for(name: str, base: float, *, code: str, detail: str = "") -> None:
             return
         pause = min(base * 2.0**state.opens, LONGEST_PAUSE) * random.uniform(*JITTER)  # noqa: S311 - no secret
         _open(name, pause, opens=state.opens + 1, code=code, detail=detail)
-    circuits.forget(name)
+    _forget(name)
 
 
 def open_by_hand(name: str, *, by: str) -> None:
@@ -179,7 +185,7 @@ def open_by_hand(name: str, *, by: str) -> None:
     with transaction.atomic():
         ProviderState.objects.get_or_create(name=name)
         _open(name, BY_HAND_SECONDS, opens=1, code=BY_HAND, detail=f"Opened by {by}.", by=by)
-    circuits.forget(name)
+    _forget(name)
 
 
 def _open(name: str, pause: float, *, opens: int, code: str, detail: str, by: str = "") -> None:
@@ -212,5 +218,5 @@ def close(name: str, *, by: str = "", probed: bool = False) -> bool:
                         put_off = model.objects.filter(status=Status.QUEUED, provider=name, error_code=code)
                         put_off.filter(due_at__gt=Now()).update(due_at=Now())
             log.info("circuit_closed", provider=name, by=by)
-    circuits.forget(name)
+    _forget(name)
     return bool(closed)

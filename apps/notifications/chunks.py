@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 import structlog
 from django.db import DatabaseError, connection
@@ -46,7 +47,8 @@ class Pace:
 
 
 class Chunk:
-    """Thread-safe. `send`: what a hand does with a row; it returns what came of it, or None where it was left."""
+    """Thread-safe. `send`: what a hand does with a row; it is shown the one that it will probably turn to next, and
+    returns what came of it, or None where it was left."""
 
     def __init__(
         self,
@@ -56,12 +58,14 @@ class Chunk:
         token: str,
         segment: Segment,
         expires: float,
-        send: Callable[["Chunk", Claim], Done | None],
+        send: Callable[["Chunk", Claim, Claim | None], Done | None],
     ) -> None:
         self.model, self.token, self.size = model, token, len(parcels)
         self.permits = Permits()
-        self._segment, self._expires, self._send = segment, expires, send
-        self._waiting = deque(parcels)
+        self._segment, self._send = segment, send
+        self._waiting = deque(Claim(parcel, segment, expires) for parcel in parcels)
+        self._promised: dict[object, Claim] = {}
+        """By hand: what it turns to next, unless somebody else has nothing left to do."""
         self._done: deque[Done] = deque()
         self._lock = threading.Lock()
         self._hands, self._writing = 1, 0
@@ -79,16 +83,21 @@ class Chunk:
         now = time.monotonic()
         if now - self._recorded_at > LOOK_EVERY_SECONDS:
             self._record()
-        if not self._waiting or now - self._taken_at < HELD_UP_SECONDS:
+        if not (self._waiting or self._promised) or now - self._taken_at < HELD_UP_SECONDS:
             return
         if now - self._began > TOO_LONG_SECONDS or not self._lend():
             self._give_back()
 
     def _work(self, wanted_elsewhere: Callable[[], bool]) -> None:
+        hand = object()
         try:
-            while not stopping.is_set() and not wanted_elsewhere() and (claim := self._take()) is not None:
-                self._turn(claim)
+            while (
+                not stopping.is_set() and not wanted_elsewhere() and (claim := self._take(hand)) is not None
+            ):
+                self._turn(claim, self._promise(hand))
         finally:
+            if (promised := self._promised.pop(hand, None)) is not None:
+                self._waiting.appendleft(promised)
             with self._lock:
                 self._hands -= 1
                 last = not self._hands
@@ -117,18 +126,28 @@ class Chunk:
             return False
         return True
 
-    def _take(self) -> Claim | None:
+    def _take(self, hand: object = None) -> Claim | None:
+        """What the hand was promised, else the next; when nothing else is left, what another one was promised."""
         self._taken_at = time.monotonic()
-        try:
-            return Claim(self._waiting.popleft(), self._segment, self._expires)
-        except IndexError:
-            return None
+        if (claim := self._promised.pop(hand, None)) is not None:
+            return claim
+        with suppress(IndexError):
+            return self._waiting.popleft()
+        with suppress(KeyError):
+            return self._promised.popitem()[1]
+        return None
 
-    def _turn(self, claim: Claim) -> None:
+    def _promise(self, hand: object) -> Claim | None:
+        with suppress(IndexError):
+            self._promised[hand] = claim = self._waiting.popleft()
+            return claim
+        return None
+
+    def _turn(self, claim: Claim, following: Claim | None) -> None:
         if len(self._waiting) * self._pace.seconds > WORTH_A_HAND * self._hands:
             self._lend()
         began = time.monotonic()
-        done = self._send(self, claim)
+        done = self._send(self, claim, following)
         now = time.monotonic()
         self._pace.took(now - began)
         if done is not None:

@@ -22,7 +22,7 @@ from apps.notifications.journal import Segment, journal
 from apps.notifications.metrics import series
 from apps.notifications.models import DELIVERIES, Delivery
 from apps.notifications.models.parcels import Parcel
-from apps.notifications.providers.base import Outcome, Result
+from apps.notifications.providers.base import EmailMessage, Outcome, PushMessage, Result
 from apps.notifications.rechecking import still_to_send
 from apps.notifications.recording import Done
 from apps.notifications.wires import wires
@@ -93,8 +93,9 @@ def _chunk(
     return Chunk(model, parcels, token=token, segment=segment, expires=expires, send=_send)
 
 
-def _send(chunk: Chunk, claim: Claim) -> Done | None:
-    """What came of one row; None where the database went away before anything was begun."""
+def _send(chunk: Chunk, claim: Claim, following: Claim | None) -> Done | None:
+    """What came of one row; None where the database went away before anything was begun. `following`: the row that
+    this hand turns to next, unless another one is quicker."""
     parcel = claim.parcel
     # The thread's next row binds its own, and its next task begins without any.
     structlog.contextvars.bind_contextvars(
@@ -103,22 +104,22 @@ def _send(chunk: Chunk, claim: Claim) -> Done | None:
         delivery_id=str(parcel.pk),
     )
     try:
-        return _attempt(chunk, claim)
+        return _attempt(chunk, claim, following)
     except AWAY as fault:
         log.warning("database_unavailable", reason=str(fault))
         insist("row_not_released", lambda: outcomes.release(chunk.model, str(parcel.pk), chunk.token))
         return None
 
 
-def _attempt(chunk: Chunk, claim: Claim) -> Done:
+def _attempt(chunk: Chunk, claim: Claim, following: Claim | None) -> Done:
     parcel, provider = claim.parcel, ""
     began = time.monotonic()
     try:
-        message = compose(parcel)
+        message = claim.message or compose(parcel)
     except RenderError as fault:
         outcome = Outcome(Result.PERMANENT, "render_failed", f"{fault.field}: {fault}"[:500])
     else:
-        outcome, provider = dispatch(claim, message, chunk.permits)
+        outcome, provider = dispatch(claim, message, chunk.permits, _ahead(claim, following))
         if claim.begun:
             claim.segment.answer(parcel.pk, parcel.fence, outcome, provider)
     if chunk.size == 1 or outcome.result is not Result.SENT:
@@ -132,6 +133,18 @@ def _attempt(chunk: Chunk, claim: Claim) -> Done:
         )
     _count(parcel, outcome, provider, began)
     return Done(parcel, outcome, provider)
+
+
+def _ahead(claim: Claim, following: Claim | None) -> EmailMessage | PushMessage | None:
+    """The next row's message, where it goes the same way."""
+    if following is None or following.parcel.live != claim.parcel.live:
+        return None
+    try:
+        following.message = compose(following.parcel)
+    except RenderError:
+        # Said when it is that row's turn.
+        return None
+    return following.message
 
 
 def _count(parcel: Parcel, outcome: Outcome, provider: str, began: float) -> None:

@@ -41,14 +41,22 @@ class End(NamedTuple):
         return _MILDEST.index(self.outcome.result), self.outcome.wait or 0.0
 
 
-def dispatch(claim: Claim, message: EmailMessage | PushMessage, permits: Permits) -> tuple[Outcome, str]:
+Message = EmailMessage | PushMessage
+
+
+def dispatch(
+    claim: Claim, message: Message, permits: Permits, following: Message | None = None
+) -> tuple[Outcome, str]:
     """Send through the accounts in turn; the outcome, and the name of the account that it is of."""
     parcel = claim.parcel
     failed: list[End] = []
-    for ready in in_turn(accounts_for(parcel.channel, live=parcel.live)):
+    accounts = accounts_for(parcel.channel, live=parcel.live)
+    if len(accounts) > 1 and not _first_is_certain(accounts):
+        following = None
+    for ready in in_turn(accounts):
         # What was tried in vain is written down before the next one is asked.
         _note(parcel, failed[-1:])
-        end = _through(ready, claim, message, permits)
+        end = _through(ready, claim, message, permits, None if failed else following)
         if not _moves_on(end):
             return end.outcome, end.account
         failed.append(end)
@@ -61,6 +69,12 @@ def dispatch(claim: Claim, message: EmailMessage | PushMessage, permits: Permits
 def in_turn(accounts: list[Ready], chance: Callable[[], float] = random.random) -> list[Ready]:
     """By their order; among equals at random, by weight."""
     return sorted(accounts, key=lambda one: (one.account.order, -(chance() ** (1 / one.account.weight))))
+
+
+def _first_is_certain(accounts: list[Ready]) -> bool:
+    """Whether the next message goes to the same one: not where chance decides."""
+    orders = [one.account.order for one in accounts]
+    return orders.count(min(orders)) == 1
 
 
 def _moves_on(end: End) -> bool:
@@ -77,29 +91,32 @@ def _note(parcel: Parcel, ends: list[End]) -> None:
             OUTCOMES.labels(parcel.channel, end.account, timeline.PASSED_ON, said.code).inc()
 
 
-def _through(ready: Ready, claim: Claim, message: EmailMessage | PushMessage, permits: Permits) -> End:
+def _through(
+    ready: Ready, claim: Claim, message: Message, permits: Permits, following: Message | None
+) -> End:
     account = ready.account
     permit = permits.ask(account.name)
     if isinstance(permit, Outcome):
         return End(permit, account.name, tried=False)
     # Django keeps a connection until it is closed; a turn may be a second away, a provider's answer minutes.
-    connection.close()
+    if connection.connection is not None:
+        connection.close()
     domain = claim.parcel.recipient.rpartition("@")[2].lower()
     paced = pacing.refusal(account, domain, urgent=claim.parcel.priority >= BULK_BELOW)
-    outcome = paced or _send(ready, message, claim)
+    outcome = paced or _send(ready, message, claim, following)
     permits.tell(account, permit, outcome)
     if outcome.code == THROTTLED:
         pacing.slow_down(account)
     return End(outcome, account.name, tried=paced is None)
 
 
-def _send(ready: Ready, message: EmailMessage | PushMessage, claim: Claim) -> Outcome:
+def _send(ready: Ready, message: Message, claim: Claim, following: Message | None) -> Outcome:
     begun_before, claim.begun = claim.begun, False
     # A channel's accounts have its provider, and its rows its message.
     provider: Any = ready.provider
     began = time.monotonic()
     try:
-        return cleaned(provider.send(message, may_commit=claim.may_commit))
+        return cleaned(provider.send(message, may_commit=claim.may_commit, following=following))
     except Exception:
         # A fault of ours. Before the point of no return another try is safe; after it nobody knows.
         log.exception("provider_raised", provider=ready.account.name)

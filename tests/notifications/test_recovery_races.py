@@ -315,7 +315,7 @@ def test_an_answer_with_a_nul_is_recorded(
     class Odd:
         name = "fcm"
 
-        def send(self, message, *, may_commit):
+        def send(self, message, *, may_commit, following=None):
             from apps.notifications.providers.fcm_outcomes import outcome_of
 
             may_commit()

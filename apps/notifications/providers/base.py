@@ -1,5 +1,8 @@
 """What a provider is: one class that sends a message and says what came of it.
 
+`following` is what the same thread sends next, most likely: a provider may prepare for it, and must not mind if it
+never comes.
+
 A provider's own words (reply codes, error names) stop here: the rest of the system sees an `Outcome`.
 """
 
@@ -102,7 +105,9 @@ class PushMessage:
 class EmailProvider(Protocol):
     name: str
 
-    def send(self, message: EmailMessage, *, may_commit: MayCommit) -> Outcome: ...
+    def send(
+        self, message: EmailMessage, *, may_commit: MayCommit, following: EmailMessage | None = None
+    ) -> Outcome: ...
 
     def close(self) -> None: ...
 
@@ -110,6 +115,8 @@ class EmailProvider(Protocol):
 class PushProvider(Protocol):
     name: str
 
-    def send(self, message: PushMessage, *, may_commit: MayCommit) -> Outcome: ...
+    def send(
+        self, message: PushMessage, *, may_commit: MayCommit, following: PushMessage | None = None
+    ) -> Outcome: ...
 
     def close(self) -> None: ...

@@ -39,7 +39,9 @@ class EspProvider:
         self._own = threading.local()
         self._generation = 0
 
-    def send(self, message: EmailMessage, *, may_commit: MayCommit) -> Outcome:
+    def send(
+        self, message: EmailMessage, *, may_commit: MayCommit, following: EmailMessage | None = None
+    ) -> Outcome:
         """One recipient, one request, never a second try."""
         backend = self._ready_backend()
         built = AnymailMessage(

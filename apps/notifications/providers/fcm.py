@@ -61,7 +61,9 @@ class FcmProvider:
             read_timeout=settings.read_timeout,
         )
 
-    def send(self, message: PushMessage, *, may_commit: MayCommit) -> Outcome:
+    def send(
+        self, message: PushMessage, *, may_commit: MayCommit, following: PushMessage | None = None
+    ) -> Outcome:
         """One device, one request, never a second try."""
         try:
             body = encode(message)

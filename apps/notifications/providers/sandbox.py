@@ -44,7 +44,13 @@ class SandboxProvider:
     def __init__(self, name: str = "sandbox") -> None:
         self.name = name
 
-    def send(self, message: EmailMessage | PushMessage, *, may_commit: MayCommit) -> Outcome:
+    def send(
+        self,
+        message: EmailMessage | PushMessage,
+        *,
+        may_commit: MayCommit,
+        following: EmailMessage | PushMessage | None = None,
+    ) -> Outcome:
         if not may_commit():
             return Outcome(Result.DEFERRED, "lease_lapsed", wait=0)
         if isinstance(message, EmailMessage):

@@ -13,7 +13,7 @@ from apps.notifications.providers.smtp_outcomes import (
     Phase,
     describe,
 )
-from apps.notifications.providers.smtp_session import Session
+from apps.notifications.providers.smtp_session import Ahead, Session
 from apps.notifications.providers.smtp_settings import SmtpSettings
 
 
@@ -32,22 +32,25 @@ class SmtpProvider:
         self._closings = 0
         self._guard = threading.Lock()
 
-    def send(self, message: EmailMessage, *, may_commit: MayCommit) -> Outcome:
-        try:
-            envelope = Envelope.of(message, self._settings.dkim)
-        except InvalidAddress as error:
-            return Outcome(
-                Result.PERMANENT, "address_invalid", describe(Phase.MAIL, str(error)), untried=True
-            )
+    def send(
+        self, message: EmailMessage, *, may_commit: MayCommit, following: EmailMessage | None = None
+    ) -> Outcome:
         deadline = monotonic() + self._settings.before_dot_timeout
-        session = self._idle_one()
+        session = self._idle_one(message)
         try:
+            try:
+                envelope = self._envelope(message, session)
+            except InvalidAddress as error:
+                return Outcome(
+                    Result.PERMANENT, "address_invalid", describe(Phase.MAIL, str(error)), untried=True
+                )
+            ahead = self._ahead(following)
             if session is not None:
                 with suppress(Lost):
-                    return session.deliver(envelope, may_commit, deadline)
+                    return session.deliver(envelope, may_commit, deadline, ahead)
                 self._give_back(session)
             session = self._opened(deadline)
-            return session.deliver(envelope, may_commit, deadline)
+            return session.deliver(envelope, may_commit, deadline, ahead)
         except Ended as ended:
             return ended.outcome
         finally:
@@ -66,13 +69,30 @@ class SmtpProvider:
         for session in idle:
             session.quit(until)
 
-    def _idle_one(self) -> Session | None:
-        """The connection used last, if the server still is at the other end."""
+    def _envelope(self, message: EmailMessage, session: Session | None) -> Envelope:
+        if session is not None and session.ahead is not None:
+            return session.ahead.envelope
+        return Envelope.of(message, self._settings.dkim)
+
+    def _ahead(self, following: EmailMessage | None) -> Ahead | None:
+        if following is None:
+            return None
+        try:
+            return Ahead(following, Envelope.of(following, self._settings.dkim))
+        except ValueError:
+            # What is wrong with it is said when it is sent.
+            return None
+
+    def _idle_one(self, message: EmailMessage) -> Session | None:
+        """The connection that waits for this message, else the one used last that waits for none; if the server still
+        is at the other end."""
         while True:
             with self._guard:
-                if not self._idle:
+                free = [one for one in self._idle if one.ahead is None or one.ahead.message is message]
+                if not free:
                     return None
-                session = self._idle.pop()
+                session = max(free, key=lambda one: one.ahead is not None)
+                self._idle.remove(session)
                 self._busy.add(session)
             if session.usable():
                 return session
@@ -94,8 +114,9 @@ class SmtpProvider:
             if session not in self._busy:
                 return
             self._busy.discard(session)
-            worn = [one for one in self._idle if one.idle_for() > self._settings.idle_limit]
-            self._idle = [one for one in self._idle if one not in worn]
+            worn = [one for one in self._idle if one.worn]
+            for one in worn:
+                self._idle.remove(one)
             if session.open:
                 (worn if session.retired else self._idle).append(session)
         for one in worn:

@@ -124,7 +124,7 @@ def describe(phase: Phase, words: str) -> str:
 def classify(phase: Phase, reply: Reply) -> Outcome:
     """The outcome of a reply that ends a send: every 4xx and 5xx, the 2xx to the final dot, and any reply
     that has no place in its phase, which is worth no more than an unreadable one."""
-    detail = describe(phase, f"{reply.code or 'unreadable'} {reply.text}")
+    detail = f"{phase}: {reply.code or 'unreadable'} {reply.text}"[:DETAIL_LIMIT]
     first_digit = reply.code // 100
     if first_digit == 2 and phase is Phase.DOT:
         queued = _QUEUED.search(reply.text)

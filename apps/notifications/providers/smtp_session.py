@@ -1,113 +1,42 @@
 """One SMTP connection, logged in, on which one message goes after another; every wait is bounded."""
 
-import select
-import socket
 import ssl
 from contextlib import suppress
 from time import monotonic
+from typing import NamedTuple
 
-from apps.notifications.providers.base import MayCommit, Outcome, Result
+from apps.notifications.providers.base import EmailMessage, MayCommit, Outcome, Result
 from apps.notifications.providers.mime import Envelope
-from apps.notifications.providers.smtp_outcomes import (
-    LINE_LIMIT,
-    REPLY_LINES,
-    Ended,
-    Lost,
-    Phase,
-    Reply,
-    classify,
-    no_reply,
-    read_reply,
-)
+from apps.notifications.providers.smtp_outcomes import Ended, Lost, Phase, Reply, classify, no_reply
 from apps.notifications.providers.smtp_settings import SmtpSettings
+from apps.notifications.providers.smtp_wire import Wire
 
 AT_ONCE = 32 * 1024
 """Octets of a message that go out together with its end. What is larger goes first: a server may refuse it on the
 way, and until the end nothing is irrevocable."""
 
 
-def _left(until: float) -> float:
-    if (left := until - monotonic()) <= 0:
-        raise TimeoutError("no answer in time")
-    return left
+class Ahead(NamedTuple):
+    """A message whose MAIL, RCPT and DATA are on their way while the one before it is being answered."""
+
+    message: EmailMessage
+    envelope: Envelope
 
 
-class Wire:
-    """A connected socket. `until` is a moment of the monotonic clock by which the whole call ends, however
-    slowly the server drips. Everything raises OSError; TimeoutError only where time ran out."""
-
-    def __init__(self, settings: SmtpSettings, until: float) -> None:
-        self._buffer = b""
-        self._bound = -1.0
-        hosts = [str(a[4][0]) for a in socket.getaddrinfo(settings.host, None, type=socket.SOCK_STREAM)]
-        for left in range(len(hosts), 0, -1):
-            try:
-                self.socket = socket.create_connection((hosts[-left], settings.port), _left(until) / left)
-                break
-            except OSError:
-                if left == 1:
-                    raise
-        # The final dot is a second small write: Nagle would hold it for a delayed ACK.
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-        self._poll = select.poll()
-        self._poll.register(self.socket, select.POLLIN)
-
-    def secure(self, context: ssl.SSLContext, host: str, until: float) -> None:
-        if self._buffer:
-            raise ssl.SSLError("the server spoke out of turn before TLS")
-        self._wait_until(until)
-        self.socket = context.wrap_socket(self.socket, server_hostname=host)
-
-    def write(self, octets: bytes, until: float) -> None:
-        self._wait_until(until)
-        sent = self.socket.send(octets)
-        if sent < len(octets):
-            rest = memoryview(octets)[sent:]
-            while rest:
-                self._wait_until(until)
-                rest = rest[self.socket.send(rest) :]
-
-    def reply(self, until: float) -> Reply:
-        lines: list[bytes] = []
-        while len(lines) < REPLY_LINES:
-            while b"\n" not in self._buffer and len(self._buffer) <= LINE_LIMIT:
-                self._wait_until(until)
-                if not (octets := self.socket.recv(4096)):
-                    raise ConnectionResetError("the server closed the connection")
-                self._buffer += octets
-            line, _, self._buffer = self._buffer.partition(b"\n")
-            lines.append(line.removesuffix(b"\r"))
-            if line[3:4] != b"-" or not line[:3].isdigit():
-                break
-        return read_reply(lines)
-
-    def quiet(self) -> bool:
-        """Whether the server has neither spoken nor hung up since its last reply."""
-        if not isinstance(self.socket, ssl.SSLSocket):
-            return not self._buffer and not self._poll.poll(0)
-        self._bound = -1.0
-        try:
-            self.socket.settimeout(0)
-            self._buffer += self.socket.recv(1)
-        except OSError as silence:
-            return not self._buffer and isinstance(silence, BlockingIOError | ssl.SSLWantReadError)
-        return False
-
-    def _wait_until(self, until: float) -> None:
-        """Let the next call wait no longer, give or take a second where there are many."""
-        left = _left(until)
-        if not left <= self._bound <= left + 1.0 or left < 2.0:
-            self._bound = left if left < 2.0 else left + 0.5
-            self.socket.settimeout(self._bound)
+AHEAD_SECONDS = 10.0
+"""How long a server is kept waiting for a message that was announced; past that somebody else has sent it."""
 
 
 class Session:
-    """One connection, logged in. A method that raises has closed it."""
+    """One connection, logged in. A method that raises has closed it.
+
+    `ahead`: the server waits for this message, and can be given no other.
+    """
 
     def __init__(self, settings: SmtpSettings, context: ssl.SSLContext | None, deadline: float) -> None:
         self.open = True
         self.retired = False
+        self.ahead: Ahead | None = None
         self._settings = settings
         self._deadline = deadline
         self._messages = 0
@@ -135,23 +64,28 @@ class Session:
             self.close()
             raise
 
-    def usable(self) -> bool:
-        return (
-            not self.retired
-            and self._messages < self._settings.message_limit
-            and self.idle_for() < self._settings.idle_limit
-            and self._wire.quiet()
-        )
+    @property
+    def worn(self) -> bool:
+        """Whether it was idle for too long."""
+        return self.idle_for() > (self._settings.idle_limit if self.ahead is None else AHEAD_SECONDS)
 
-    def deliver(self, envelope: Envelope, may_commit: MayCommit, deadline: float) -> Outcome:
-        """`deadline`: the moment by which the final dot is written, or the send ends without it."""
+    def usable(self) -> bool:
+        if self.retired or self._messages >= self._settings.message_limit or self.worn:
+            return False
+        return self.ahead is not None or self._wire.quiet()
+
+    def deliver(
+        self, envelope: Envelope, may_commit: MayCommit, deadline: float, ahead: Ahead | None = None
+    ) -> Outcome:
+        """`deadline`: the moment by which the final dot is written, or the send ends without it. Where this session
+        is ahead, the envelope is that message's. `ahead`: what to announce with the end of this one."""
         self._deadline = deadline
         self._messages += 1
         try:
             if self._dirty and self._ask(Phase.MAIL, "RSET").code != 250:
                 raise Lost(no_reply(Phase.MAIL, ConnectionError("RSET was refused")))
             self._dirty = False
-            return self._transaction(envelope, may_commit)
+            return self._transaction(envelope, may_commit, ahead)
         except BaseException:
             # Left open in mid-message, the next message's commands would become this one's text.
             self.close()
@@ -161,9 +95,11 @@ class Session:
                 self.close()
 
     def quit(self, until: float) -> None:
-        with suppress(OSError):
-            self._wire.write(b"QUIT\r\n", until)
-            self._wire.reply(until)
+        # A server that waits for a message would take the word for its text.
+        if self.ahead is None:
+            with suppress(OSError):
+                self._wire.write(b"QUIT\r\n", until)
+                self._wire.reply(until)
         self.close()
 
     def close(self) -> None:
@@ -225,8 +161,9 @@ class Session:
             # Servers quote the command they refuse; what it carried must not reach a log.
             raise Ended(classify(Phase.AUTH, reply.without(self._settings.password, *lines)))
 
-    def _transaction(self, envelope: Envelope, may_commit: MayCommit) -> Outcome:
-        if refusal := self._ask_leave(envelope):
+    def _transaction(self, envelope: Envelope, may_commit: MayCommit, ahead: Ahead | None) -> Outcome:
+        asked, self.ahead = self.ahead is not None, None
+        if refusal := self._ask_leave(envelope, asked=asked):
             return refusal
         body, end = envelope.body, b"\r\n.\r\n"
         if len(body) > AT_ONCE:
@@ -240,11 +177,27 @@ class Session:
         if not may_commit():
             self.close()
             return Outcome(Result.DEFERRED, "lease_lapsed")
+        if ahead is not None and self._takes_more(ahead.envelope):
+            # RFC 2920 lets the next message's commands follow this one's end at once.
+            lines = ahead.envelope.commands(self._extensions)
+            end += "".join(f"{line}\r\n" for line in lines).encode()
+            self.ahead = ahead
         self._write(body + end)
         reply = self._ask(Phase.DOT)
-        if reply.code // 100 != 2:
-            self._settle(reply)
+        if reply.code // 100 != 2 and (not self._settle(reply) or self.ahead is not None):
+            self.close()
         return classify(Phase.DOT, reply)
+
+    def _takes_more(self, envelope: Envelope) -> bool:
+        return (
+            "PIPELINING" in self._extensions
+            and not self.retired
+            and self._messages < self._settings.message_limit
+            and self._sendable(envelope)
+        )
+
+    def _sendable(self, envelope: Envelope) -> bool:
+        return "SMTPUTF8" in self._extensions or not envelope.needs_smtputf8
 
     def _write(self, octets: bytes) -> None:
         """Where this raises, not all of it was written: without its last octet a message is none."""
@@ -254,15 +207,17 @@ class Session:
         except OSError as error:
             raise self._broken(Phase.DATA, error) from error
 
-    def _ask_leave(self, envelope: Envelope) -> Outcome | None:
-        """MAIL, RCPT and DATA; None once the server waits for the message."""
-        if envelope.needs_smtputf8 and "SMTPUTF8" not in self._extensions:
+    def _ask_leave(self, envelope: Envelope, *, asked: bool) -> Outcome | None:
+        """MAIL, RCPT and DATA, unless they were `asked` already; None once the server waits for the message."""
+        if not self._sendable(envelope):
             return Outcome(Result.PERMANENT, "smtputf8_unavailable", "mail: SMTPUTF8 is not offered")
-        lines = envelope.commands(self._extensions)
         pipelining = "PIPELINING" in self._extensions
-        asked = ("\r\n".join(lines), None, None) if pipelining else lines
+        lines: tuple[str | None, ...] = (None, None, None)
+        if not asked:
+            lines = envelope.commands(self._extensions)
+            lines = ("\r\n".join(lines), None, None) if pipelining else lines
         refusal: Outcome | None = None
-        for phase, line in zip((Phase.MAIL, Phase.RCPT, Phase.DATA), asked, strict=True):
+        for phase, line in zip((Phase.MAIL, Phase.RCPT, Phase.DATA), lines, strict=True):
             try:
                 reply = self._ask(phase, line)
             except Ended:

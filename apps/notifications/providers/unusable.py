@@ -17,7 +17,13 @@ class UnusableProvider:
         self.name = name
         self._outcome = Outcome(Result.CONFIGURATION, code, detail[:DETAIL_LIMIT], provider_fault=True)
 
-    def send(self, message: EmailMessage | PushMessage, *, may_commit: MayCommit) -> Outcome:
+    def send(
+        self,
+        message: EmailMessage | PushMessage,
+        *,
+        may_commit: MayCommit,
+        following: EmailMessage | PushMessage | None = None,
+    ) -> Outcome:
         return self._outcome
 
     def close(self) -> None:
