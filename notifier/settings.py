@@ -146,7 +146,15 @@ if ON_POSTGRES:
         # The URL's own options, such as ?sslmode=require.
         **DATABASES["default"].get("OPTIONS", {}),
         # 503 at once when the database is away: the pool's own defaults wait for half a minute.
-        "pool": {"min_size": 0, "max_size": DATABASE_POOL_SIZE, "timeout": 1, "reconnect_timeout": 2},
+        # A connection keeps its statements' plans. Those made while a table was nearly empty end with it, if nothing
+        # (autovacuum, as a rule) has analyzed the table before.
+        "pool": {
+            "min_size": 0,
+            "max_size": DATABASE_POOL_SIZE,
+            "timeout": 1,
+            "reconnect_timeout": 2,
+            "max_lifetime": 600,
+        },
     }
 else:
     DATABASES = {

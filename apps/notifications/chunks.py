@@ -138,13 +138,16 @@ class Chunk:
         return None
 
     def _promise(self, hand: object) -> Claim | None:
+        if len(self._waiting) < self._hands:
+            # Another hand will have nothing left before it is this one's turn.
+            return None
         with suppress(IndexError):
             self._promised[hand] = claim = self._waiting.popleft()
             return claim
         return None
 
     def _turn(self, claim: Claim, following: Claim | None) -> None:
-        if len(self._waiting) * self._pace.seconds > WORTH_A_HAND * self._hands:
+        if (len(self._waiting) + len(self._promised)) * self._pace.seconds > WORTH_A_HAND * self._hands:
             self._lend()
         began = time.monotonic()
         done = self._send(self, claim, following)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
 import structlog
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, connection
 
 log = structlog.get_logger(__name__)
 Asked = TypeVar("Asked")
@@ -39,8 +39,8 @@ class Coalescer(Generic[Asked, Told]):
     """`work` answers questions, at most `most` at once: an answer each, in order, never None.
 
     What `work` raises for several is nobody's fault in particular, so each of them is then asked by itself, in its
-    own thread. But where the connection to the database was lost, the work may have been done all the same: nothing
-    is asked again, and everybody is told.
+    own thread. But where the connection to the database is gone, the work may have been done all the same: nothing is
+    asked again, and everybody is told.
     """
 
     def __init__(self, work: Callable[[Sequence[Asked]], Sequence[Told]], *, most: int) -> None:
@@ -95,9 +95,15 @@ class Coalescer(Generic[Asked, Told]):
         try:
             for turn, told in zip(turns, self._work([turn.asked for turn in turns]), strict=True):
                 turn.told = told
-        except (OperationalError, InterfaceError) as fault:
-            for turn in turns:
-                turn.lost = fault
-        except Exception:
-            # Not hidden: whose question it is meets it again, alone.
-            log.warning("asked_apart", questions=len(turns), exc_info=True)
+        except Exception as fault:
+            if isinstance(fault, (OperationalError, InterfaceError)) and _gone():
+                for turn in turns:
+                    turn.lost = fault
+            else:
+                # Not hidden: whose question it is meets it again, alone.
+                log.warning("asked_apart", questions=len(turns), exc_info=True)
+
+
+def _gone() -> bool:
+    """Whether there is no connection any more. A deadlock or a timeout leaves one, and has stored nothing."""
+    return connection.connection is None or getattr(connection.connection, "closed", False)

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
 
 from django.db import IntegrityError, connection, transaction
 
@@ -51,7 +50,7 @@ def submit(*, caller: Caller, asked: Asked) -> Accepted:
     if connection.in_atomic_block:
         (result,) = submit_all(caller=caller, asked=[asked])
     else:
-        result = _singles.ask(caller.name, (caller, asked))
+        result = _singles.ask((caller.organization.pk, caller.live, caller.name), (caller, asked))
     if isinstance(result, NotifierError):
         raise result
     return result
@@ -88,17 +87,28 @@ def submit_all(*, caller: Caller, asked: Sequence[Asked]) -> list[Accepted | Not
             if race + 1 == RACES or not any(one.request.request_id for one in asked):
                 raise
             continue
-        wakes = [
-            Wake(row.channel, row.priority, str(row.pk), row.fence)
-            for planned in plans
-            for row in planned.deliveries
-            if row.status == Status.QUEUED and planned.notification.scheduled_at is None and not row.due_later
-        ]
-        transaction.on_commit(lambda wakes=wakes: publisher.wake(wakes))  # type: ignore[misc]
-        for lane, count in Counter(_lanes(plans)).items():
-            transaction.on_commit(partial(ACCEPTED.labels(*lane).inc, count))
+        _announce(plans)
         return results
     raise AssertionError("unreachable")
+
+
+def _announce(plans: Sequence[Plan]) -> None:
+    """Count what is accepted, and wake who sends it, once it is committed."""
+    lanes = Counter(_lanes(plans))
+    wakes = [
+        Wake(row.channel, row.priority, str(row.pk), row.fence)
+        for planned in plans
+        for row in planned.deliveries
+        if row.status == Status.QUEUED and planned.notification.scheduled_at is None and not row.due_later
+    ]
+
+    def announce() -> None:
+        for lane, count in lanes.items():
+            ACCEPTED.labels(*lane).inc(count)
+        publisher.wake(wakes)
+
+    # What fails here is logged: the rows are there, so nobody may be told to ask again, and the tick wakes them.
+    transaction.on_commit(announce, robust=True)
 
 
 def _lanes(plans: Sequence[Plan]) -> Iterator[tuple[str, str]]:

@@ -22,6 +22,12 @@ def told():
     return Callback.objects.filter(status="delivered").count()
 
 
+def all_told():
+    # One that two kills in a row cut off waits for five minutes, which need not be waited for.
+    Callback.objects.filter(status="queued", attempts__gt=1, due_at__gt=Now()).update(due_at=Now())
+    return told() == COUNT
+
+
 def test_killed_workers_tell_everything_at_least_once_under_one_id(make_system, key):
     cut = set()
     with Receiver() as hooks:
@@ -51,7 +57,7 @@ def test_killed_workers_tell_everything_at_least_once_under_one_id(make_system, 
                 system.start_worker("callbacks", "callbacks", threads=THREADS)
             assert {answer.status_code for answer in answers} == {202}
             made = {answer.json()["data"]["id"] for answer in answers}
-            wait_until(lambda: told() == COUNT, seconds=60)
+            wait_until(all_told, seconds=60)
 
     assert {str(pk) for pk in Callback.objects.values_list("pk", flat=True)} == made
     arrived = Counter(call.id for call in hooks.calls)

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 
-from apps.notifications import backpressure, submission
+from apps.notifications import backpressure, password_resets, submission
 from apps.notifications.coalescing import Coalescer
 from apps.notifications.models import EmailLog, Notification
+from apps.notifications.publisher import publisher
 from apps.users import statements
+from tests.cast import OrganizationFactory, UserFactory
 from tests.conftest import post
 
 
@@ -39,13 +41,18 @@ def work() -> Work:
 
 
 def ask_meanwhile(
-    coalescer: Coalescer[int, int], work: Work, pool: ThreadPoolExecutor, numbers: Sequence[int]
+    coalescer: Coalescer[int, int],
+    work: Work,
+    pool: ThreadPoolExecutor,
+    numbers: Sequence[int],
+    ask: Callable[[int], int] | None = None,
 ) -> list[Future[int]]:
     """Ask for the first and, while that is at work, for the others."""
+    ask = ask or (lambda number: coalescer.ask("line", number))
     work.held.clear()
-    asked = [pool.submit(coalescer.ask, "line", numbers[0])]
+    asked = [pool.submit(ask, numbers[0])]
     _until(lambda: work.groups == [[numbers[0]]])
-    asked += [pool.submit(coalescer.ask, "line", number) for number in numbers[1:]]
+    asked += [pool.submit(ask, number) for number in numbers[1:]]
     _until(lambda: len(coalescer._lines["line"]) == len(numbers) - 1)
     work.held.set()
     return asked
@@ -94,6 +101,22 @@ def test_a_fault_is_its_own_askers_alone(work):
             asked[2].result(10)
     assert [len(group) for group in work.groups] == [1, 3, 1, 1, 1]
     assert coalescer.ask("line", 5) == 10
+
+
+def test_a_database_that_only_refused_is_asked_apart(work, db):
+    coalescer = Coalescer(work, most=10)
+    work.fault = lambda numbers: OperationalError("deadlock") if {2, 3} <= set(numbers) else None
+
+    def ask(number: int) -> int:
+        connection.ensure_connection()
+        try:
+            return coalescer.ask("line", number)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        asked = ask_meanwhile(coalescer, work, pool, (1, 2, 3, 4), ask)
+        assert [one.result(10) for one in asked] == [2, 4, 6, 8]
 
 
 def test_what_may_have_been_done_is_not_asked_again(work):
@@ -189,6 +212,60 @@ def test_posts_of_one_moment_are_stored_together_and_answered_apart(
     addresses = sorted(row.recipient for row in EmailLog.objects.all())
     assert addresses == ["ada@example.com", "grace@example.com", "grace@example.com"]
     assert Notification.objects.filter(correlation_id="own").count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("unpublished")
+def test_resets_of_several_organizations_are_each_their_own(first_is_slow, settings):
+    """They have a caller's name in common, and nothing else."""
+    settings.PUBLIC_URL = "https://notify.test"
+    stored, go_on = first_is_slow
+    people = [
+        UserFactory(organization=OrganizationFactory(slug=slug), email=f"person@{slug}.test")
+        for slug in "abc"
+    ]
+
+    def reset(person: Any) -> None:
+        try:
+            password_resets.send(person, correlation_id="")
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(reset, people[0])]
+        _until(lambda: len(stored) == 1)
+        asked += [pool.submit(reset, person) for person in people[1:]]
+        go_on.set()
+        for one in asked:
+            one.result(20)
+    mails = EmailLog.objects.order_by("email").values_list("email", "organization__slug")
+    assert list(mails) == [(f"person@{slug}.test", slug) for slug in "abc"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_stored_is_not_stored_again_for_a_wake_up_s_sake(
+    user, version, api, first_is_slow, monkeypatch
+):
+    def wake(rows: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(publisher, "wake", wake)
+    stored, go_on = first_is_slow
+
+    def send(_: int) -> int:
+        try:
+            return int(post(api, user, channels=["email"]).status_code)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(send, 0)]
+        _until(lambda: len(stored) == 1)
+        asked += [pool.submit(send, n) for n in range(1, 4)]
+        _until(lambda: sum(map(len, submission._singles._lines.values())) == 3)
+        go_on.set()
+        assert [one.result(20) for one in asked] == [202] * 4
+    assert (stored, Notification.objects.count()) == ([1, 3], 4)
 
 
 @pytest.mark.django_db(transaction=True)

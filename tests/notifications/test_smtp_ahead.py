@@ -12,6 +12,7 @@ from apps.notifications.providers import smtp_session
 from apps.notifications.providers.base import EmailMessage, Outcome, Result
 from apps.notifications.providers.smtp import SmtpProvider
 from apps.notifications.providers.smtp_settings import SmtpSettings
+from apps.notifications.providers.smtp_wire import Wire as SmtpWire
 from tests.wire.smtp import Do, ScriptedSmtpServer, Stall
 
 
@@ -123,6 +124,8 @@ def test_a_twin_of_what_was_announced_is_another_message(client):
         ({"data": ["354 go", "451 4.3.0 later"]}, "sent", "retry", 1),
         ({"data": ["354 go", "250 what"]}, "sent", "retry", 1),
         ({"data": ["354 go", Stall()]}, "sent", "retry", 1),
+        # The relay closes down while it waits for the second one's text.
+        ({"data": ["354 go", ("354 go", "421 4.3.2 closing", Do.CLOSE), "354 go"]}, "sent", "sent", 2),
     ],
 )
 def test_one_that_fails_takes_no_other_with_it(client, script, first, second, connections):
@@ -135,6 +138,31 @@ def test_one_that_fails_takes_no_other_with_it(client, script, first, second, co
         server.scripts = {**ScriptedSmtpServer().scripts}
         assert send(provider, C).result is Result.SENT
         assert arrived(server)[-1] == "c"
+
+
+@pytest.mark.parametrize(("cut", "said"), [(-1, "retry"), (0, "unknown"), (9, "unknown")])
+@pytest.mark.parametrize("fault", [ConnectionResetError, TimeoutError])
+def test_a_write_that_breaks_off_past_the_end_may_have_sent_it(client, monkeypatch, cut, said, fault):
+    """`cut`: how many octets past the final dot's go out."""
+    real, broken = SmtpWire.write, []
+
+    def write(wire: SmtpWire, octets: bytes, until: float) -> None:
+        end = octets.find(b"\r\n.\r\n")
+        if end < 0 or broken:
+            return real(wire, octets, until)
+        broken.append(True)
+        real(wire, octets[: end + 5 + cut], until)
+        raise fault
+
+    monkeypatch.setattr(SmtpWire, "write", write)
+    with ScriptedSmtpServer() as server:
+        provider = client(server)
+        outcome = send(provider, A, B)
+        # One whose end did not go out is sent again at once, where the connection was lost.
+        assert outcome.result == (said if (cut, fault) != (-1, ConnectionResetError) else "retry")
+        if said == "unknown":
+            server.wait_for(1)
+        assert arrived(server).count("a") == (said == "unknown")
 
 
 def test_a_recipient_refused_ahead_is_suppressed_as_ever(client):

@@ -173,16 +173,21 @@ class Session:
             # Too large, closing down, out of step: whatever it says before the end is not the end's reply.
             reply = self._ask(Phase.DATA)
             self.close()
-            return classify(Phase.DATA, reply)
+            refusal = classify(Phase.DATA, reply)
+            if asked and reply.code == 421:
+                # It was idle, and closes down, as it may between two messages.
+                raise Lost(refusal)
+            return refusal
         if not may_commit():
             self.close()
             return Outcome(Result.DEFERRED, "lease_lapsed")
+        more = b""
         if ahead is not None and self._takes_more(ahead.envelope):
             # RFC 2920 lets the next message's commands follow this one's end at once.
             lines = ahead.envelope.commands(self._extensions)
-            end += "".join(f"{line}\r\n" for line in lines).encode()
+            more = "".join(f"{line}\r\n" for line in lines).encode()
             self.ahead = ahead
-        self._write(body + end)
+        self._write(body + end + more, whole=len(body + end))
         reply = self._ask(Phase.DOT)
         if reply.code // 100 != 2 and (not self._settle(reply) or self.ahead is not None):
             self.close()
@@ -199,13 +204,15 @@ class Session:
     def _sendable(self, envelope: Envelope) -> bool:
         return "SMTPUTF8" in self._extensions or not envelope.needs_smtputf8
 
-    def _write(self, octets: bytes) -> None:
-        """Where this raises, not all of it was written: without its last octet a message is none."""
+    def _write(self, octets: bytes, whole: int | None = None) -> None:
+        """`whole`: after how many octets the message has its end, if these are its last. With it the message may have
+        been taken, whatever becomes of what follows; without its last octet it is none."""
         until = self._until(Phase.DATA)
         try:
             self._wire.write(octets, until)
         except OSError as error:
-            raise self._broken(Phase.DATA, error) from error
+            over = whole is not None and self._wire.written >= whole
+            raise self._broken(Phase.DOT if over else Phase.DATA, error) from error
 
     def _ask_leave(self, envelope: Envelope, *, asked: bool) -> Outcome | None:
         """MAIL, RCPT and DATA, unless they were `asked` already; None once the server waits for the message."""

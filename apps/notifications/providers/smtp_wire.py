@@ -22,6 +22,8 @@ class Wire:
     def __init__(self, settings: SmtpSettings, until: float) -> None:
         self._buffer = b""
         self._bound = -1.0
+        self.written = 0
+        """Octets of the last write that went out, all of them unless it raised."""
         hosts = [str(a[4][0]) for a in socket.getaddrinfo(settings.host, None, type=socket.SOCK_STREAM)]
         for left in range(len(hosts), 0, -1):
             try:
@@ -43,13 +45,14 @@ class Wire:
         self.socket = context.wrap_socket(self.socket, server_hostname=host)
 
     def write(self, octets: bytes, until: float) -> None:
+        self.written = 0
         self._wait_until(until)
-        sent = self.socket.send(octets)
-        if sent < len(octets):
-            rest = memoryview(octets)[sent:]
-            while rest:
+        self.written = self.socket.send(octets)
+        if self.written < len(octets):
+            view = memoryview(octets)
+            while self.written < len(octets):
                 self._wait_until(until)
-                rest = rest[self.socket.send(rest) :]
+                self.written += self.socket.send(view[self.written :])
 
     def reply(self, until: float) -> Reply:
         lines: list[bytes] = []
