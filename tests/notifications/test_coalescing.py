@@ -235,6 +235,8 @@ def test_resets_of_several_organizations_are_each_their_own(first_is_slow, setti
         asked = [pool.submit(reset, people[0])]
         _until(lambda: len(stored) == 1)
         asked += [pool.submit(reset, person) for person in people[1:]]
+        # Done already, or waiting where they should not.
+        _until(lambda: EmailLog.objects.count() + sum(map(len, submission._singles._lines.values())) == 2)
         go_on.set()
         for one in asked:
             one.result(20)
