@@ -15,7 +15,7 @@ from apps.notifications.journal import Segment
 from apps.notifications.models import Delivery
 from apps.notifications.models.claiming import Claimed, claim_named, claim_of, organizations_waiting
 from apps.notifications.models.parcels import Parcel
-from apps.notifications.providers.base import EmailMessage, PushMessage
+from apps.notifications.providers.base import Message
 from apps.notifications.statuses import Status
 from apps.notifications.topology import CHUNK
 from apps.templates.models import TemplateVersion
@@ -36,7 +36,7 @@ class Claim:
 
     def __init__(self, parcel: Parcel, segment: Segment, expires: float) -> None:
         self.parcel, self.segment, self.begun = parcel, segment, False
-        self.message: EmailMessage | PushMessage | None = None
+        self.message: Message | None = None
         self._expires = expires
 
     def may_commit(self) -> bool:

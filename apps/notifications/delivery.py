@@ -22,7 +22,7 @@ from apps.notifications.journal import Segment, journal
 from apps.notifications.metrics import series
 from apps.notifications.models import DELIVERIES, Delivery
 from apps.notifications.models.parcels import Parcel
-from apps.notifications.providers.base import EmailMessage, Outcome, PushMessage, Result
+from apps.notifications.providers.base import Message, Outcome, Result
 from apps.notifications.rechecking import still_to_send
 from apps.notifications.recording import Done
 from apps.notifications.wires import wires
@@ -135,7 +135,7 @@ def _attempt(chunk: Chunk, claim: Claim, following: Claim | None) -> Done:
     return Done(parcel, outcome, provider)
 
 
-def _ahead(claim: Claim, following: Claim | None) -> EmailMessage | PushMessage | None:
+def _ahead(claim: Claim, following: Claim | None) -> Message | None:
     """The next row's message, where it goes the same way."""
     if following is None or following.parcel.live != claim.parcel.live:
         return None

@@ -19,7 +19,7 @@ from apps.notifications.claims import Claim
 from apps.notifications.metrics import OUTCOMES, PROVIDER, series
 from apps.notifications.models import BULK_BELOW
 from apps.notifications.models.parcels import Parcel
-from apps.notifications.providers.base import EmailMessage, Outcome, PushMessage, Result
+from apps.notifications.providers.base import Message, Outcome, Result
 from apps.notifications.providers.registry import Ready, accounts_for
 
 log = structlog.get_logger(__name__)
@@ -39,9 +39,6 @@ class End(NamedTuple):
     @property
     def cost(self) -> tuple[int, float]:
         return _MILDEST.index(self.outcome.result), self.outcome.wait or 0.0
-
-
-Message = EmailMessage | PushMessage
 
 
 def dispatch(

@@ -102,6 +102,9 @@ class PushMessage:
     attempt: int = 1
 
 
+Message = EmailMessage | PushMessage
+
+
 class EmailProvider(Protocol):
     name: str
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urlsplit
 
-from apps.notifications.providers.base import EmailMessage, Feedback, MayCommit, Outcome, PushMessage, Result
+from apps.notifications.providers.base import EmailMessage, Feedback, MayCommit, Message, Outcome, Result
 
 DOMAIN = "sandbox.test"
 TOKEN_PREFIX = "sandbox-"  # noqa: S105 - no secret
@@ -46,10 +46,10 @@ class SandboxProvider:
 
     def send(
         self,
-        message: EmailMessage | PushMessage,
+        message: Message,
         *,
         may_commit: MayCommit,
-        following: EmailMessage | PushMessage | None = None,
+        following: Message | None = None,
     ) -> Outcome:
         if not may_commit():
             return Outcome(Result.DEFERRED, "lease_lapsed", wait=0)

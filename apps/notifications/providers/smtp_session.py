@@ -189,8 +189,10 @@ class Session:
             self.ahead = ahead
         self._write(body + end + more, whole=len(body + end))
         reply = self._ask(Phase.DOT)
-        if reply.code // 100 != 2 and (not self._settle(reply) or self.ahead is not None):
-            self.close()
+        if reply.code // 100 != 2:
+            self._settle(reply)
+            if self.ahead is not None:
+                self.close()
         return classify(Phase.DOT, reply)
 
     def _takes_more(self, envelope: Envelope) -> bool:

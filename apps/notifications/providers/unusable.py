@@ -2,10 +2,9 @@
 
 from apps.notifications.providers.base import (
     DETAIL_LIMIT,
-    EmailMessage,
     MayCommit,
+    Message,
     Outcome,
-    PushMessage,
     Result,
 )
 
@@ -19,10 +18,10 @@ class UnusableProvider:
 
     def send(
         self,
-        message: EmailMessage | PushMessage,
+        message: Message,
         *,
         may_commit: MayCommit,
-        following: EmailMessage | PushMessage | None = None,
+        following: Message | None = None,
     ) -> Outcome:
         return self._outcome
 
