@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from django_ratelimit import core as ratelimit
 from rest_framework.test import APIClient
 
-from apps.notifications import circuits, insisting, pacing, topology
+from apps.notifications import circuits, delivery, insisting, pacing, topology
 from apps.notifications.janitor import janitor
 from apps.notifications.leases import keeper
 from apps.notifications.models import DELIVERIES, Delivery, Event, Notification, ProviderState, from_now
@@ -209,6 +209,12 @@ def wait_until(
         assert time.monotonic() < ends, f"It did not happen in time. {seen()}"
         time.sleep(0.01)
     return value
+
+
+def deliver(channel: str, ids: list[str], *, bulk: bool = False) -> None:
+    """Send these rows in this thread; on return the hands that were lent to it have ended, too."""
+    delivery.deliver(channel, ids, bulk=bulk)
+    delivery.wires.join()
 
 
 def deliveries() -> list[Delivery]:

@@ -11,7 +11,7 @@ from apps.notifications.journal import BOOT, Segment, journal
 from apps.notifications.models import DeadLetter, EmailLog
 from apps.notifications.providers.base import Outcome, Result
 from apps.templates.models import Template
-from tests.conftest import post, settled, timeline, wait_until
+from tests.conftest import deliver, post, settled, timeline, wait_until
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ def test_a_claim_that_is_committed_late_is_found(claimed, segment, settings, mon
 def test_what_was_never_begun_is_sent_by_the_next(claimed, segment, smtp):
     die(segment)
     Janitor().turn()
-    delivery.deliver("email", [str(row.pk) for row in claimed])
+    deliver("email", [str(row.pk) for row in claimed])
     settled("sent")
     assert len(smtp.wait_for(6)) == 6
 
@@ -167,14 +167,14 @@ def test_without_its_folder_rows_wait(rows, smtp, settings, tmp_path, monkeypatc
     (tmp_path / "file").touch()
     monkeypatch.setattr(settings, "JOURNAL_DIR", tmp_path / "file")
     monkeypatch.setattr(journal, "_segment", None)
-    delivery.deliver("email", [str(row.pk) for row in rows])
+    deliver("email", [str(row.pk) for row in rows])
     assert set(EmailLog.objects.values_list("status", "attempts")) == {("queued", 0)}
     assert not smtp.wait_for(0)
 
 
 def test_a_process_that_ends_in_order_leaves_no_file(rows, smtp, settings, monkeypatch):
     monkeypatch.setattr(journal, "_segment", None)
-    delivery.deliver("email", [str(row.pk) for row in rows])
+    deliver("email", [str(row.pk) for row in rows])
     assert len(left(settings)) == 1
     journal.end()
     assert not left(settings)

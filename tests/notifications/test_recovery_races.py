@@ -23,7 +23,7 @@ from apps.notifications.providers.base import Outcome, Result
 from apps.templates.models import Template
 from apps.users.models import Device, NotificationPreference
 from tests.cast import UserFactory
-from tests.conftest import client_for, post, settled, wait_until
+from tests.conftest import client_for, deliver, post, settled, wait_until
 from tests.notifications.test_broker import channel, drain  # noqa: F401 - fixtures
 from tests.notifications.test_tick import swept
 from tests.wire.smtp import Do
@@ -56,7 +56,7 @@ def test_a_provider_that_cannot_be_made_burns_nothing(
     post(api, user, channels=["push"])
     post(api, user, channels=["push"])
     try:
-        delivery.deliver("push", [str(r.pk) for r in PushLog.objects.order_by("id")])
+        deliver("push", [str(r.pk) for r in PushLog.objects.order_by("id")])
     except Exception as fault:  # noqa: BLE001
         pytest.fail(f"raised {type(fault).__name__}")
     PushLog.objects.filter(status="sending").update(lease_until=from_now(-1))
