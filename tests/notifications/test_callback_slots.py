@@ -7,6 +7,7 @@ from contextlib import ExitStack
 import pytest
 
 from apps.notifications.callbacks import slots as slots_module
+from apps.notifications.callbacks import wire
 from apps.notifications.callbacks.slots import LONGEST_WAIT, Slots
 from apps.notifications.models import Callback
 from tests.cast import OrganizationFactory
@@ -26,9 +27,10 @@ def held():
 
 
 @pytest.fixture
-def four_slots(settings):
-    """As many as the tests' worker has."""
+def four_slots(settings, monkeypatch):
+    """As many as the tests' worker has. A receiver that holds its answer is waited for longer than the test takes."""
     settings.WORKER_THREADS = 4
+    monkeypatch.setattr(wire, "TOTAL_SECONDS", 300.0)
 
 
 def announce(client):
