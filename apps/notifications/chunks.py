@@ -30,8 +30,8 @@ HELD_UP_SECONDS = 2.0
 TOO_LONG_SECONDS = 120.0
 """A row not begun after this is somebody else's to send."""
 LOOK_EVERY_SECONDS = 0.5
-RECORD_AT, RECORD_EVERY_SECONDS = 100, 0.25
-"""How many ends are written at once, and how long the first of them waits."""
+RECORD_AT, RECORD_EVERY_SECONDS, RECORD_BULK_EVERY_SECONDS = 100, 0.25, 1.0
+"""How many ends are written at once, and how long the first of them waits: a few rows cost as much as a hundred."""
 WORTH_A_HAND = 0.2
 """Seconds of sending that are left for each hand before another is asked for."""
 
@@ -59,10 +59,12 @@ class Chunk:
         segment: Segment,
         expires: float,
         send: Callable[["Chunk", Claim, Claim | None], Done | None],
+        bulk: bool,
     ) -> None:
         self.model, self.token, self.size = model, token, len(parcels)
         self.permits = Permits()
         self._segment, self._send = segment, send
+        self._record_every = RECORD_BULK_EVERY_SECONDS if bulk else RECORD_EVERY_SECONDS
         self._waiting = deque(Claim(parcel, segment, expires) for parcel in parcels)
         self._promised: dict[object, Claim] = {}
         """By hand: what it turns to next, unless somebody else has nothing left to do."""
@@ -81,7 +83,7 @@ class Chunk:
     def look(self) -> None:
         """What the watcher does: help where it goes slowly, write what is known, give back what waits too long."""
         now = time.monotonic()
-        if now - self._recorded_at > LOOK_EVERY_SECONDS:
+        if now - self._recorded_at > self._record_every:
             self._record()
         if not (self._waiting or self._promised) or now - self._taken_at < HELD_UP_SECONDS:
             return
@@ -155,7 +157,7 @@ class Chunk:
         self._pace.took(now - began)
         if done is not None:
             self._done.append(done)
-        if len(self._done) >= RECORD_AT or now - self._recorded_at > RECORD_EVERY_SECONDS:
+        if len(self._done) >= RECORD_AT or now - self._recorded_at > self._record_every:
             self._record()
 
     def _record(self) -> None:

@@ -90,7 +90,7 @@ def _chunk(
     # First come, first served: ids are by time.
     parcels.sort(key=attrgetter("pk"))
     expires = began + settings.JOURNALLED_LEASE_SECONDS
-    return Chunk(model, parcels, token=token, segment=segment, expires=expires, send=_send)
+    return Chunk(model, parcels, token=token, segment=segment, expires=expires, send=_send, bulk=bulk)
 
 
 def _send(chunk: Chunk, claim: Claim, following: Claim | None) -> Done | None:
@@ -131,8 +131,9 @@ def _attempt(chunk: Chunk, claim: Claim, following: Claim | None) -> Done:
             code=outcome.code,
             provider=provider,
         )
-    _count(parcel, outcome, provider, began)
-    return Done(parcel, outcome, provider)
+    ended = time.monotonic()
+    _count(parcel, outcome, provider, ended - began)
+    return Done(parcel, outcome, provider, ended)
 
 
 def _ahead(claim: Claim, following: Claim | None) -> Message | None:
@@ -147,9 +148,9 @@ def _ahead(claim: Claim, following: Claim | None) -> Message | None:
     return following.message
 
 
-def _count(parcel: Parcel, outcome: Outcome, provider: str, began: float) -> None:
+def _count(parcel: Parcel, outcome: Outcome, provider: str, seconds: float) -> None:
     series(metrics.OUTCOMES, parcel.channel, provider, outcome.result, outcome.code).inc()
     # A replayed one waited for an operator.
     if outcome.result is Result.SENT and parcel.epoch == 0:
         lane = topology.lane(parcel.channel, parcel.priority)
-        series(metrics.UNTIL_SENT, parcel.channel, lane).observe(parcel.waited + time.monotonic() - began)
+        series(metrics.UNTIL_SENT, parcel.channel, lane).observe(parcel.waited + seconds)

@@ -133,7 +133,7 @@ def _answered(model: type[Delivery], entries: dict[tuple[str, int], Entry]) -> i
         if row.fence != fence or entry.outcome is None:
             continue
         if row.status != Status.QUEUED or entry.outcome.result is Result.SENT:
-            done.append(Done(Parcel.of(row), entry.outcome, entry.provider))
+            done.append(Done(Parcel.of(row), entry.outcome, entry.provider, time.monotonic()))
     record_all(done)
     return len(done)
 

@@ -1,6 +1,7 @@
 """Writing down what came of many rows: those that went out in one statement, every other end by itself."""
 
 import json
+import time
 from collections import defaultdict
 from typing import Any, NamedTuple
 
@@ -22,19 +23,20 @@ log = structlog.get_logger(__name__)
 # The row and its line in the timeline, as one.
 _SENT = """
 WITH given AS (
-  SELECT * FROM jsonb_to_recordset(%(given)s::jsonb)
-    AS given(id uuid, fence int, attempts int, provider text, message_id text, event uuid, data jsonb)
+  SELECT *, statement_timestamp() - age * interval '1 second' AS at
+  FROM jsonb_to_recordset(%(given)s::jsonb)
+    AS given(id uuid, fence int, attempts int, provider text, message_id text, age float8, event uuid, data jsonb)
 ), moved AS (
   UPDATE {table} AS row
   SET status = 'sent', attempts = given.attempts, provider = given.provider,
       provider_message_id = given.message_id, error_code = '', error_detail = '',
-      sent_at = statement_timestamp(), finished_at = statement_timestamp(), lease_until = NULL
+      sent_at = given.at, finished_at = given.at, lease_until = NULL
   FROM given
   WHERE row.id = given.id AND row.fence = given.fence AND row.status = ANY(%(from)s)
   RETURNING row.id, row.notification_id, row.organization_id
 ), noted AS (
   INSERT INTO {events} (id, notification_id, delivery_id, channel, kind, at, data)
-  SELECT given.event, moved.notification_id, moved.id, %(channel)s, %(kind)s, statement_timestamp(), given.data
+  SELECT given.event, moved.notification_id, moved.id, %(channel)s, %(kind)s, given.at, given.data
   FROM moved JOIN given USING (id)
 ), closed AS (
   UPDATE notifications_deadletter AS letter
@@ -53,11 +55,12 @@ _encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
 class Done(NamedTuple):
-    """One row's end: what came of it, and the account that it is of."""
+    """One row's end: what came of it, the account that it is of, and when (by the monotonic clock)."""
 
     parcel: Parcel
     outcome: Outcome
     provider: str
+    at: float
 
 
 def record_all(done: list[Done]) -> None:
@@ -77,6 +80,7 @@ def record_all(done: list[Done]) -> None:
 
 def _record_sent(sent: list[Done]) -> None:
     model = sent[0].parcel.model
+    now = time.monotonic()
     values: dict[str, Any] = {
         # One document: an array for each column, with the lines in one of them, costs six times as much to write.
         "given": _encode(
@@ -87,6 +91,7 @@ def _record_sent(sent: list[Done]) -> None:
                     "attempts": one.parcel.attempts + 1,
                     "provider": one.provider,
                     "message_id": one.outcome.provider_message_id[:255],
+                    "age": now - one.at,
                     "event": uuid6.uuid7(),
                     "data": _line(one),
                 }
@@ -127,7 +132,7 @@ def _announce(model: type[Delivery], pks: list[Any]) -> None:
 def _record_each(done: list[Done]) -> None:
     rows = done[0].parcel.model.objects.filter(pk__in=[one.parcel.pk for one in done])  # type: ignore[attr-defined]
     by_id = {row.pk: row for row in claims.complete(rows)}
-    for parcel, outcome, provider in done:
+    for parcel, outcome, provider, _ in done:
         row = by_id.get(parcel.pk)
         if row is None:
             continue

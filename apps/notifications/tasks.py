@@ -31,9 +31,9 @@ POOL_PATIENCE = 10.0
 of claims on a small pool is served in turn, and took for an outage it would put its rows back."""
 
 
-CHUNKS_AT_ONCE, WIRES_A_CHUNK = 4, 12
-"""How many chunks a worker of the bulk lanes has in hand, at least if it has the wires; and one for so many of these,
-since the end of a chunk is sent over fewer and fewer."""
+CHUNKS_AT_ONCE, WIRES_A_CHUNK = 4, 2
+"""How many chunks a worker of the bulk lanes has in hand, at least if it has the wires; and one for so many of these.
+Every wire that joins a chunk waits once more for its first message, and its end is sent over fewer and fewer."""
 
 
 @shared_task(name=TASK_NAME, bind=True)

@@ -4,6 +4,7 @@ import re
 import threading
 import uuid
 from collections import Counter
+from datetime import timedelta
 
 import pytest
 from django.db import connection, transaction
@@ -80,7 +81,7 @@ def test_a_batch_arrives_once_each_and_every_timeline_tells(api, user, version, 
 def test_fifty_cost_no_more_statements_than_five(waiting, smtp, slots, monkeypatch):
     """On a machine that is quick enough for one hand, and for one time of writing down."""
     slots(1)
-    monkeypatch.setattr(chunks, "RECORD_EVERY_SECONDS", 60)
+    monkeypatch.setattr(chunks, "RECORD_BULK_EVERY_SECONDS", 60)
     monkeypatch.setattr(chunks.watcher, "add", lambda chunk: None)
     deliver("email", waiting(1), bulk=True)  # reads the version's sources, for good
     asked = []
@@ -92,6 +93,20 @@ def test_fifty_cost_no_more_statements_than_five(waiting, smtp, slots, monkeypat
         assert {row.status for row in deliveries()} == {"sent"}
     assert asked[0] == asked[1]
     assert len(smtp.wait_for(56)) == 56
+
+
+def test_a_row_was_sent_when_its_answer_came_whenever_that_is_written(waiting, smtp, slots, monkeypatch):
+    slots(1)
+    monkeypatch.setattr(chunks, "RECORD_BULK_EVERY_SECONDS", 60)
+    monkeypatch.setattr(chunks.watcher, "add", lambda chunk: None)
+    ids = waiting(2)
+    smtp.recipients = {"person1@example.com": {"dot": (Stall(0.5), "250 ok")}}
+    deliver("email", ids, bulk=True)
+    first, second = EmailLog.objects.order_by("email")
+    assert second.sent_at - first.sent_at > timedelta(seconds=0.4)
+    assert (first.finished_at, second.finished_at) == (first.sent_at, second.sent_at)
+    noted = Event.objects.filter(kind="sent").order_by("at").values_list("delivery_id", "at")
+    assert list(noted) == [(first.pk, first.sent_at), (second.pk, second.sent_at)]
 
 
 @pytest.mark.parametrize(
