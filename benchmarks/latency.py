@@ -80,7 +80,7 @@ def _sent(priority: int) -> int:
 
 
 def _waits(count: int) -> list[float]:
-    """ms from each row's acceptance to the record of its relay's answer. Raises TimeoutError."""
+    """ms from each row's acceptance to its relay's answer. Raises TimeoutError."""
     from apps.notifications.models import EmailLog
 
     rows = EmailLog.objects.filter(priority=5).order_by("-id")[:count]

@@ -26,12 +26,14 @@ from apps.notifications.wires import wires
 
 log = structlog.get_logger(__name__)
 
-HELD_UP_SECONDS = 2.0
+HELD_UP_SECONDS, HELD_UP_BULK_SECONDS = 2.0, 30.0
+"""So long nobody takes a chunk's next row before the rest is given back. Bulk mail can wait for a slow relay; what is
+given back too soon is claimed again and again."""
 TOO_LONG_SECONDS = 120.0
 """A row not begun after this is somebody else's to send."""
 LOOK_EVERY_SECONDS = 0.5
 RECORD_AT, RECORD_EVERY_SECONDS, RECORD_BULK_EVERY_SECONDS = 100, 0.25, 1.0
-"""How many ends are written at once, and how long the first of them waits: a few rows cost as much as a hundred."""
+"""How many ends are written at once, and how long after the last time: a few rows cost as much as a hundred."""
 WORTH_A_HAND = 0.2
 """Seconds of sending that are left for each hand before another is asked for."""
 
@@ -63,15 +65,14 @@ class Chunk:
     ) -> None:
         self.model, self.token, self.size = model, token, len(parcels)
         self.permits = Permits()
-        self._segment, self._send = segment, send
-        self._record_every = RECORD_BULK_EVERY_SECONDS if bulk else RECORD_EVERY_SECONDS
+        self._segment, self._send, self._bulk = segment, send, bulk
         self._waiting = deque(Claim(parcel, segment, expires) for parcel in parcels)
         self._promised: dict[object, Claim] = {}
         """By hand: what it turns to next, unless somebody else has nothing left to do."""
         self._done: deque[Done] = deque()
-        self._lock = threading.Lock()
+        self._lock, self._recording = threading.Lock(), threading.Lock()
         self._hands, self._writing = 1, 0
-        self._began = self._taken_at = self._recorded_at = time.monotonic()
+        self.began = self._taken_at = self._recorded_at = time.monotonic()
         self._pace = _paces.setdefault(model, Pace())
 
     def work(self) -> None:
@@ -83,11 +84,12 @@ class Chunk:
     def look(self) -> None:
         """What the watcher does: help where it goes slowly, write what is known, give back what waits too long."""
         now = time.monotonic()
-        if now - self._recorded_at > self._record_every:
+        if now - self._recorded_at > (RECORD_BULK_EVERY_SECONDS if self._bulk else LOOK_EVERY_SECONDS):
             self._record()
-        if not (self._waiting or self._promised) or now - self._taken_at < HELD_UP_SECONDS:
+        if not (self._waiting or self._promised):
             return
-        if now - self._began > TOO_LONG_SECONDS or not self._lend():
+        held_up = now - self._taken_at > (HELD_UP_BULK_SECONDS if self._bulk else HELD_UP_SECONDS)
+        if now - self.began > TOO_LONG_SECONDS or (held_up and not self._lend()):
             self._give_back()
 
     def _work(self, wanted_elsewhere: Callable[[], bool]) -> None:
@@ -103,10 +105,13 @@ class Chunk:
             with self._lock:
                 self._hands -= 1
                 last = not self._hands
-            if last:
-                # Its rows are out, or nobody is left to send them.
-                self._give_back()
-                self._record()
+            try:
+                if last:
+                    # Its rows are out, or nobody is left to send them.
+                    self._give_back()
+                    self._record()
+            finally:
+                # A hand may have written on the way, and its thread may be idle for long.
                 connection.close()
 
     def _help(self) -> None:
@@ -157,25 +162,31 @@ class Chunk:
         self._pace.took(now - began)
         if done is not None:
             self._done.append(done)
-        if len(self._done) >= RECORD_AT or now - self._recorded_at > self._record_every:
+        # In the bulk lanes the watcher writes, and no hand stops for it.
+        if len(self._done) >= RECORD_AT or (
+            not self._bulk and now - self._recorded_at > RECORD_EVERY_SECONDS
+        ):
             self._record()
 
     def _record(self) -> None:
         """Write down what came of the rows so far and, when that is all, let the journal go."""
-        with self._lock:
+        # One at a time: when the last hand ends, everything is written, whoever wrote it.
+        with self._recording:
             self._recorded_at = time.monotonic()
-            done = list(self._done)
-            self._done.clear()
-            self._writing += 1
-        if done:
-            insist("outcomes_not_recorded", lambda: record_all(done))
-            self.permits.settle()
-        # Not reached where it could not be written: then the journal stays, for the janitor.
-        with self._lock:
-            self._writing -= 1
-            over = not self._hands and not self._writing and not self._done
-            if over:
-                self._hands = -1
+            done = []
+            # Hands go on adding to it.
+            while self._done:
+                done.append(self._done.popleft())
+            if done:
+                self._writing += 1
+                insist("outcomes_not_recorded", lambda: record_all(done))
+                # Not reached where it could not be written: then the journal stays, for the janitor.
+                self._writing -= 1
+                self.permits.settle()
+            with self._lock:
+                over = not self._hands and not self._writing and not self._done
+                if over:
+                    self._hands = -1
         if over:
             watcher.discard(self)
             journal.close(self._segment)

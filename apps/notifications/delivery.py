@@ -113,7 +113,6 @@ def _send(chunk: Chunk, claim: Claim, following: Claim | None) -> Done | None:
 
 def _attempt(chunk: Chunk, claim: Claim, following: Claim | None) -> Done:
     parcel, provider = claim.parcel, ""
-    began = time.monotonic()
     try:
         message = claim.message or compose(parcel)
     except RenderError as fault:
@@ -132,7 +131,7 @@ def _attempt(chunk: Chunk, claim: Claim, following: Claim | None) -> Done:
             provider=provider,
         )
     ended = time.monotonic()
-    _count(parcel, outcome, provider, ended - began)
+    _count(parcel, outcome, provider, ended - chunk.began)
     return Done(parcel, outcome, provider, ended)
 
 

@@ -127,11 +127,12 @@ def _send(ready: Ready, message: Message, claim: Claim, following: Message | Non
 
 
 def cleaned(outcome: Outcome) -> Outcome:
-    """Without NUL, which a database can't hold and a provider may say."""
-    if "\0" not in outcome.detail and "\0" not in outcome.provider_message_id:
+    """Without what a provider may say and a database can't hold: NUL, and halves of characters (JSON has them)."""
+    detail, message_id = _storable(outcome.detail), _storable(outcome.provider_message_id)
+    if detail == outcome.detail and message_id == outcome.provider_message_id:
         return outcome
-    return replace(
-        outcome,
-        detail=outcome.detail.replace("\0", ""),
-        provider_message_id=outcome.provider_message_id.replace("\0", ""),
-    )
+    return replace(outcome, detail=detail, provider_message_id=message_id)
+
+
+def _storable(text: str) -> str:
+    return text.replace("\0", "").encode("utf-8", "replace").decode()

@@ -30,13 +30,15 @@ WITH given AS (
   UPDATE {table} AS row
   SET status = 'sent', attempts = given.attempts, provider = given.provider,
       provider_message_id = given.message_id, error_code = '', error_detail = '',
-      sent_at = given.at, finished_at = given.at, lease_until = NULL
+      sent_at = given.at, lease_until = NULL,
+      -- What others wrote about it meanwhile, a lease that ran out for example, comes before this.
+      finished_at = CASE row.status WHEN 'sending' THEN given.at ELSE statement_timestamp() END
   FROM given
   WHERE row.id = given.id AND row.fence = given.fence AND row.status = ANY(%(from)s)
-  RETURNING row.id, row.notification_id, row.organization_id
+  RETURNING row.id, row.notification_id, row.organization_id, row.finished_at
 ), noted AS (
   INSERT INTO {events} (id, notification_id, delivery_id, channel, kind, at, data)
-  SELECT given.event, moved.notification_id, moved.id, %(channel)s, %(kind)s, given.at, given.data
+  SELECT given.event, moved.notification_id, moved.id, %(channel)s, %(kind)s, moved.finished_at, given.data
   FROM moved JOIN given USING (id)
 ), closed AS (
   UPDATE notifications_deadletter AS letter
@@ -55,7 +57,8 @@ _encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
 class Done(NamedTuple):
-    """One row's end: what came of it, the account that it is of, and when (by the monotonic clock)."""
+    """One row's end: what came of it, the account that it is of, and when that was known, by the monotonic clock: for
+    a dead process's row when its journal was read."""
 
     parcel: Parcel
     outcome: Outcome
@@ -80,32 +83,17 @@ def record_all(done: list[Done]) -> None:
 
 def _record_sent(sent: list[Done]) -> None:
     model = sent[0].parcel.model
-    now = time.monotonic()
-    values: dict[str, Any] = {
-        # One document: an array for each column, with the lines in one of them, costs six times as much to write.
-        "given": _encode(
-            [
-                {
-                    "id": one.parcel.pk,
-                    "fence": one.parcel.fence,
-                    "attempts": one.parcel.attempts + 1,
-                    "provider": one.provider,
-                    "message_id": one.outcome.provider_message_id[:255],
-                    "age": now - one.at,
-                    "event": uuid6.uuid7(),
-                    "data": _line(one),
-                }
-                for one in sent
-            ]
-        ),
-        "from": [str(status) for status in movable_to(Status.SENT, SENDER_MOVES)],
-        "channel": str(model.channel),
-        "kind": timeline.SENT,
-    }
     statement = _SENT.replace("{table}", connection.ops.quote_name(model._meta.db_table)).replace(
         "{events}", connection.ops.quote_name(Event._meta.db_table)
     )
     with transaction.atomic():
+        values = {
+            # From the moment of the statement; a connection may have had to be waited for.
+            "given": _given(sent, time.monotonic()),
+            "from": [str(status) for status in movable_to(Status.SENT, SENDER_MOVES)],
+            "channel": str(model.channel),
+            "kind": timeline.SENT,
+        }
         moved: dict[Any, bool] = dict(run(statement, values))
         told = [
             one.parcel.pk
@@ -118,6 +106,25 @@ def _record_sent(sent: list[Done]) -> None:
     for one in sent:
         if one.parcel.pk not in moved:
             log.warning("claim_lost", delivery_id=str(one.parcel.pk), wanted=Status.SENT.value)
+
+
+def _given(sent: list[Done], now: float) -> str:
+    """One document: an array for each column, with the lines in one of them, costs six times as much to write."""
+    return _encode(
+        [
+            {
+                "id": one.parcel.pk,
+                "fence": one.parcel.fence,
+                "attempts": one.parcel.attempts + 1,
+                "provider": one.provider,
+                "message_id": one.outcome.provider_message_id[:255],
+                "age": now - one.at,
+                "event": uuid6.uuid7(),
+                "data": _line(one),
+            }
+            for one in sent
+        ]
+    )
 
 
 def _announce(model: type[Delivery], pks: list[Any]) -> None:

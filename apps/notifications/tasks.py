@@ -80,6 +80,8 @@ def _begin(sender: Any, **_: Any) -> None:
         # A chunk is sent over as many wires as it can use. A process that takes as many chunks as it has wires
         # leaves the others nothing to do.
         sender.concurrency = min(sender.concurrency, max(CHUNKS_AT_ONCE, wires.limit // WIRES_A_CHUNK))
+        # A chunk takes long enough for the next message to come; what one process holds, another can't take.
+        sender.prefetch_multiplier = 1
     janitor.start()
     pool = getattr(connection, "pool", None)
     if pool is not None:

@@ -4,7 +4,6 @@ import json
 import os
 import pickle
 import subprocess
-import time
 import uuid
 
 import pytest
@@ -107,10 +106,8 @@ def test_a_broker_that_refuses_is_left_alone_for_a_while(broker, monkeypatch):
     )
     with pytest.raises(BrokerUnavailable):
         broker.wake("email", "email", [])
-    began = time.monotonic()
     with pytest.raises(BrokerUnavailable, match="a moment ago"):
         broker.wake("email", "email", [])
-    assert time.monotonic() - began < 0.1
 
 
 def test_ids_alone_are_published_and_the_confirmation_is_recorded(api, user, version, transactional_db):

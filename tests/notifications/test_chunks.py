@@ -1,10 +1,12 @@
 """Many rows at once: taken, sent by as many hands as help, written together; none spoils or holds up another."""
 
 import re
+import sys
 import threading
 import uuid
 from collections import Counter
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from django.db import connection, transaction
@@ -21,6 +23,7 @@ from apps.notifications.models import (
     claiming,
     from_now,
 )
+from apps.notifications.recording import Done
 from apps.users.models import NotificationPreference
 from tests.cast import DeviceFactory, OrganizationFactory, UserFactory, template_with
 from tests.conftest import client_for, deliver, deliveries, post, settled, timeline, wait_until
@@ -107,6 +110,76 @@ def test_a_row_was_sent_when_its_answer_came_whenever_that_is_written(waiting, s
     assert (first.finished_at, second.finished_at) == (first.sent_at, second.sent_at)
     noted = Event.objects.filter(kind="sent").order_by("at").values_list("delivery_id", "at")
     assert list(noted) == [(first.pk, first.sent_at), (second.pk, second.sent_at)]
+
+
+@pytest.fixture
+def quick_switches():
+    """The interpreter goes from thread to thread as often as it can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def test_no_end_is_lost_between_hands(slots, monkeypatch, quick_switches):
+    """Some are written down while others come in."""
+    slots(8)
+    written, closed = [], []
+    monkeypatch.setattr(chunks, "RECORD_AT", 2)
+    monkeypatch.setattr(chunks, "WORTH_A_HAND", 0.0)
+    monkeypatch.setattr(chunks, "record_all", written.extend)
+    monkeypatch.setattr(chunks.journal, "close", closed.append)
+    chunk = chunks.Chunk(
+        EmailLog, list(range(20_000)), token="", segment="file", expires=0.0,
+        send=lambda chunk, claim, following: Done(claim.parcel, None, "", 0.0), bulk=False,
+    )  # fmt: skip
+    chunk.work()
+    chunks.wires.join()
+    assert sorted(done.parcel for done in written) == list(range(20_000))
+    assert closed == ["file"]
+
+
+def test_a_chunk_ends_when_all_is_written_whoever_writes_it(slots, monkeypatch):
+    slots(1)
+    began, may_end, written = threading.Event(), threading.Event(), []
+
+    def record_all(done):
+        if threading.current_thread() is looking:
+            began.set()
+            assert may_end.wait(10)
+        written.extend(done)
+
+    def send(chunk, claim, following):
+        if claim.parcel == 1:
+            looking.start()
+            assert began.wait(10)
+            threading.Timer(0.2, may_end.set).start()
+        return Done(claim.parcel, None, "", 0.0)
+
+    monkeypatch.setattr(chunks, "record_all", record_all)
+    monkeypatch.setattr(chunks, "RECORD_BULK_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(chunks.watcher, "add", lambda chunk: None)
+    monkeypatch.setattr(chunks.journal, "close", lambda segment: written.append(segment))
+    chunk = chunks.Chunk(
+        EmailLog, [0, 1, 2], token="", segment="file", expires=0.0, send=send, bulk=True
+    )  # fmt: skip
+    looking = threading.Thread(target=chunk.look)
+    chunk.work()
+    assert [getattr(one, "parcel", one) for one in written] == [0, 1, 2, "file"]
+
+
+def test_bulk_mail_waits_longer_for_a_slow_relay(slots, monkeypatch):
+    """What is given back after two seconds would be claimed again and again."""
+    slots(2)
+    given_back = []
+    monkeypatch.setattr(chunks.claims, "release", lambda model, rows, token: given_back.extend(rows))
+    rows = [SimpleNamespace(pk=n) for n in range(3)]
+    for bulk in (True, False):
+        chunk = chunks.Chunk(EmailLog, rows, token="", segment=None, expires=0.0, send=None, bulk=bulk)
+        monkeypatch.setattr(chunk, "_lend", lambda: False)
+        chunk._taken_at -= 5
+        chunk.look()
+        assert given_back == ([] if bulk else [0, 1, 2])
 
 
 @pytest.mark.parametrize(
@@ -235,13 +308,16 @@ def test_what_is_known_is_written_while_another_send_stalls(waiting, smtp, slots
     settled("sent")
 
 
-def test_a_wake_up_takes_along_what_has_waited(api, user, version, unpublished, transactional_db, smtp):
+def test_a_wake_up_takes_along_what_has_waited(
+    api, user, version, unpublished, transactional_db, smtp, monkeypatch
+):
+    monkeypatch.setattr(claiming, "WAITED_SECONDS", 60)
     for _ in range(4):
         post(api, user, channels=["email"])
     old, lately, bulk, named = EmailLog.objects.order_by("id")
-    EmailLog.objects.filter(pk=old.pk).update(due_at=from_now(-5))
+    EmailLog.objects.filter(pk=old.pk).update(due_at=from_now(-120))
     EmailLog.objects.filter(pk=lately.pk).update(due_at=from_now(-0.1))
-    EmailLog.objects.filter(pk=bulk.pk).update(due_at=from_now(-5), priority=4)
+    EmailLog.objects.filter(pk=bulk.pk).update(due_at=from_now(-120), priority=4)
     deliver("email", [str(named.pk)])
     sent = set(EmailLog.objects.filter(status="sent").values_list("pk", flat=True))
     assert sent == {old.pk, named.pk}

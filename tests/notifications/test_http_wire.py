@@ -17,6 +17,7 @@ from apps.notifications.providers.http_wire import (
     PoolExhausted,
     ReadTimedOut,
 )
+from tests.conftest import wait_until
 
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Word: a\r\n\r\nok"
 
@@ -124,7 +125,7 @@ def test_cut_off_anywhere_it_may_have_arrived(server, pool, at):
 
 def test_a_connection_that_the_server_closed_meanwhile_is_not_used(server, pool):
     ask(pool, server, PLAIN, close=True)
-    time.sleep(0.05)
+    time.sleep(0.3)
     assert ask(pool, server, PLAIN).body == b"ok"
     assert server.connections == 2
 
@@ -170,10 +171,10 @@ def test_nobody_there_is_known_before_anything_is_committed():
 def test_no_more_connections_than_allowed(server, monkeypatch):
     monkeypatch.setattr("apps.notifications.providers.http_wire.POOL_SECONDS", 0.05)
     pool = HttpPool(server.url, size=1, connect_timeout=5, read_timeout=10)
-    server.answers.append(([0.5, PLAIN], False))
+    server.answers.append(([2.0, PLAIN], False))
     first = threading.Thread(target=pool.post, args=("/", b"body!", ""), kwargs={"commit": lambda: True})
     first.start()
-    time.sleep(0.1)
+    wait_until(lambda: server.requests)
     with pytest.raises(PoolExhausted):
         pool.post("/", b"body!", "", commit=lambda: True)
     first.join()

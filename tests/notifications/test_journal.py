@@ -184,6 +184,6 @@ def test_a_full_file_is_followed_by_another(rows, smtp, settings, monkeypatch):
     monkeypatch.setattr("apps.notifications.journal.ROTATE_AT", 100)
     monkeypatch.setattr(journal, "_segment", None)
     for row in rows:
-        delivery.deliver("email", [str(row.pk)])
+        deliver("email", [str(row.pk)])
     assert len(left(settings)) == 1
     settled("sent")

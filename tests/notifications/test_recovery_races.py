@@ -1,5 +1,7 @@
 """Races and faults between the steps of a delivery: what is known is never thrown away, and nobody is told twice."""
 
+import time
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -18,8 +20,11 @@ from apps.notifications.models import (
     PushLog,
     from_now,
 )
+from apps.notifications.models.parcels import Parcel
 from apps.notifications.providers import registry
 from apps.notifications.providers.base import Outcome, Result
+from apps.notifications.providers.smtp import SmtpProvider
+from apps.notifications.recording import Done, record_all
 from apps.templates.models import Template
 from apps.users.models import Device, NotificationPreference
 from tests.cast import UserFactory
@@ -328,6 +333,28 @@ def test_an_answer_with_a_nul_is_recorded(
     post(api, user, channels=["push"])
     delivery.deliver("push", [str(PushLog.objects.get().pk)])
     assert PushLog.objects.get().status == "failed"
+
+
+def test_an_answer_with_half_a_character_is_recorded_with_the_others(row, version, smtp, monkeypatch):
+    """A name from JSON that no database can hold."""
+    odd = replace(Outcome(Result.SENT, "accepted"), detail="a\ud800b", provider_message_id="c\udfffd\0e")
+    monkeypatch.setattr(SmtpProvider, "send", lambda *_, may_commit, following: may_commit() and odd)
+    delivery.deliver("email", [str(row.pk)])
+    sent = EmailLog.objects.get()
+    assert (sent.status, sent.provider_message_id) == ("sent", "c?de")
+    assert Event.objects.get(kind="sent").data["detail"] == "a?b"
+
+
+def test_a_late_answer_comes_last_in_the_timeline(api, row):
+    """Written down after the lease ran out, which the tick has noted by then."""
+    claimed = claim(row, "slow")
+    lapse()
+    record_all([Done(Parcel.of(claimed), Outcome(Result.SENT, "accepted"), "smtp", time.monotonic() - 60)])
+    sent = EmailLog.objects.get()
+    assert sent.status == "sent"
+    assert sent.sent_at < sent.finished_at
+    shown = api.get(f"/api/v1/notifications/{row.notification_id}/events/").json()["data"]
+    assert [line["kind"] for line in shown][-2:] == ["unknown", "sent"]
 
 
 def test_the_timeline_is_ordered_by_the_databases_clock(api, row, monkeypatch):

@@ -75,7 +75,7 @@ class Receiver:
 
     def _answer(self, handler: BaseHTTPRequestHandler, say: Say) -> None:
         if say.hold is not None:
-            say.hold.wait(30)
+            say.hold.wait(300)
         if say.cut:
             handler.close_connection = True
             return
