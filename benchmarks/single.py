@@ -51,7 +51,7 @@ def _backlog(stage: Stage, key: str, sink: Sink, count: int) -> Drained:
 
 def measure_slow(stage: Stage, key: str) -> list[Row]:
     """At 25 ms a reply: 60 connections beside 60 times what one of them does."""
-    many, one = (1_000, 30) if stage.quick else (12_000, 200)
+    many, one = (1_000, 30) if stage.quick else (24_000, 400)
     with stage.smtp_sink(delay=0.025) as sink:
         url = f"smtp://127.0.0.1:{sink.port}/?tls=none"
 
