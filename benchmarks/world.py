@@ -61,8 +61,16 @@ def tear_down(stage: Stage) -> None:
 
 
 def forget() -> None:
-    """No notifications, as at the beginning."""
+    """No notifications, and no wake-ups for those there were, as at the beginning."""
+    from celery import current_app
     from django.db import connection
+
+    from apps.notifications import topology
+
+    with current_app.connection_for_write() as broker, broker.channel() as channel:
+        topology.declare(channel)
+        for lane in topology.LANES:
+            channel.queue_purge(lane)
 
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE notifications_notification CASCADE")
