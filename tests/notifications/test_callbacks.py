@@ -25,7 +25,7 @@ from apps.notifications.models import (
 )
 from apps.notifications.sweeps import free_lapsed
 from tests.cast import OrganizationFactory
-from tests.conftest import NEVER, client_for, settled, wait_until
+from tests.conftest import client_for, settled, wait_until
 from tests.notifications.calls import ENDPOINT, ended, log, put, send, tomorrow, waiting
 from tests.wire.hooks import Receiver, Say
 
@@ -242,8 +242,8 @@ def test_a_dripping_receiver_is_left_in_time(api, user, hooks, secret, monkeypat
     began = time.monotonic()
     send(api, user)
     assert waiting(1).error_code == "timeout"
-    assert time.monotonic() - began < NEVER
-    assert 900 < CallbackAttempt.objects.get().milliseconds < NEVER * 1000
+    assert time.monotonic() - began < 4
+    assert 900 < CallbackAttempt.objects.get().milliseconds < 2000
 
 
 def test_an_answer_with_nul_is_written_down_like_any_other(api, user, hooks, secret, retry):
