@@ -11,10 +11,9 @@ from django.urls import reverse
 
 from apps.admin.rows import RowForm, operator_of
 from apps.admin.version_pages import VersionPages
-from apps.templates import parts
-from apps.templates.models import RESET_CODE, Template, TemplateVersion
+from apps.templates import credentials, parts
+from apps.templates.models import Template, TemplateVersion
 from apps.users.models import Category, Organization
-from apps.users.scopes import Scope
 
 if TYPE_CHECKING:
     CategoryField = forms.ModelChoiceField[Category]
@@ -107,9 +106,8 @@ class TemplatePages(VersionPages):
         return made
 
     def has_change_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
-        guarded = obj is not None and obj.code == RESET_CODE
-        return super().has_change_permission(request, obj) and not (
-            guarded and Scope.API_KEYS_WRITE not in operator_of(request).scopes
+        return super().has_change_permission(request, obj) and (
+            obj is None or credentials.may_word(obj.code, operator_of(request).scopes)
         )
 
     def has_delete_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:

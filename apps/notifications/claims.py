@@ -32,11 +32,12 @@ LOOK_EVERY = 1.0
 
 class Claim:
     """One claimed row's leave to be sent. `message`: what it says, once that is composed. `begun`: the sender was
-    let past the point of no return."""
+    let past the point of no return. `secrets`: what of it nobody else may read."""
 
     def __init__(self, parcel: Parcel, segment: Segment, expires: float) -> None:
         self.parcel, self.segment, self.begun = parcel, segment, False
         self.message: Message | None = None
+        self.secrets: tuple[str, ...] = ()
         self._expires = expires
 
     def may_commit(self) -> bool:

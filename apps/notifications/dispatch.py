@@ -21,6 +21,7 @@ from apps.notifications.models import BULK_BELOW
 from apps.notifications.models.parcels import Parcel
 from apps.notifications.providers.base import Message, Outcome, Result
 from apps.notifications.providers.registry import Ready, accounts_for
+from apps.notifications.redaction import redacted, secrets_in
 
 log = structlog.get_logger(__name__)
 
@@ -46,6 +47,8 @@ def dispatch(
 ) -> tuple[Outcome, str]:
     """Send through the accounts in turn; the outcome, and the name of the account that it is of."""
     parcel = claim.parcel
+    # Before anything is begun: once it is, nothing may fail for want of a database.
+    claim.secrets = secrets_in(parcel.version_id, parcel.variables)
     failed: list[End] = []
     accounts = accounts_for(parcel.channel, live=parcel.live)
     if len(accounts) > 1 and not _first_is_certain(accounts):
@@ -113,7 +116,9 @@ def _send(ready: Ready, message: Message, claim: Claim, following: Message | Non
     provider: Any = ready.provider
     began = time.monotonic()
     try:
-        return cleaned(provider.send(message, may_commit=claim.may_commit, following=following))
+        outcome = cleaned(provider.send(message, may_commit=claim.may_commit, following=following))
+        detail = redacted(outcome.detail, claim.secrets)
+        return outcome if detail == outcome.detail else replace(outcome, detail=detail)
     except Exception:
         # A fault of ours. Before the point of no return another try is safe; after it nobody knows.
         log.exception("provider_raised", provider=ready.account.name)

@@ -1,10 +1,10 @@
 """The mail of a forgotten password, on the way of every other notification: stored, retried, told of in a timeline.
 
 It says what the organization's template `password-reset` says, which its administrators may change; the first reset
-makes one that speaks the languages of the page behind the link.
+makes one that speaks the languages of the page behind the link. Whoever may do more than these administrators gets
+built-in words, which nobody may change: who writes the mail can read its link.
 """
 
-import hashlib
 from datetime import timedelta
 
 import structlog
@@ -13,11 +13,13 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from apps.notifications import submission
-from apps.notifications.errors import NotifierError
+from apps.notifications.errors import Invalid, NotifierError
+from apps.notifications.idempotency import body_hash
 from apps.notifications.requests import NotificationRequest
 from apps.notifications.reset_words import CONTENTS
-from apps.templates.authoring import add_version
-from apps.templates.models import RESET_CODE, OnUnknown, Template
+from apps.templates.authoring import add_version, sources_of
+from apps.templates.credentials import BUILT_IN_RESET_CODE, RESET_CODE
+from apps.templates.models import OnUnknown, Template, TemplateContent, TemplateVersion
 from apps.users import resets, windows
 from apps.users.authentication import Caller
 from apps.users.channels import Channel
@@ -26,10 +28,10 @@ from apps.users.windows import SECOND
 
 log = structlog.get_logger(__name__)
 
-CATEGORY = "account"
 CALLER = "system:password-reset"
 A_PERSON, AN_HOUR = 3, 3600
 """So many mails in so many seconds, whoever asks for them: a mailbox must not be flooded through us."""
+NAMES = {RESET_CODE: "Password reset", BUILT_IN_RESET_CODE: "Password reset (built-in words)"}
 VARIABLES = [
     {
         "name": "link",
@@ -49,8 +51,33 @@ def send(user: User, *, correlation_id: str) -> None:
         log.warning("password_reset_limited", user_id=str(user.pk))
         return
     link = resets.page_for(user)
+    # Words that can't be sent cost an organization its words, and nobody their account.
+    for code in (
+        (BUILT_IN_RESET_CODE,) if user.is_staff or user.is_superuser else (RESET_CODE, BUILT_IN_RESET_CODE)
+    ):
+        try:
+            _submit(user, link, code, correlation_id)
+            return
+        except NotifierError as fault:
+            log.error(
+                "password_reset_not_sent",
+                user_id=str(user.pk),
+                template=code,
+                code=fault.code,
+                reason=fault.message,
+            )
+
+
+def _submit(user: User, link: str, code: str, correlation_id: str) -> None:
+    """Raises NotifierError."""
+    version = _ensured(user.organization, code)
+    if version is not None and any(version.pinned.values()):
+        # Of an earlier release: a version like it is refused now.
+        raise Invalid.at(
+            "template_code", "shared_parts", "It takes layouts or partials, which editors may change."
+        )
     request = NotificationRequest(
-        template_code=RESET_CODE,
+        template_code=code,
         user_id=user.pk,
         channels=(Channel.EMAIL,),
         variables={"link": link},
@@ -59,32 +86,40 @@ def send(user: User, *, correlation_id: str) -> None:
         correlation_id=correlation_id,
     )
     caller = Caller(name=CALLER, organization=user.organization, scopes=frozenset())
-    asked = submission.Asked(request, hashlib.sha256(link.encode()).hexdigest())
-    try:
-        _ensure_template(user.organization)
-        submission.submit(caller=caller, asked=asked)
-    except NotifierError as fault:
-        log.error("password_reset_not_sent", user_id=str(user.pk), code=fault.code, reason=fault.message)
+    submission.submit(caller=caller, asked=submission.Asked(request, body_hash({"link": link})))
 
 
-def _ensure_template(organization: Organization) -> None:
-    templates = Template.objects.usable().filter(organization=organization, code=RESET_CODE)
-    if templates.exists():
-        return
+def _ensured(organization: Organization, code: str) -> TemplateVersion | None:
+    """The version of the template that is in use, once there is one and nothing about it can withhold the mail."""
+    templates = Template.objects.usable().filter(organization=organization, code=code)
     try:
         with transaction.atomic():
-            category, _ = Category.objects.get_or_create(
-                organization=organization, code=CATEGORY, defaults={"name": "Account", "mandatory": True}
-            )
-            template = Template.objects.create(
+            category = Category.objects.account(organization)
+            template = templates.select_related("active_version").first() or Template.objects.create(
                 organization=organization,
-                code=RESET_CODE,
-                name="Password reset",
+                code=code,
+                name=NAMES[code],
                 category=category,
                 on_unknown=OnUnknown.RESEND,
             )
-            add_version(template=template, contents=CONTENTS, variables=VARIABLES, active=True)
+            if template.category_id != category.pk:
+                template.category = category
+                template.save(update_fields=["category", "updated_at"])
+            built_in = code == BUILT_IN_RESET_CODE and not _says(template.active_version)
+            if built_in or not template.versions.exists():
+                return add_version(template=template, contents=CONTENTS, variables=VARIABLES, active=True)
     except IntegrityError:
         # Another request has just made it.
-        if not templates.exists():
-            raise
+        template = templates.select_related("active_version").get()
+    return template.active_version
+
+
+def _says(version: TemplateVersion | None) -> bool:
+    """Whether the version says the built-in words and nothing else."""
+    if version is None:
+        return False
+    wanted = {row.language: sources_of(row) for row in (TemplateContent(**one) for one in CONTENTS)}
+    stored = version.contents.all()
+    return {row.language: sources_of(row) for row in stored} == wanted and not any(
+        row.compiled for row in stored
+    )

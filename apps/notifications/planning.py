@@ -15,7 +15,7 @@ from apps.notifications.models import DELIVERIES, Delivery, EmailLog, Notificati
 from apps.notifications.requests import NotificationRequest
 from apps.notifications.retry import policy_for
 from apps.notifications.statuses import Status
-from apps.templates import rendering
+from apps.templates import credentials, rendering
 from apps.templates.authoring import content_for
 from apps.templates.models import TemplateContent, TemplateVersion
 from apps.users.authentication import Caller
@@ -38,7 +38,7 @@ class Plan:
 def plan(*, caller: Caller, request: NotificationRequest, body_hash: str, known: Lookups) -> Plan:
     """Decide everything about a request without storing anything, by what `known` holds. Raises Invalid."""
     organization = caller.organization
-    version = _version(known, request.template_code)
+    version = _version(known, request.template_code, caller)
     user = _user(known, request.user_id)
     contents = known.contents[version.pk]
     channels = _channels(request, contents)
@@ -91,7 +91,12 @@ def plan(*, caller: Caller, request: NotificationRequest, body_hash: str, known:
     return Plan(notification, deliveries, decisions, rendered, version)
 
 
-def _version(known: Lookups, code: str) -> TemplateVersion:
+def _version(known: Lookups, code: str, caller: Caller) -> TemplateVersion:
+    if code in credentials.CODES and not caller.is_system:
+        # Whoever could send it with a link of their own would speak in Notifier's name.
+        raise Invalid.at(
+            "template_code", "reserved", "Notifier alone sends this template: it carries a credential."
+        )
     template = known.templates.get(code)
     if template is None:
         raise Invalid.at("template_code", "not_found", "There is no template with this code.")

@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from apps.notifications import receipts, timeline
 from apps.notifications.models import DELIVERIES, Delivery, Event, ProviderEvent, from_now
 from apps.notifications.providers.told import Kind, Told
+from apps.notifications.redaction import redacted, secrets_in
 from apps.notifications.statuses import Status
 from apps.users.channels import Channel
 
@@ -103,10 +104,12 @@ def _delivery(event: ProviderEvent) -> Delivery | None:
 
 def _apply(row: Delivery, event: ProviderEvent) -> None:
     kind = Kind(event.kind)
-    data = {"source": event.source, "detail": event.detail}
+    asked = row.notification
+    detail = redacted(event.detail, secrets_in(asked.template_version_id, asked.variables))
+    data = {"source": event.source, "detail": detail}
     if kind in MOVES:
         receipt = receipts.Receipt(
-            channel=row.channel, status=MOVES[kind], detail=event.detail, permanent=event.permanent
+            channel=row.channel, status=MOVES[kind], detail=detail, permanent=event.permanent
         )
         moved = receipts.move(row, receipt)
         if kind is Kind.BOUNCED and not moved and row.status != Status.BOUNCED:

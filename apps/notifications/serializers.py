@@ -10,7 +10,6 @@ from apps.notifications.callbacks.serializers import CallbackUrlField
 from apps.notifications.models import Delivery, Event, Notification, deliveries_of
 from apps.notifications.requests import NotificationRequest
 from apps.notifications.statuses import SCHEDULED, Status, summary
-from apps.templates import declarations
 from apps.templates.serializers import CodeField
 from apps.users.channels import Channel
 from apps.users.validation import (
@@ -231,7 +230,7 @@ class NotificationSerializer(AcceptedSerializer):
     created_at = serializers.DateTimeField()
 
     def get_variables(self, notification: Notification) -> dict[str, Any]:
-        return declarations.hidden(notification.template_version.variables, notification.variables)
+        return notification.template_version.shown(notification.variables)
 
 
 class EventSerializer(serializers.ModelSerializer[Event]):

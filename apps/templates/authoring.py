@@ -8,7 +8,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Max
 
-from apps.templates import declarations, rendering
+from apps.templates import credentials, declarations, rendering
 from apps.templates.assembling import Assembled
 from apps.templates.library import Library
 from apps.templates.models import Template, TemplateContent, TemplateVersion
@@ -51,6 +51,11 @@ def add_version(
     """
     rows = [TemplateContent(**fields) for fields in contents]
     found = checked(rows, variables, template.organization)
+    if template.code in credentials.CODES and any(found.pinned.values()):
+        raise ContentFault(
+            "contents",
+            "A mail that carries a credential takes no layout and no partial: who may change those could read it.",
+        )
     complete(rows)
     compile_contents(rows, found)
     use = declarations.merged(variables, found.use)

@@ -140,6 +140,11 @@ def hidden(declared: Sequence[Declaration], variables: Mapping[str, Any]) -> dic
     return shown
 
 
+def value_of(variables: Mapping[str, Any], name: str) -> Any:
+    """What stands at a dotted name; None where there is nothing."""
+    return _at(variables, name)[0]
+
+
 def examples(declared: Sequence[Declaration]) -> dict[str, Any]:
     """Variables to show a template with: each one's example, else its default."""
     return _filled(declared, {}, ("example", "default"))

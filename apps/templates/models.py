@@ -10,7 +10,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models.functions import Now
 
-from apps.templates import declarations
+from apps.templates import credentials, declarations
 from apps.templates.rendering import EmailContent, PushContent
 from apps.users.auditing import AuditedQuerySet
 from apps.users.channels import Channel
@@ -23,13 +23,8 @@ RESERVED_CODES = frozenset({"layouts", "partials", "substitute"})
 """Names of the API's own paths beside the codes."""
 
 
-RESET_CODE = "password-reset"
-"""The template of the mail by which a password is set anew. Notifier makes it; whoever could write it could read
-anybody's link, so that is for those who may make API keys."""
-
-
 def refuse_reserved(code: str) -> None:
-    if code in RESERVED_CODES or code == RESET_CODE:
+    if code in RESERVED_CODES or code in credentials.CODES:
         raise ValidationError("Notifier uses this word itself; choose another code.", code="reserved")
 
 
@@ -206,6 +201,10 @@ class TemplateVersion(Immutable):
     def ready(self, variables: Mapping[str, Any]) -> tuple[dict[str, Any], list[declarations.Fault]]:
         """The variables to render this version with, defaults filled in, and what is missing or wrong."""
         return declarations.applied(self.variables, self.required, variables)
+
+    def shown(self, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """The variables of a notification as whoever looks after messages may see them."""
+        return credentials.hidden(self.template.code, self.variables, variables)
 
 
 class TemplateContent(Immutable):

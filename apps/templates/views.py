@@ -15,8 +15,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.templates import authoring, comparing
-from apps.templates.models import RESET_CODE, Template, TemplateVersion
+from apps.templates import authoring, comparing, credentials
+from apps.templates.models import Template, TemplateVersion
 from apps.templates.serializers import (
     ActivateSerializer,
     DiffSerializer,
@@ -50,11 +50,7 @@ class TemplateRows(OrganizationRows):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)  # type: ignore[misc]
         writes = self.scopes.get(str(request.method)) == Scope.TEMPLATES_WRITE
-        if (
-            writes
-            and kwargs.get("code") == RESET_CODE
-            and Scope.API_KEYS_WRITE not in caller_of(request).scopes
-        ):
+        if writes and not credentials.may_word(str(kwargs.get("code")), caller_of(request).scopes):
             raise PermissionDenied("Only an administrator may change the mail that sets passwords.")
 
     def template(self) -> Template:

@@ -36,6 +36,11 @@ class Caller:
     user: User | None = None
     api_key: ApiKey | None = None
 
+    @property
+    def is_system(self) -> bool:
+        """Notifier itself, on behalf of nobody."""
+        return self.name.startswith("system:")
+
 
 class ApiKeyAuthentication(BaseAuthentication):
     """`Authorization: Api-Key <prefix>.<secret>`."""

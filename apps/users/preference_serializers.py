@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from apps.users.channels import Channel
-from apps.users.models import Category
+from apps.users.models import ACCOUNT, Category
 from apps.users.validation import (
     CATEGORY_PATTERN,
     UNKNOWN_SHOWN,
@@ -105,6 +105,14 @@ class CategorySerializer(StrictModelSerializer):
             field: attrs[field] if field in attrs else getattr(self.instance, field, None)
             for field in ("cap", "cap_window")
         }
+        mandatory = attrs.get("mandatory", getattr(self.instance, "mandatory", False))
+        code = self.instance.code if self.instance is not None else attrs["code"]
+        if code == ACCOUNT and (not mandatory or given["cap"] is not None):
+            field = "cap" if mandatory else "mandatory"
+            raise serializers.ValidationError(
+                {field: "Nobody can opt out of what concerns their account, and it has no cap."},
+                code="reserved",
+            )
         lacking = [field for field, value in given.items() if value is None]
         if len(lacking) == 1:
             raise serializers.ValidationError(

@@ -5,9 +5,10 @@ from apps.users.models.audit import AuditEntry
 from apps.users.models.devices import Device, Platform
 from apps.users.models.organizations import Organization, validate_language
 from apps.users.models.people import User
-from apps.users.models.preferences import Category, NotificationPreference, PreferenceSource
+from apps.users.models.preferences import ACCOUNT, Category, NotificationPreference, PreferenceSource
 
 __all__ = [
+    "ACCOUNT",
     "ApiKey",
     "AuditEntry",
     "Category",

@@ -14,6 +14,18 @@ from apps.users.models.organizations import Organization
 from apps.users.models.people import User
 from apps.users.validation import CATEGORY_PATTERN
 
+ACCOUNT = "account"
+"""The category of what Notifier itself tells people about their accounts."""
+
+
+class CategoryManager(IsolatedManager["Category"]):
+    def account(self, organization: Organization) -> "Category":
+        """The organization's category for what concerns accounts, made at its first use."""
+        found: Category = self.get_or_create(
+            organization=organization, code=ACCOUNT, defaults={"name": "Account", "mandatory": True}
+        )[0]
+        return found
+
 
 class Category(models.Model):
     """What a message is about: people allow or refuse each kind, but for the mandatory ones."""
@@ -43,7 +55,7 @@ class Category(models.Model):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(auto_now=True)
 
-    objects = IsolatedManager()
+    objects = CategoryManager()
 
     class Meta:
         ordering = ["code"]
@@ -55,6 +67,13 @@ class Category(models.Model):
                 name="category_cap_both_or_none",
                 violation_error_code="cap",
                 violation_error_message="A cap needs a number of messages and a window.",
+            ),
+            # Refused or capped, it would withhold a mail by which somebody gets back into their account.
+            models.CheckConstraint(
+                condition=~Q(code=ACCOUNT) | Q(mandatory=True, cap=None),
+                name="category_account_mandatory",
+                violation_error_code="reserved",
+                violation_error_message="Nobody can opt out of what concerns their account, and it has no cap.",
             ),
         ]
 
