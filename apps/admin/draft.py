@@ -9,6 +9,7 @@ from django.http import QueryDict
 from apps.admin import lines
 from apps.admin.version_forms import ContentForm, EmailForms, PushForms, VersionForm, initial_of
 from apps.templates import authoring, rendering
+from apps.templates.budget import shares
 from apps.templates.models import Layout, Template, TemplateContent, TemplateVersion
 from apps.users.channels import Channel
 from apps.users.models import User
@@ -78,7 +79,8 @@ class Draft:
         variables = lines.variables({**samples, **examples}, [*self.required, *self.optional])
         for form, source in ready:
             try:
-                form.preview = rendering.render(source.source, variables)
+                with shares.rendering(self.template.organization_id):
+                    form.preview = rendering.render(source.source, variables)
             except rendering.RenderError as fault:
                 form.fault = f"{_label(form, fault.field)}: {fault.message}"
 
@@ -88,8 +90,7 @@ class Draft:
         if source is None:
             return None
         try:
-            found = authoring.checked([source], (), self.template.organization)
-            authoring.compile_contents([source], found)
+            found = authoring.prepared([source], (), self.template.organization)
         except authoring.ContentFault as fault:
             form.fault = f"{_label(form, fault.field.partition('.')[2])}: {fault.detail}"
             return None

@@ -13,6 +13,7 @@ from apps.admin import lines
 from apps.admin.rows import OrganizationRows, RowForm
 from apps.admin.version_forms import LinesField, SourceField
 from apps.templates import authoring, parts, rendering
+from apps.templates.budget import shares
 from apps.templates.models import Layout, Partial, SourceFormat, Template, TemplateContent
 from apps.users.channels import Channel
 
@@ -123,10 +124,10 @@ class PartPages(OrganizationRows):
         """As it is stored."""
         content = self.sample(part)
         try:
-            found = authoring.checked([content], (), part.organization)
-            authoring.compile_contents([content], found)
+            found = authoring.prepared([content], (), part.organization)
             variables = lines.variables({}, [*found.use.required, *found.use.optional])
-            shown = rendering.render(content.source, variables)
+            with shares.rendering(part.organization_id):
+                shown = rendering.render(content.source, variables)
         except authoring.ContentFault as fault:
             return format_html("It can't be shown by itself: {}", fault.detail)
         except rendering.RenderError as fault:

@@ -17,6 +17,7 @@ from apps.notifications.retry import policy_for
 from apps.notifications.statuses import Status
 from apps.templates import credentials, rendering
 from apps.templates.authoring import content_for
+from apps.templates.budget import shares
 from apps.templates.models import TemplateContent, TemplateVersion
 from apps.users.authentication import Caller
 from apps.users.channels import Channel
@@ -75,7 +76,7 @@ def plan(*, caller: Caller, request: NotificationRequest, body_hash: str, known:
                 f"{wanted} nor in {organization.default_language}.",
             )  # fmt: skip
         try:
-            rendered[channel] = _rendered(content, variables)
+            rendered[channel] = _rendered(content, variables, organization.pk)
         except Invalid:
             if (found := _fallback(known, version, content, variables)) is None:
                 raise
@@ -149,12 +150,13 @@ def _variables(version: TemplateVersion, given: Mapping[str, Any]) -> dict[str, 
     raise Invalid(f"The template needs variables that are missing: {', '.join(absent)}.", fields=fields)
 
 
-def _rendered(content: TemplateContent, variables: Mapping[str, Any]) -> dict[str, Any]:
+def _rendered(content: TemplateContent, variables: Mapping[str, Any], party: uuid.UUID) -> dict[str, Any]:
     """A trial: what can't be rendered is the caller's 400 now, not a worker's failure later."""
     try:
-        return {"language": content.language, **asdict(rendering.render(content.source, variables))}
+        with shares.rendering(party):
+            return {"language": content.language, **asdict(rendering.render(content.source, variables))}
     except rendering.RenderError as fault:
-        raise Invalid.at("variables", "render_failed", f"{content.channel} {fault.field}: {fault}") from fault
+        raise Invalid.at("variables", fault.code, f"{content.channel} {fault.field}: {fault}") from fault
 
 
 def _fallback(
@@ -170,7 +172,7 @@ def _fallback(
         return None
     ready, _ = fallback.ready(variables)
     try:
-        return _rendered(instead, ready)
+        return _rendered(instead, ready, known.organization.pk)
     except Invalid:
         return None
 

@@ -21,9 +21,13 @@ from apps.notifications.planning import Plan, plan
 from apps.notifications.publisher import Wake, publisher
 from apps.notifications.requests import NotificationRequest
 from apps.notifications.statuses import WENT_OUT, Status
+from apps.templates import budget
 from apps.users.authentication import Caller
 from apps.users.statements import insert
 
+BATCH_TOO_DEAR = (
+    "the items before this one took all the time there is for rendering; send it in another batch"
+)
 RACES = 3
 """How often storing is tried again after another request was faster with one of the request_ids."""
 
@@ -78,7 +82,9 @@ def submit_all(*, caller: Caller, asked: Sequence[Asked]) -> list[Accepted | Not
     """
     for race in range(RACES):
         known = gather(caller.organization, [one.request for one in asked], live=caller.live)
-        results, plans = _plan_all(caller, asked, known)
+        # What one call may take of a thread that others wait for, whatever it holds.
+        with budget.allowance(cpu=budget.BATCH_CPU, why=BATCH_TOO_DEAR):
+            results, plans = _plan_all(caller, asked, known)
         try:
             _store(plans)
         except IntegrityError:

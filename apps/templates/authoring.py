@@ -8,11 +8,13 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Max
 
-from apps.templates import credentials, declarations, rendering
+from apps.templates import budget, credentials, declarations, rendering
 from apps.templates.assembling import Assembled
+from apps.templates.bounds import DATA_KEYS_LIMIT, TooSlow
 from apps.templates.library import Library
 from apps.templates.models import Template, TemplateContent, TemplateVersion
 from apps.users.channels import Channel
+from apps.users.concurrency import Busy
 from apps.users.models import Organization, User
 
 
@@ -23,6 +25,10 @@ class ContentFault(Exception):
         super().__init__(detail)
         self.field = field
         self.detail = detail
+
+
+class CompilerBusy(ContentFault):
+    """Nothing is wrong with it: others' versions, or another of the same organization's, are being compiled."""
 
 
 def sources_of(content: TemplateContent) -> dict[str, str]:
@@ -50,14 +56,12 @@ def add_version(
     Raises ContentFault.
     """
     rows = [TemplateContent(**fields) for fields in contents]
-    found = checked(rows, variables, template.organization)
+    found = prepared(rows, variables, template.organization, whole=True)
     if template.code in credentials.CODES and any(found.pinned.values()):
         raise ContentFault(
             "contents",
             "A mail that carries a credential takes no layout and no partial: who may change those could read it.",
         )
-    complete(rows)
-    compile_contents(rows, found)
     use = declarations.merged(variables, found.use)
     with transaction.atomic():
         # The lock makes two authors' numbers differ; the constraint would refuse the second.
@@ -129,7 +133,7 @@ def checked(
 ) -> Checked:
     """The contents, each in a language of its own, with their layouts and partials as these are now.
 
-    Raises ContentFault where a source can't be read.
+    Raises ContentFault where a source can't be read, or all of them together cost too much.
     """
     for fault in declarations.faults_of(variables):
         raise ContentFault(f"variables{fault.field}", fault.detail)
@@ -152,9 +156,12 @@ def _assembled(row: TemplateContent, where: str, library: Library) -> dict[str, 
         layout = library.layout(row.layout) if row.layout else None
     except KeyError:
         raise ContentFault(f"{where}.layout", "There is no layout with this name.") from None
+    if len(row.data) > DATA_KEYS_LIMIT:
+        raise ContentFault(f"{where}.data", f"A push has at most {DATA_KEYS_LIMIT} keys of data.")
     found: dict[str, Assembled] = {}
     for part, source in sources_of(row).items():
         with faults_of(f"{where}.{part}"):
+            budget.check()
             rendering.check(source, html=part == "html")
             found[part] = rendering.assemble(
                 source,
@@ -169,20 +176,49 @@ def _assembled(row: TemplateContent, where: str, library: Library) -> dict[str, 
 
 @contextmanager
 def faults_of(field: str) -> Iterator[None]:
-    """Turns a TemplateSyntaxFault into the ContentFault of this field."""
+    """Turns what goes wrong with a source into the ContentFault of this field."""
     try:
         yield
     except rendering.TemplateSyntaxFault as fault:
         raise ContentFault(field, str(fault)) from fault
+    except TooSlow as fault:
+        raise ContentFault(
+            field, "Reading the contents takes too long; write fewer or shorter ones."
+        ) from fault
+    except Busy as fault:
+        raise CompilerBusy(
+            field, "Other templates are being compiled; save it again in a few seconds."
+        ) from fault
 
 
-def compile_contents(rows: Sequence[TemplateContent], found: Checked) -> None:
-    """Fill in what is rendered instead of the sources. Raises ContentFault."""
+def prepared(
+    rows: Sequence[TemplateContent],
+    variables: Sequence[declarations.Declaration],
+    organization: Organization,
+    *,
+    whole: bool = False,
+) -> Checked:
+    """The contents checked, and compiled in place, within what one request may spend on it. `whole`: no part that a
+    version needs may be missing. Raises ContentFault."""
+    with budget.allowance(cpu=budget.WRITING_CPU, seconds=budget.WRITING_SECONDS):
+        found = checked(rows, variables, organization)
+        if whole:
+            complete(rows)
+        compile_contents(rows, found, organization)
+    return found
+
+
+def compile_contents(rows: Sequence[TemplateContent], found: Checked, organization: Organization) -> None:
+    """Fill in what is rendered instead of the sources, in the organization's share of the compiler.
+
+    Raises ContentFault.
+    """
     for position, (row, parts) in enumerate(zip(rows, found.parts, strict=True)):
         row.compiled = {}
         for part, assembled in parts.items():
             with faults_of(f"contents[{position}].{part}"):
-                source = rendering.compiled(assembled)
+                budget.check()
+                source = rendering.compiled(assembled, organization.pk)
                 rendering.variables_of(source)
             if source != sources_of(row)[part]:
                 row.compiled[part] = source

@@ -27,12 +27,16 @@ VARIABLES_DEPTH = 32
 STEP_LIMIT = 100_000
 """Nodes rendered, plus one for each filter and for each 128 units of weight it works on."""
 CPU_LIMIT = 0.5
-"""Seconds of this thread's CPU time, looked at every 16 steps: for what the steps price too low."""
+"""Seconds of this thread's CPU time for a message, looked at every 16 steps: for what the steps price too low."""
 INTEGER_LIMIT = 10**30
 DATE_LIMIT = 100
 """Characters of a date and of its format: both parsers get slow, or answer large, on long ones."""
 UNIQ_LIMIT = 500
 """Items; the library compares each with each."""
+PROPERTY_LIMIT = 200
+"""Characters of the name by which an array filter picks from each item: it is made into text once an item."""
+DATA_KEYS_LIMIT = 32
+"""Of a push: each is a template of its own, and FCM takes 4 KB in all."""
 
 
 class TooMuch(ResourceLimitError):
@@ -40,6 +44,10 @@ class TooMuch(ResourceLimitError):
 
     def __init__(self, message: str, token: Token | None = None) -> None:
         super().__init__(message, token=token)
+
+
+class TooSlow(TooMuch):
+    """The time that was left for this is used up."""
 
 
 def weigh(value: object, limit: int = VALUE_LIMIT) -> int:
@@ -87,14 +95,24 @@ def _date(value: object, form: object = "") -> None:
 
 
 def _uniq(value: object, key: object = None) -> None:
+    _property(value, key)
     if _items(value) > UNIQ_LIMIT:
         raise TooMuch(f"uniq takes at most {UNIQ_LIMIT} items")
+
+
+def _property(value: object, key: object = None, *more: object) -> None:
+    if key is not None and (isinstance(key, list | dict | tuple) or weigh(key) > PROPERTY_LIMIT):
+        raise TooMuch(f"a property is named by at most {PROPERTY_LIMIT} characters")
 
 
 BEFORE: Mapping[str, Callable[..., None]] = {
     "replace": _replace,
     "join": _join,
     "date": _date,
+    **dict.fromkeys(
+        ("compact", "find", "find_index", "has", "map", "reject", "sort", "sort_natural", "sum", "where"),
+        _property,
+    ),
     "uniq": _uniq,
 }
 """Filters whose result or work is not in proportion to what they are given."""

@@ -4,13 +4,16 @@ made, by a process that is bounded in time and memory."""
 import json
 import subprocess
 import sys
-import threading
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
 import structlog
 
+from apps.users.concurrency import ConcurrencyLimit
+
 from .assembling import Assembled
+from .budget import seconds_left
 from .engine import COMPILED_LIMIT
 from .faults import TemplateSyntaxFault
 
@@ -18,15 +21,19 @@ logger = structlog.get_logger(__name__)
 ROOT = Path(__file__).parents[2]
 WALL_LIMIT = 15.0
 """Seconds, on a machine that is busy; the process has a limit of its own on its CPU time."""
-AT_ONCE = threading.BoundedSemaphore(2)
-"""Of one API process: many authors, or one who means harm, must not take all of the machine."""
+PATIENCE = 2.0
+"""Seconds that a request waits for a place: its thread is one of those that answer everybody."""
+places = ConcurrencyLimit(total=2, each=1)
+"""Of one API process, and of an organization in it: many authors, or one who means harm, must not take all of the
+machine."""
 
 
-def compiled(source: Assembled) -> str:
-    """What to render and send instead of `source`. Raises TemplateSyntaxFault."""
+def compiled(source: Assembled, party: Hashable) -> str:
+    """What to render and send instead of `source`, on behalf of `party`. Raises TemplateSyntaxFault, Busy."""
     if not source.mjml and "<style" not in source.text.lower():
         return source.text
-    answer = _run(source)
+    with places.slot(party, patience=PATIENCE):
+        answer = _run(source)
     if "html" not in answer:
         raise source.fault(answer["message"], answer["index"])
     html: str = answer["html"]
@@ -44,20 +51,22 @@ def _run(source: Assembled) -> dict[str, Any]:
     refused = TemplateSyntaxFault(
         "compiling this takes too much time or memory: it needs fewer elements or style rules", 1, 1
     )
-    with AT_ONCE:
-        try:
-            done = subprocess.run(  # noqa: S603 - this program, by its full path
-                [sys.executable, "-m", "apps.templates.compiler"],
-                input=given,
-                capture_output=True,
-                cwd=ROOT,
-                # None of ours: it holds secrets, and the compiler needs no setting.
-                env={"PYTHONDONTWRITEBYTECODE": "1"},
-                timeout=WALL_LIMIT,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise refused from None
+    patience = min(WALL_LIMIT, seconds_left())
+    if patience <= 0:
+        raise TemplateSyntaxFault("compiling the contents before this one took all the time there is", 1, 1)
+    try:
+        done = subprocess.run(  # noqa: S603 - this program, by its full path
+            [sys.executable, "-m", "apps.templates.compiler"],
+            input=given,
+            capture_output=True,
+            cwd=ROOT,
+            # None of ours: it holds secrets, and the compiler needs no setting.
+            env={"PYTHONDONTWRITEBYTECODE": "1"},
+            timeout=patience,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise refused from None
     if done.returncode != 0:
         logger.warning(
             "compiler_ended", code=done.returncode, end=done.stderr[-300:].decode(errors="replace")

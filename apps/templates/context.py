@@ -10,7 +10,8 @@ from liquid.exceptions import FilterArgumentError, FilterError, FilterValueError
 from liquid.token import Token
 from liquid.undefined import UNDEFINED, FalsyStrictUndefined, is_undefined
 
-from .bounds import BEFORE, CPU_LIMIT, LOOP_LIMIT, NAMESPACE_LIMIT, STEP_LIMIT, TooMuch, weigh
+from .bounds import BEFORE, LOOP_LIMIT, NAMESPACE_LIMIT, STEP_LIMIT, TooMuch, TooSlow, weigh
+from .budget import cpu_deadline
 
 ODD_VALUES = (ArithmeticError, ValueError, TypeError)
 
@@ -45,7 +46,7 @@ class BoundedContext(RenderContext):
     def __init__(self, template: BoundTemplate, **kwargs: Any) -> None:
         self._steps = 0
         self._clock_at = 0
-        self._deadline = time.thread_time() + CPU_LIMIT
+        self._deadline, self._why = cpu_deadline()
         self._held: dict[str, int] = {}
         self._kept = 0
         super().__init__(template, **kwargs)
@@ -68,7 +69,7 @@ class BoundedContext(RenderContext):
         if self._steps >= self._clock_at:
             self._clock_at = self._steps + 16
             if time.thread_time() > self._deadline:
-                raise TooMuch("the template takes too long")
+                raise TooSlow(self._why)
 
     def assign(self, key: str, val: Any) -> None:
         if is_undefined(val):

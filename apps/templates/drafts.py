@@ -34,7 +34,7 @@ def save(
     StaleDraft.
     """
     rows = [TemplateContent(**fields) for fields in contents]
-    authoring.compile_contents(rows, authoring.checked(rows, variables, template.organization))
+    authoring.prepared(rows, variables, template.organization)
     state: dict[str, Any] = {
         "contents": list(contents),
         "variables": list(variables),

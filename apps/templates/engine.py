@@ -24,6 +24,7 @@ from liquid.token import Token
 from .bounds import LOOP_LIMIT, OUTPUT_LIMIT
 from .context import BoundedContext, BoundedRange, Missing
 from .faults import TemplateSyntaxFault, fault
+from .filters import strip_html
 from .flat import Flat
 from .scanning import spans
 
@@ -77,6 +78,7 @@ class _Environment(Environment):
     def setup_tags_and_filters(self, *, extra: bool = False) -> None:
         super().setup_tags_and_filters(extra=False)
         del self.filters["safe"]
+        self.add_filter("strip_html", strip_html)
         for tag in (_Include, _Render, _If, _Unless):
             self.add_tag(tag)
 

@@ -37,11 +37,13 @@ class TemplateSyntaxFault(TemplateFault):
 
 
 class RenderError(TemplateFault):
-    """`field`: the part at fault ("subject", "html", "data.order_id", …), or "variables"."""
+    """`field`: the part at fault ("subject", "html", "data.order_id", …), or "variables". `code`: render_failed, or
+    too_costly where it would have taken too long."""
 
-    def __init__(self, message: str, field: str) -> None:
+    def __init__(self, message: str, field: str, code: str = "render_failed") -> None:
         super().__init__(message)
         self.field = field
+        self.code = code
 
     def __str__(self) -> str:
         return f"{self.field}: {self.message}"

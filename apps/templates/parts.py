@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from django.db import transaction
 
-from apps.templates import assembling, rendering
+from apps.templates import assembling, budget, rendering
 from apps.templates.authoring import ContentFault, faults_of
 from apps.templates.library import Library
 from apps.templates.models import Layout, Partial, Template, TemplateVersion
@@ -50,18 +50,24 @@ def check(part: Layout | Partial) -> None:
         raise ContentFault("html", "Write html, text or both.")
     if isinstance(part, Layout):
         _check_values(part.values)
+    with budget.allowance(cpu=budget.WRITING_CPU, seconds=budget.WRITING_SECONDS):
+        _check_sources(part)
+
+
+def _check_sources(part: Layout | Partial) -> None:
     library = Library(part.organization, changed=part)
     for name in ("html", "text"):
         source: str = getattr(part, name)
         if not source:
             continue
         with faults_of(name):
+            budget.check()
             rendering.check(source, html=name == "html")
             if isinstance(part, Layout):
                 assembling.placeholder(source)
                 around = rendering.assemble("", part=name, source_format="html", library=library, layout=part)
                 if name == "html":
-                    rendering.compiled(around)
+                    rendering.compiled(around, part.organization_id)
             else:
                 around = rendering.assemble(
                     source, part=name, source_format=part.source_format, library=library

@@ -12,28 +12,37 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.templates import authoring, declarations, rendering
+from apps.templates.budget import shares
 from apps.templates.models import Template, TemplateContent, TemplateDraft, TemplateVersion
 from apps.templates.serializers import PreviewSerializer, SubstituteSerializer
 from apps.templates.views import TemplateRows, content_faults_shown, numbered
 from apps.users.channels import Channel
+from apps.users.models import Organization
 from apps.users.permissions import caller_of
 from apps.users.scopes import Scope
 
 
 def shown(
-    contents: Iterable[TemplateContent], variables: Mapping[str, Any], *, language: str, fallback: str
+    contents: Iterable[TemplateContent],
+    variables: Mapping[str, Any],
+    *,
+    language: str,
+    organization: Organization,
 ) -> dict[str, Any]:
     """The rendered parts by channel; a channel without content in a fitting language is left out."""
     rows = list(contents)
     found: dict[str, Any] = {}
     for channel in Channel.values:
-        content = authoring.content_for(rows, channel, language, fallback)
+        content = authoring.content_for(rows, channel, language, organization.default_language)
         if content is None:
             continue
         try:
-            parts = asdict(rendering.render(content.source, variables))
+            with shares.rendering(organization.pk):
+                parts = asdict(rendering.render(content.source, variables))
         except rendering.RenderError as fault:
-            raise ValidationError({f"{channel}.{fault.field}": str(fault)}) from fault
+            code = fault.code if fault.code == rendering.TOO_COSTLY else "invalid"
+            named = {f"{channel}.{fault.field}": [ErrorDetail(str(fault), code)]}
+            raise ValidationError(named) from fault
         found[channel] = {"language": content.language, **parts}
     return found
 
@@ -61,8 +70,7 @@ class PreviewView(TemplateRows, APIView):
         if isinstance(version, TemplateDraft):
             contents = version.rows()
             with content_faults_shown():
-                found = authoring.checked(contents, version.variables, template.organization)
-                authoring.compile_contents(contents, found)
+                authoring.prepared(contents, version.variables, template.organization)
         else:
             contents = list(version.contents.all())
         if "variables" in fields:
@@ -71,13 +79,12 @@ class PreviewView(TemplateRows, APIView):
             refuse(fault for fault in faults if fault.code != "required")
         else:
             variables = declarations.examples(version.variables)
-        fallback = caller_of(request).organization.default_language
-        language = fields.get("language", fallback)
+        language = fields.get("language", template.organization.default_language)
         number = None if isinstance(version, TemplateDraft) else version.number
         return Response(
             {
                 "version": number,
-                "contents": shown(contents, variables, language=language, fallback=fallback),
+                "contents": shown(contents, variables, language=language, organization=template.organization),
             }
         )
 
@@ -102,23 +109,21 @@ class SubstituteView(TemplateRows, APIView):
     def post(self, request: Request) -> Response:
         asked = SubstituteSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
-        fields = asked.validated_data
+        fields, organization = asked.validated_data, caller_of(request).organization
         variables = fields["variables"]
         contents: Sequence[TemplateContent]
         if "contents" in fields:
             contents = [TemplateContent(**content) for content in fields["contents"]]
             with content_faults_shown():
-                found = authoring.checked(contents, (), caller_of(request).organization)
-                authoring.complete(contents)
-                authoring.compile_contents(contents, found)
+                authoring.prepared(contents, (), organization, whole=True)
         else:
             version = _active(self.get_queryset(), fields["template_code"])
             contents = list(version.contents.all())
             variables, faults = version.ready(variables)
             refuse(faults)
-        fallback = caller_of(request).organization.default_language
+        fallback = organization.default_language
         language = fields.get("language", fallback)
-        words = shown(contents, variables, language=language, fallback=fallback)
+        words = shown(contents, variables, language=language, organization=organization)
         if not words:
             raise ValidationError(
                 {"language": f"There are several languages, but neither {language} nor {fallback}."},

@@ -15,7 +15,9 @@ from urllib.parse import urlsplit
 from liquid.exceptions import LiquidError
 
 from .assembling import assemble, check
-from .bounds import plain
+from .bounds import CPU_LIMIT, TooSlow, plain
+from .budget import allowance
+from .budget import check as check_allowance
 from .compiling import compiled
 from .engine import parse
 from .faults import RenderError, TemplateFault, TemplateSyntaxFault
@@ -38,6 +40,7 @@ __all__ = [
     "variables_of",
 ]
 
+TOO_COSTLY = "too_costly"
 LINE_BREAKERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):\S+", re.IGNORECASE)
 REFUSED_SCHEMES = frozenset({"javascript", "data", "vbscript", "file"})
@@ -67,23 +70,25 @@ class PushContent:
 def render_email(source: EmailContent, variables: Mapping[str, object]) -> EmailContent:
     """The subject in one line; variables escaped in `html`; an empty source gives an empty part."""
     plain(variables)
-    return EmailContent(
-        subject=_line(source.subject, variables, "subject"),
-        html=_render(source.html, variables, "html", html=True),
-        text=_render(source.text, variables, "text"),
-    )
+    with allowance(cpu=CPU_LIMIT):
+        return EmailContent(
+            subject=_line(source.subject, variables, "subject"),
+            html=_render(source.html, variables, "html", html=True),
+            text=_render(source.text, variables, "text"),
+        )
 
 
 def render_push(source: PushContent, variables: Mapping[str, object]) -> PushContent:
     """Title, link and image in one line. Image: empty or http(s). Link: empty, http(s) or an app's scheme."""
     plain(variables)
-    return PushContent(
-        title=_line(source.title, variables, "title"),
-        body=_render(source.body, variables, "body"),
-        image=_image(_line(source.image, variables, "image")),
-        link=_link(_line(source.link, variables, "link"), "link"),
-        data={key: _render(value, variables, f"data.{key}") for key, value in source.data.items()},
-    )
+    with allowance(cpu=CPU_LIMIT):
+        return PushContent(
+            title=_line(source.title, variables, "title"),
+            body=_render(source.body, variables, "body"),
+            image=_image(_line(source.image, variables, "image")),
+            link=_link(_line(source.link, variables, "link"), "link"),
+            data={key: _render(value, variables, f"data.{key}") for key, value in source.data.items()},
+        )
 
 
 def render(source: EmailContent | PushContent, variables: Mapping[str, object]) -> EmailContent | PushContent:
@@ -94,7 +99,10 @@ def render(source: EmailContent | PushContent, variables: Mapping[str, object]) 
 
 
 def _render(source: str, variables: Mapping[str, object], field: str, *, html: bool = False) -> str:
+    if not source:
+        return ""
     try:
+        check_allowance()
         template = parse(source, html)
         named = {**PROVIDED, **variables}
         if template.flat is not None and (filled := template.flat.fill(named)) is not None:
@@ -102,6 +110,8 @@ def _render(source: str, variables: Mapping[str, object], field: str, *, html: b
         return template.render(named)
     except TemplateSyntaxFault as error:
         raise RenderError(str(error), field) from None
+    except TooSlow as error:
+        raise RenderError(str(error.message), field, TOO_COSTLY) from None
     except LiquidError as error:
         line = ""
         if error.token and error.token.start_index >= 0:

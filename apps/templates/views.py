@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import generics
-from rest_framework.exceptions import PermissionDenied, ValidationError
+from rest_framework.exceptions import APIException, PermissionDenied, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -169,10 +169,19 @@ def numbered(template: Template, number: int, *, field: str = "version") -> Temp
     return version
 
 
+class CompilerIsBusy(APIException):
+    status_code = 503
+    default_code = "compiler_busy"
+    wait = 2
+    """Seconds, told in Retry-After."""
+
+
 @contextmanager
 def content_faults_shown() -> Iterator[None]:
-    """Turns a ContentFault into the 400 that names the part."""
+    """Turns a ContentFault into the 400 that names the part, or the 503 of a compiler that is busy."""
     try:
         yield
+    except authoring.CompilerBusy as fault:
+        raise CompilerIsBusy(fault.detail) from fault
     except authoring.ContentFault as fault:
         raise ValidationError({fault.field: fault.detail}) from fault

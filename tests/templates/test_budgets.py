@@ -1,0 +1,161 @@
+"""What one request may spend on templates, and what one organization."""
+
+import time
+
+import pytest
+
+from apps.templates import budget, compiling
+from apps.templates.budget import Shares
+from tests.cast import EMAIL_EN, OrganizationFactory, template_with
+from tests.conftest import client_for, post
+from tests.routes import refused
+
+DEAR = "{% for a in (1..4000) %}{{ name | append: 'x' | upcase | downcase | capitalize | size }}{% endfor %}"
+"""Some tenths of a second; as a part of its own it stays within every bound."""
+STYLED = {**EMAIL_EN, "html": "<style>p { color: red }</style><p>{{ name }}</p>"}
+LONG = '{% render "long" %}' * 12 + "y"
+FOUR = 4 * budget.CPU_LIMIT
+
+
+@pytest.fixture(autouse=True)
+def full_shares(monkeypatch):
+    fresh = Shares()
+    for module in ("apps.templates.preview_views", "apps.notifications.planning"):
+        monkeypatch.setattr(f"{module}.shares", fresh)
+    return fresh
+
+
+@pytest.fixture
+def dear(organization):
+    keys = {f"key{number}": DEAR for number in range(32)}
+    push = {"channel": "push", "language": "en", "title": "Hello", "body": "x", "data": keys}
+    return template_with(organization, push, code="dear")
+
+
+def taken(work):
+    began = time.thread_time()
+    answer = work()
+    return answer, time.thread_time() - began
+
+
+class TestRequest:
+    def test_a_message_of_many_dear_parts_is_refused_by_the_parts_name(self, dear, api, user):
+        answer, seconds = taken(lambda: post(api, user, template_code="dear"))
+        (entry,) = refused(answer, 400)["errors"]
+        assert entry["code"] == "too_costly"
+        assert "push data.key" in entry["detail"]
+        assert seconds < FOUR
+
+    def test_so_is_its_preview(self, dear, api):
+        answer, seconds = taken(
+            lambda: api.post("/api/v1/templates/dear/preview/", {"variables": {"name": "Ada"}}, format="json")
+        )
+        (entry,) = refused(answer, 400)["errors"]
+        assert (entry["field"].rpartition(".")[0], entry["code"]) == ("push.data", "too_costly")
+        assert seconds < FOUR
+
+    def test_a_batch_of_dear_ones_has_a_bound_and_the_cheap_ones_before_are_taken(
+        self, dear, api, user, version, monkeypatch
+    ):
+        monkeypatch.setattr(budget, "BATCH_CPU", 1.0)
+        cheap = {"user_id": str(user.pk), "template_code": "hello", "variables": {"name": "Ada"}}
+        items = [cheap, *[{**cheap, "template_code": "dear"}] * 200, cheap]
+        answer, seconds = taken(
+            lambda: api.post("/api/v1/notifications/batch/", {"notifications": items}, format="json")
+        )
+        results = answer.json()["data"]["results"]
+        assert results[0]["result"] == "accepted"
+        assert {one["errors"][0]["code"] for one in results[1:-1]} == {"too_costly"}
+        assert "another batch" in results[-2]["errors"][0]["detail"]
+        assert seconds < 5
+
+    def test_a_push_has_32_keys_at_most(self, organization, api):
+        content = {
+            "channel": "push", "language": "en", "title": "Hello", "body": "x",
+            "data": {f"key{number}": "x" for number in range(33)},
+        }  # fmt: skip
+        answer = api.post(
+            "/api/v1/templates/", {"code": "many", "name": "Many", "contents": [content]}, format="json"
+        )
+        assert refused(answer, 400)["errors"][0]["field"] == "contents[0].data"
+
+    def test_writing_has_a_bound_for_all_contents_together(self, api, organization, monkeypatch):
+        monkeypatch.setattr(budget, "WRITING_CPU", 0.05)
+        part = {"name": "long", "text": "{{ name }}" * 1900}
+        assert api.post("/api/v1/templates/partials/", part, format="json").status_code == 201
+        contents = [
+            {"channel": "email", "language": f"en-A{number}", "subject": "x", "text": LONG}
+            for number in range(10, 60)
+        ]  # fmt: skip
+        answer, seconds = taken(
+            lambda: api.post(
+                "/api/v1/templates/", {"code": "a", "name": "A", "contents": contents}, format="json"
+            )
+        )
+        assert answer.status_code == 400, answer.content
+        assert seconds < FOUR
+
+
+class TestShare:
+    def test_who_has_used_it_up_renders_what_is_cheap_alone(self, dear, api, user, version):
+        codes = set()
+        for _ in range(40):
+            answer, seconds = taken(lambda: post(api, user, template_code="dear"))
+            (entry,) = refused(answer, 400)["errors"]
+            codes.add(entry["detail"].partition(": ")[2])
+            if "share" in entry["detail"]:
+                break
+        assert "share" in entry["detail"]
+        assert post(api, user).status_code == 202
+
+    def test_it_is_an_organizations_own(self, dear, api, user, version, full_shares):
+        full_shares._charge(user.organization_id, 60)
+        other = OrganizationFactory(slug="other")
+        template_with(other, {**EMAIL_EN, "text": DEAR.replace("4000", "500")}, code="dear")
+        body = {"recipient": {"email": "grace@example.com"}, "template_code": "dear"}
+        assert post(client_for(other), **body).status_code == 202
+        assert "share" in refused(post(api, user, template_code="dear"), 400)["errors"][0]["detail"]
+
+    def test_it_comes_back(self, monkeypatch):
+        now = [0.0]
+        monkeypatch.setattr(budget.time, "monotonic", lambda: now[0])
+        shares = Shares()
+        shares._charge("acme", 6)
+        assert shares._now("acme") < 0
+        now[0] = 10.0
+        assert shares._now("acme") == pytest.approx(budget.SHARE_KEPT - 6 + 10 * budget.SHARE)
+
+
+class TestCompiler:
+    def written(self, client, code="styled"):
+        return client.post(
+            "/api/v1/templates/", {"code": code, "name": "Styled", "contents": [STYLED]}, format="json"
+        )
+
+    def test_an_organization_has_one_place(self, api, organization, monkeypatch):
+        monkeypatch.setattr(compiling, "PATIENCE", 0.05)
+        other = client_for(OrganizationFactory(slug="other"))
+        with compiling.places.slot(organization.pk, patience=0):
+            answer = self.written(api)
+            assert refused(answer, 503, "compiler_busy")["message"]
+            assert answer["Retry-After"] == "2"
+            assert self.written(other).status_code == 201
+        assert self.written(api).status_code == 201
+
+    def test_when_all_are_taken_it_waits_for_a_moment_alone(self, api, organization, monkeypatch):
+        monkeypatch.setattr(compiling, "PATIENCE", 0.05)
+        with compiling.places.slot("a", patience=0), compiling.places.slot("b", patience=0):
+            assert self.written(api).status_code == 503
+        assert self.written(api).status_code == 201
+
+    def test_every_way_to_it_says_so(self, api, organization, version, monkeypatch):
+        monkeypatch.setattr(compiling, "PATIENCE", 0.0)
+        draft = {"contents": [STYLED]}
+        with compiling.places.slot(organization.pk, patience=0):
+            for send, path, body in (
+                (api.post, "hello/versions/", draft),
+                (api.put, "hello/draft/", draft),
+                (api.post, "substitute/", {**draft, "variables": {"name": "Ada"}}),
+                (api.post, "layouts/", {"name": "brand", "html": STYLED["html"] + "{{ content }}"}),
+            ):
+                assert refused(send(f"/api/v1/templates/{path}", body, format="json"), 503, "compiler_busy")
