@@ -179,8 +179,20 @@ CACHES = caches(REDIS_URL)
 # A person's: ten a second are more than a page needs. Items of batches: at least the largest batch.
 RATE_LIMIT_ADDRESS = read("RATE_LIMIT_ADDRESS", env.int, 100, "a whole number from 1", valid=lambda n: n >= 1)
 RATE_LIMIT_KEY = read("RATE_LIMIT_KEY", env.int, 6000, "a whole number from 1", valid=lambda n: n >= 1)
+RATE_LIMIT_KEY_MOST = read(
+    "RATE_LIMIT_KEY_MOST", env.int, 60_000, "a whole number from 1 to 1000000", valid=lambda n: 1 <= n <= 1_000_000
+)  # fmt: skip
+"""The highest limit that an organization may give a key of its own; superusers may give more."""
 RATE_LIMIT_PERSON = read("RATE_LIMIT_PERSON", env.int, 600, "a whole number from 1", valid=lambda n: n >= 1)
 RATE_LIMIT_ITEMS = read("RATE_LIMIT_ITEMS", env.int, 60_000, "a number from 1000", valid=lambda n: n >= 1000)
+# What one organization can keep: see apps.users.quotas.
+QUOTA_KEYS = read("QUOTA_KEYS", env.int, 100, "a whole number from 1", valid=lambda n: n >= 1)
+QUOTA_TEMPLATES = read("QUOTA_TEMPLATES", env.int, 1000, "a whole number from 1", valid=lambda n: n >= 1)
+QUOTA_DEVICES = read("QUOTA_DEVICES", env.int, 1_000_000, "a whole number from 1", valid=lambda n: n >= 1)
+DEVICES_A_PERSON = read("DEVICES_A_PERSON", env.int, 20, "a whole number from 1", valid=lambda n: n >= 1)
+"""A push goes to each of them. Who registers one more loses the one that was silent for longest."""
+KEY_LIFETIME_DAYS = read("KEY_LIFETIME_DAYS", env.int, 365, "a whole number from 1", valid=lambda n: n >= 1)
+"""How long a key lives that is made without an expiry being named."""
 # Sign-ins have tighter bounds beside these, in the views. Without Redis those don't count; these do.
 RATELIMIT_FAIL_OPEN = True
 RATELIMIT_IP_META_KEY = "apps.users.addresses.client_address"
@@ -203,6 +215,8 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 PASSWORD_RESET_TIMEOUT = 3600
 """Seconds that a reset's link works."""
+SESSION_LONGEST = timedelta(days=30)
+"""However often a sign-in's refresh token is renewed."""
 SIMPLE_JWT = {
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=10),
     "REFRESH_TOKEN_LIFETIME": timedelta(days=7),

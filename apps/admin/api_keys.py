@@ -1,14 +1,20 @@
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
+from django.core.validators import MaxValueValidator
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 from django.utils.html import format_html
 
 from apps.admin.rows import ModelForm, OrganizationRows, operator_of
+from apps.users.key_views import check_quota
 from apps.users.models import ApiKey, default_scopes
+from apps.users.quotas import QuotaReached
 from apps.users.scopes import Scope
 
 CHANGEABLE = ("name", "rate_limit", "expires_at")
@@ -33,6 +39,20 @@ class NewKeyForm(ModelForm):
         model = ApiKey
         fields = ("organization", "name", "scopes", "live", "rate_limit", "expires_at")
 
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        organization = self.cleaned_data.get("organization")
+        if organization is not None:
+            try:
+                check_quota(organization)
+            except QuotaReached as fault:
+                raise forms.ValidationError(str(fault.detail)) from fault
+        return cleaned
+
+
+def _in_a_year() -> datetime:
+    return timezone.now() + timedelta(days=settings.KEY_LIFETIME_DAYS)
+
 
 @admin.register(ApiKey)
 class ApiKeyPages(OrganizationRows):
@@ -56,16 +76,26 @@ class ApiKeyPages(OrganizationRows):
     def get_form(
         self, request: HttpRequest, obj: Any | None = None, change: bool = False, **kwargs: Any
     ) -> Any:
-        if obj is not None:
-            return super().get_form(request, obj, change, **kwargs)
-        made = super().get_form(request, obj, change, form=NewKeyForm, **kwargs)
         operator = operator_of(request)
+        asked = {"form": NewKeyForm} if obj is None else {}
+        made = super().get_form(request, obj, change, **asked, **kwargs)
+        if not operator.is_superuser and "rate_limit" in made.base_fields:  # type: ignore[attr-defined]
+            most = settings.RATE_LIMIT_KEY_MOST
+            made.base_fields["rate_limit"].validators.append(MaxValueValidator(most))  # type: ignore[attr-defined]
+        if obj is not None:
+            return made
+        made.base_fields["expires_at"].initial = _in_a_year  # type: ignore[attr-defined]
         if not operator.is_superuser:
             # Nobody hands out more than they have.
             made.base_fields["scopes"].choices = [  # type: ignore[attr-defined]
                 (value, label) for value, label in Scope.choices if value in operator.scopes
             ]
         return made
+
+    def has_change_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        return super().has_change_permission(request, obj) and (
+            obj is None or operator_of(request).reaches(obj)
+        )
 
     def has_delete_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
         # What a key did stays attributed to it.
@@ -100,7 +130,7 @@ class ApiKeyPages(OrganizationRows):
 
     @admin.action(description="Revoke the selected keys", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
-        keys = list(queryset.filter(revoked_at=None))
+        keys = [key for key in queryset.filter(revoked_at=None) if self.has_change_permission(request, key)]
         for key in keys:
             self.log_change(request, key, "Revoked.")
         ApiKey.objects.filter(pk__in=[key.pk for key in keys]).update(revoked_at=Now())

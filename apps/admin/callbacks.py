@@ -8,11 +8,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html_join
 
-from apps.admin import masking
 from apps.admin.filters import RecentValues, Within
 from apps.admin.rows import Log, ReadOnly
 from apps.admin.times import moment
 from apps.notifications.models import Callback, WebhookEndpoint
+from apps.users.masking import masked_words
 
 
 @admin.register(WebhookEndpoint)
@@ -64,7 +64,7 @@ class CallbackPages(Log):
     def tries(self, row: Callback) -> str:
         lines = (
             (attempt.number, attempt.at.strftime("%Y-%m-%d %H:%M:%S"), attempt.url, attempt.code)
-            + (masking.words(attempt.detail),)
+            + (masked_words(attempt.detail),)
             for attempt in row.log.order_by("id")
         )
         return format_html_join("", "<div>{}. {} {}: {} {}</div>", lines)

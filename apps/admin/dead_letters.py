@@ -10,7 +10,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import mark_safe
 from django.utils.text import Truncator
 
-from apps.admin import masking, searching
+from apps.admin import searching
 from apps.admin.filters import LetterState, RecentValues, Within
 from apps.admin.paging import UncountedList
 from apps.admin.rows import Log, audit_name, operator_of
@@ -18,6 +18,7 @@ from apps.admin.times import moment
 from apps.notifications import replay
 from apps.notifications.management.letters import with_recipients
 from apps.notifications.models import DeadLetter
+from apps.users.masking import masked_words
 
 AT_ONCE = 500
 """Letters that one action takes: it answers within a request. For more there is `manage.py replay_dlq`."""
@@ -111,7 +112,7 @@ class DeadLetterPages(Log):
     @admin.display
     def failure(self, letter: DeadLetter) -> str:
         why = ": ".join(dict.fromkeys(word for word in (letter.reason, letter.code) if word))
-        return _cell(why, Truncator(masking.words(letter.detail)).chars(80))
+        return _cell(why, Truncator(masked_words(letter.detail)).chars(80))
 
     @admin.display
     def recipient(self, letter: DeadLetter) -> str:
@@ -124,7 +125,7 @@ class DeadLetterPages(Log):
 
     @admin.display(description="the provider's words")
     def words(self, letter: DeadLetter) -> str:
-        return masking.words(letter.detail)
+        return masked_words(letter.detail)
 
     @admin.display
     def template(self, letter: DeadLetter) -> str:
@@ -132,7 +133,7 @@ class DeadLetterPages(Log):
 
     @admin.display(description="foreign message")
     def body_text(self, letter: DeadLetter) -> str:
-        return masking.words(bytes(letter.body)[:1000].decode("utf-8", "backslashreplace"))
+        return masked_words(bytes(letter.body)[:1000].decode("utf-8", "backslashreplace"))
 
     @admin.action(description="Replay the selected letters", permissions=["replay"])
     def replay(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> None:

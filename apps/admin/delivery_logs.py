@@ -6,11 +6,12 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from apps.admin import masking, searching
+from apps.admin import searching
 from apps.admin.filters import RecentValues, Within
 from apps.admin.rows import Log
 from apps.admin.times import moment
 from apps.notifications.models import Delivery, EmailLog, PushLog
+from apps.users.masking import masked_words
 
 
 class DeliveryPages(Log):
@@ -76,7 +77,7 @@ class DeliveryPages(Log):
             if row.recipient
             else row.error_detail
         )
-        return masking.words(words) or "-"
+        return masked_words(words) or "-"
 
 
 @admin.register(EmailLog)

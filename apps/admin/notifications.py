@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
-from apps.admin import masking, searching
+from apps.admin import searching
 from apps.admin.filters import Within
 from apps.admin.paging import UncountedList
 from apps.admin.rows import Log
@@ -16,6 +16,7 @@ from apps.admin.times import moment
 from apps.notifications import timeline
 from apps.notifications.models import Delivery, Event, Notification, deliveries_of
 from apps.notifications.statuses import summary
+from apps.users.masking import masked_words
 from apps.users.models import User
 
 
@@ -74,7 +75,7 @@ class NotificationPages(Log):
     @admin.display(description="metadata")
     def metadata_text(self, notification: Notification) -> str:
         return (
-            masking.words(json.dumps(notification.metadata, ensure_ascii=False))
+            masked_words(json.dumps(notification.metadata, ensure_ascii=False))
             if notification.metadata
             else ""
         )
@@ -91,7 +92,7 @@ class NotificationPages(Log):
         if notification is not None and self.has_view_permission(request, notification):
             rows = deliveries_of([notification])[notification.pk]
             context = {
-                "deliveries": [(row, _page_of(row), masking.words(row.error_detail)) for row in rows],
+                "deliveries": [(row, _page_of(row), masked_words(row.error_detail)) for row in rows],
                 "events": events_of(notification, rows),
             }
         return super().changeform_view(request, object_id, form_url, {**context, **(extra_context or {})})
@@ -124,14 +125,14 @@ def said(event: Event, people: dict[str, str] | None = None) -> list[str]:
         first = f"{event.data.get('template')} v{event.data.get('version')}"
         return [first, *(_decision(one) for one in event.data.get("decisions", []))]
     return [
-        masking.words(f"{key.replace('_', ' ')}: {(people or {}).get(str(value), value)}")
+        masked_words(f"{key.replace('_', ' ')}: {(people or {}).get(str(value), value)}")
         for key, value in event.data.items()
     ]
 
 
 def _decision(decision: dict[str, Any]) -> str:
     reason = f" ({decision['reason']})" if decision.get("reason") else ""
-    recipient = masking.words(decision.get("recipient") or "nobody")
+    recipient = masked_words(decision.get("recipient") or "nobody")
     return f"{decision['channel']} to {recipient}: {decision['decision']}{reason}"
 
 

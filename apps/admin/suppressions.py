@@ -8,18 +8,19 @@ from django.core.validators import validate_email
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from apps.admin import masking
 from apps.admin.filters import RecentValues
-from apps.admin.rows import OrganizationRows, RowForm, audit_name
+from apps.admin.rows import OrganizationRows, RowForm, audit_name, operator_of
 from apps.notifications.models import Suppression
 from apps.users.channels import Channel
 from apps.users.hashing import recipient_hash
-from apps.users.masking import masked_token
+from apps.users.masking import masked_token, masked_words
+from apps.users.models import User
 
 
 class NewSuppressionForm(RowForm):
     constrained = frozenset({"organization", "recipient_hash", "lifted_at"})
     taken = "Nothing is sent to this recipient already."
+    operator: User
     address = forms.CharField(max_length=4096, label="Email address or device token")
     reason = forms.CharField(max_length=64, initial="by_hand", help_text="One word or two, for filters.")
 
@@ -36,6 +37,11 @@ class NewSuppressionForm(RowForm):
                     validate_email(address)
                 except ValidationError as fault:
                     self.add_error("address", fault)
+                people = User.objects.filter(
+                    organization=self.cleaned_data.get("organization"), email__iexact=address
+                )
+                if not all(self.operator.reaches(person) for person in people):
+                    self.add_error("address", "Whoever has this address may do more than you.")
             self.instance.recipient_hash = recipient_hash(channel, address)
             # A token is found by its hash; only an address is worth reading.
             self.instance.recipient = address[:254] if channel == Channel.EMAIL else ""
@@ -80,6 +86,13 @@ class SuppressionPages(OrganizationRows):
     def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> list[Any]:
         return self.get_fields(request, obj) if obj else []
 
+    def get_form(
+        self, request: HttpRequest, obj: Any | None = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        made = super().get_form(request, obj, change, **kwargs)
+        made.operator = operator_of(request)  # type: ignore[attr-defined]
+        return made
+
     def has_change_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
         return False
 
@@ -92,12 +105,12 @@ class SuppressionPages(OrganizationRows):
     @admin.display(description="recipient")
     def masked(self, row: Suppression) -> str:
         if row.channel == Channel.EMAIL:
-            return masking.words(row.recipient) or "erased"
+            return masked_words(row.recipient) or "erased"
         return masked_token(row.recipient) or row.recipient_hash[:8]
 
     @admin.display(description="detail")
     def words(self, row: Suppression) -> str:
-        return masking.words(row.detail)
+        return masked_words(row.detail)
 
     @admin.action(description="Lift: send to the selected again", permissions=["lift"])
     def lift(self, request: HttpRequest, queryset: QuerySet[Suppression]) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from apps.notifications.models import DeadLetter
-from apps.notifications.serializers import IdField, RequestIdField
+from apps.notifications.serializers import IdField, MaskedField, RequestIdField
 from apps.notifications.statuses import Status
 from apps.templates.serializers import CodeField
 from apps.users.channels import Channel
@@ -15,6 +15,7 @@ from apps.users.validation import CursorQuery, FlagField, LineField, NumberField
 class DeadLetterSerializer(serializers.ModelSerializer[DeadLetter]):
     request_id = serializers.CharField(source="notification.request_id", default=None)
     template = serializers.CharField(source="notification.template_version.template.code", default=None)
+    detail = MaskedField(help_text="The provider's words, addresses masked.")
 
     class Meta:
         model = DeadLetter

@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -109,8 +110,14 @@ class ReceiptView(APIView):
     def post(self, request: Request) -> Response:
         asked = ReceiptSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
+        caller = caller_of(request)
+        if asked.validated_data["permanent"] and Scope.SUPPRESSIONS_WRITE not in caller.scopes:
+            raise PermissionDenied(
+                "To end an address for good takes the scope suppressions:write; leave `permanent` out.",
+                "permission_denied",
+            )
         row, moved = receipts.apply(
-            organization=caller_of(request).organization,
+            organization=caller.organization,
             receipt=receipts.Receipt(channel=self.channel, **asked.validated_data),
         )
         return Response({"delivery_id": str(row.pk), "status": row.status, "moved": moved})

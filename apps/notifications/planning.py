@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.utils import timezone
 
 from apps.notifications import policy
@@ -185,7 +186,9 @@ def _recipients(
         return [{"email": address}] if address else []
     if user is None:
         return [{"token": request.device_token}] if request.device_token else []
-    return [{"token": device.token, "device": device} for device in known.devices.get(user.pk, [])]
+    # Where there are more of them than a person may have, from before there was a bound: those registered last.
+    devices = known.devices.get(user.pk, [])[-settings.DEVICES_A_PERSON :]
+    return [{"token": device.token, "device": device} for device in devices]
 
 
 def _delivery(

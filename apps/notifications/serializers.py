@@ -12,6 +12,7 @@ from apps.notifications.requests import NotificationRequest
 from apps.notifications.statuses import SCHEDULED, Status, summary
 from apps.templates.serializers import CodeField
 from apps.users.channels import Channel
+from apps.users.masking import masked_value, masked_words
 from apps.users.validation import (
     IDENTIFIER_PATTERN,
     AddressField,
@@ -24,6 +25,13 @@ from apps.users.validation import (
 )
 
 CORRELATION_PATTERN = re.compile(r"\A[\x21-\x7e]{1,128}\Z")
+
+
+class MaskedField(serializers.CharField):
+    """Words in which a person's address may stand."""
+
+    def to_representation(self, value: Any) -> str:
+        return masked_words(str(value))
 
 
 class RequestIdField(LineField):
@@ -173,7 +181,7 @@ class DeliverySerializer(serializers.Serializer[Delivery]):
     provider = serializers.CharField()
     provider_message_id = serializers.CharField()
     error_code = serializers.CharField()
-    error_detail = serializers.CharField()
+    error_detail = MaskedField(help_text="The provider's words, addresses masked.")
     sent_at = serializers.DateTimeField()
     finished_at = serializers.DateTimeField()
 
@@ -237,6 +245,11 @@ class EventSerializer(serializers.ModelSerializer[Event]):
     class Meta:
         model = Event
         fields = ["id", "at", "kind", "channel", "delivery_id", "data"]
+
+    def to_representation(self, instance: Event) -> dict[str, Any]:
+        shown = super().to_representation(instance)
+        shown["data"] = masked_value(shown["data"])
+        return shown
 
 
 class NotificationFilterSerializer(CursorQuery):

@@ -13,10 +13,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.notifications.models import Suppression
+from apps.notifications.serializers import MaskedField
 from apps.users.channels import Channel
 from apps.users.filters import FilteredRows
 from apps.users.hashing import recipient_hash
-from apps.users.permissions import OrganizationRows, caller_of
+from apps.users.permissions import OrganizationRows, caller_of, require_reach_of_address
 from apps.users.scopes import Scope
 from apps.users.validation import AddressField, CursorQuery, LineField, StrictSerializer
 
@@ -25,6 +26,7 @@ class SuppressionSerializer(serializers.ModelSerializer[Suppression]):
     recipient = serializers.CharField(
         source="masked_recipient", help_text="Masked. Empty for a device token, and once a person is erased."
     )
+    detail = MaskedField(help_text="Addresses masked.")
 
     class Meta:
         model = Suppression
@@ -96,6 +98,8 @@ class SuppressionListView(FilteredRows, SuppressionRows, generics.ListAPIView[Su
         asked.is_valid(raise_exception=True)
         wanted = asked.validated_data
         caller = caller_of(request)
+        if wanted["channel"] == Channel.EMAIL:
+            require_reach_of_address(request, wanted["recipient"])
         row, made = Suppression.objects.get_or_create(
             organization=caller.organization,
             channel=wanted["channel"],

@@ -30,6 +30,7 @@ from apps.notifications.serializers import (
 )
 from apps.notifications.statuses import summary
 from apps.users import throttling
+from apps.users.channels import Channel
 from apps.users.filters import FilteredRows
 from apps.users.permissions import OrganizationRows, caller_of
 from apps.users.scopes import Scope
@@ -169,8 +170,11 @@ class NotificationListView(NotificationRows, generics.ListAPIView[Notification])
             planned = submission.preview(caller=caller, asked=one)
             return Response({"decisions": planned.decisions, "rendered": planned.rendered})
 
+        throttling.check_deliveries(caller)
+
         def accept() -> tuple[dict[str, Any], str]:
             made = submission.submit(caller=caller, asked=one)
+            throttling.charge_deliveries(caller, len(made.deliveries) - len(Channel.values))
             return accepted(made), f"/api/v1/notifications/{made.notification.pk}/"
 
         try:
@@ -216,6 +220,8 @@ class BatchView(APIView):
                 else:
                     results[index] = {"index": index, "result": "accepted", **accepted(result)}
             taken = sum(result["result"] == "accepted" for result in results)
+            deliveries = sum(len(result.get("deliveries", ())) for result in results)
+            throttling.charge_deliveries(caller, deliveries - len(items) * len(Channel.values))
             return {"accepted": taken, "rejected": len(results) - taken, "results": results}, ""
 
         return answer_once(request, "notifications/batch", body_hash(request.data), accept)

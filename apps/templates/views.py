@@ -23,6 +23,7 @@ from apps.templates.serializers import (
     TemplateSerializer,
     VersionSerializer,
 )
+from apps.users import quotas
 from apps.users.filters import FilteredRows
 from apps.users.permissions import OrganizationRows, caller_of
 from apps.users.scopes import Scope
@@ -68,6 +69,8 @@ class TemplateListView(TemplateRows, FilteredRows, generics.ListCreateAPIView[Te
         caller = caller_of(self.request)
         contents = serializer.validated_data.pop("contents", None)
         variables = serializer.validated_data.pop("variables", [])
+        mine = Template.objects.usable().filter(organization=caller.organization)
+        quotas.check("QUOTA_TEMPLATES", mine, "templates")
         with transaction.atomic():
             template = serializer.save(organization=caller.organization)
             if contents:

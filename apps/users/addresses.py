@@ -1,4 +1,5 @@
 import ipaddress
+from collections.abc import Iterable
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -19,6 +20,11 @@ def client_address(request: HttpRequest) -> str:
         # A socket for both families shows IPv4 callers as ::ffff:1.2.3.4, all of one and the same /64.
         return str(getattr(address, "ipv4_mapped", None) or address)
     return "127.0.0.1"
+
+
+def in_networks(address: str, networks: Iterable[str]) -> bool:
+    found = ipaddress.ip_address(address)
+    return any(found in ipaddress.ip_network(network) for network in networks)
 
 
 def client_network(request: HttpRequest) -> str:

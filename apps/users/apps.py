@@ -10,5 +10,10 @@ class UsersConfig(AppConfig):
         from apps.users import auditing, models
 
         auditing.watch(
-            models.Organization, models.User, models.ApiKey, models.Category, models.NotificationPreference
+            models.Organization,
+            models.User,
+            models.ApiKey,
+            models.Category,
+            models.NotificationPreference,
+            models.Device,
         )

@@ -12,12 +12,13 @@ from django.http import HttpRequest
 from django.utils import timezone
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
 from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.exceptions import InvalidToken
 
-from apps.users import auditing, isolation
+from apps.users import auditing, isolation, sessions
+from apps.users.addresses import client_address, in_networks
 from apps.users.models import ApiKey, Organization, User
 from apps.users.statements import read
 
@@ -35,6 +36,11 @@ class Caller:
     live: bool = True
     user: User | None = None
     api_key: ApiKey | None = None
+
+    def reaches(self, other: "User | ApiKey") -> bool:
+        """Whether it may touch the person's account or the key (`reach`)."""
+        own = self.user or self.api_key
+        return own is not None and own.reaches(other)
 
     @property
     def is_system(self) -> bool:
@@ -55,6 +61,10 @@ class ApiKeyAuthentication(BaseAuthentication):
         key = _key(prefix) if len(words) == 2 and secret and "\0" not in prefix else None
         if key is None or not key.matches(secret):
             raise AuthenticationFailed("This API key is unknown, expired or revoked.", "invalid_api_key")
+        if key.addresses and not in_networks(client_address(request._request), key.addresses):
+            raise PermissionDenied(
+                "This API key is not for callers at this address; see its `addresses`.", "address_not_allowed"
+            )
         if key.last_used_at is None or timezone.now() - key.last_used_at > ApiKey.LAST_USED_EVERY:
             ApiKey.objects.filter(
                 Q(last_used_at=None) | Q(last_used_at__lt=Now() - ApiKey.LAST_USED_EVERY), pk=key.pk
@@ -110,7 +120,7 @@ class BearerAuthentication(JWTAuthentication):
             user = cast(User, super().get_user(validated_token))
         except ValidationError as fault:
             raise InvalidToken("This token names no user.") from fault
-        if not user.organization.is_active:
+        if not user.organization.is_active or not sessions.of_now(validated_token, user):
             # What the library says of a forged one: the answers are alike.
             raise InvalidToken("Given token not valid for any token type")
         return user

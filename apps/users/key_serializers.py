@@ -1,8 +1,10 @@
 """API keys as the API shows and takes them."""
 
+import ipaddress
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.utils import timezone
 from rest_framework import serializers
 
@@ -18,12 +20,36 @@ class RateLimitField(NumberField):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(
             min_value=1,
-            max_value=ApiKey.RATE_LIMIT_BOUND,
+            max_value=settings.RATE_LIMIT_KEY_MOST,
             required=False,
             allow_null=True,
             help_text="Requests a minute; null: what holds for all keys.",
             **kwargs,
         )
+
+
+class NetworkField(LineField):
+    """A network, or a single address."""
+
+    default_error_messages = {"network": "Write a network such as 203.0.113.0/24, or an address."}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=64, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        try:
+            return str(ipaddress.ip_network(super().to_internal_value(data)))
+        except ValueError:
+            self.fail("network")
+
+
+def refuse_more_than_own(caller: Caller, wanted: int | None) -> None:
+    """A key hands on no higher limit than it has itself: two hops would make any limit worthless."""
+    if caller.api_key is None or wanted is None:
+        return
+    own = caller.api_key.rate_limit or settings.RATE_LIMIT_KEY
+    if wanted > own:
+        raise serializers.ValidationError(f"Your own limit is {own}; give at most that.", code="beyond")
 
 
 class ApiKeySerializer(StrictModelSerializer):
@@ -35,16 +61,26 @@ class ApiKeySerializer(StrictModelSerializer):
     )  # fmt: skip
     live = FlagField(required=False, help_text="False: a test key, whose messages go to the sandbox.")
     rate_limit = RateLimitField()
-    expires_at = serializers.DateTimeField(required=False)
+    addresses = serializers.ListField(
+        child=NetworkField(), required=False, max_length=ApiKey.ADDRESSES_LIMIT,
+        help_text="Networks whose callers may show the key; empty: everywhere.",
+    )  # fmt: skip
+    expires_at = serializers.DateTimeField(
+        required=False, help_text="Default: in a year (KEY_LIFETIME_DAYS)."
+    )
     created_by = serializers.UUIDField(source="created_by_id", read_only=True, allow_null=True)
 
     class Meta:
         model = ApiKey
         fields = [
-            "id", "name", "prefix", "scopes", "live", "rate_limit", "expires_at", "revoked_at", "last_used_at",
-            "created_by", "created_at",
+            "id", "name", "prefix", "scopes", "live", "rate_limit", "addresses", "expires_at", "revoked_at",
+            "last_used_at", "created_by", "created_at",
         ]  # fmt: skip
         read_only_fields = ["id", "prefix", "revoked_at", "last_used_at", "created_at"]
+
+    def validate_rate_limit(self, value: int | None) -> int | None:
+        refuse_more_than_own(self.context["caller"], value)
+        return value
 
     def validate_expires_at(self, value: datetime) -> datetime:
         if value <= timezone.now():
@@ -78,6 +114,13 @@ class IssuedKeySerializer(ApiKeySerializer):
 class KeyChangeSerializer(StrictSerializer):
     name = LineField(max_length=100, required=False)
     rate_limit = RateLimitField()
+
+    def validate_rate_limit(self, value: int | None) -> int | None:
+        caller: Caller = self.context["caller"]
+        if caller.api_key is not None and caller.api_key.pk == self.context["key"].pk:
+            raise serializers.ValidationError("A key doesn't change its own limit.", code="beyond")
+        refuse_more_than_own(caller, value)
+        return value
 
 
 class KeyRotationSerializer(StrictSerializer):

@@ -1,4 +1,5 @@
-"""API keys: made, listed, rotated, revoked. Whoever may do it gives at most what they have."""
+"""API keys: made, listed, rotated, revoked. Whoever may do it gives at most what they have, and touches no key that
+may do more."""
 
 from typing import Any, ClassVar
 
@@ -8,12 +9,12 @@ from django.db.models.functions import Now
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics, status
-from rest_framework.exceptions import APIException, PermissionDenied
+from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.users.authentication import Caller
+from apps.users import quotas
 from apps.users.filters import FilteredRows
 from apps.users.key_serializers import (
     ApiKeySerializer,
@@ -21,8 +22,8 @@ from apps.users.key_serializers import (
     KeyChangeSerializer,
     KeyRotationSerializer,
 )
-from apps.users.models import ApiKey
-from apps.users.permissions import OrganizationRows, caller_of
+from apps.users.models import ApiKey, Organization
+from apps.users.permissions import OrganizationRows, caller_of, require_reach
 from apps.users.scopes import Scope
 
 
@@ -30,11 +31,6 @@ class KeyEnded(APIException):
     status_code = status.HTTP_409_CONFLICT
     default_code = "key_ended"
     default_detail = "This key has expired or was revoked; make a new one."
-
-
-class BeyondReach(PermissionDenied):
-    default_code = "beyond_reach"
-    default_detail = "This key may do more than you; its new form is not yours to see."
 
 
 class KeyRows(OrganizationRows):
@@ -56,6 +52,7 @@ class KeyListView(KeyRows, FilteredRows, generics.ListCreateAPIView[ApiKey]):
         caller = caller_of(request)
         asked = self.get_serializer(data=request.data)
         asked.is_valid(raise_exception=True)
+        check_quota(caller.organization)
         key, plain = ApiKey.objects.issue(
             organization=caller.organization, created_by=caller.user, **asked.validated_data
         )
@@ -75,7 +72,8 @@ class KeyDetailView(KeyRows, generics.RetrieveDestroyAPIView[ApiKey]):
     @extend_schema(request=KeyChangeSerializer, responses=ApiKeySerializer)
     def patch(self, request: Request, api_key: str) -> Response:
         key = self.get_object()
-        asked = KeyChangeSerializer(data=request.data)
+        require_reach(request, key)
+        asked = KeyChangeSerializer(data=request.data, context={"caller": caller_of(request), "key": key})
         asked.is_valid(raise_exception=True)
         if asked.validated_data:
             ApiKey.objects.filter(pk=key.pk).update(**asked.validated_data)
@@ -83,6 +81,7 @@ class KeyDetailView(KeyRows, generics.RetrieveDestroyAPIView[ApiKey]):
         return Response(ApiKeySerializer(key).data)
 
     def perform_destroy(self, instance: ApiKey) -> None:
+        require_reach(self.request, instance)
         ApiKey.objects.filter(pk=instance.pk, revoked_at=None).update(revoked_at=Now())
 
 
@@ -98,16 +97,16 @@ class RotateView(KeyRows, APIView):
         asked.is_valid(raise_exception=True)
         with transaction.atomic():
             old = get_object_or_404(self.get_queryset().select_for_update(), pk=api_key)
-            if not within_reach(caller, old):
-                raise BeyondReach
+            require_reach(request, old)
             if not ApiKey.objects.alive().filter(pk=old.pk).exists():
                 raise KeyEnded
+            check_quota(caller.organization)
             key, plain = old.rotate(overlap=asked.validated_data["overlap"], by=caller.user)
         return issued(key, plain)
 
 
-def within_reach(caller: Caller, key: ApiKey) -> bool:
-    return caller.scopes.issuperset(key.scopes) and (caller.live or not key.live)
+def check_quota(organization: Organization) -> None:
+    quotas.check("QUOTA_KEYS", ApiKey.objects.alive().filter(organization=organization), "API keys in use")
 
 
 def issued(key: ApiKey, plain: str) -> Response:

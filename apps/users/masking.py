@@ -1,3 +1,11 @@
+"""Addresses and tokens as whoever looks after messages may see them: enough to recognise, too little to copy."""
+
+import re
+from typing import Any
+
+ADDRESS = re.compile(r"([^\s<>\"'(),;:@])[^\s<>\"'(),;:@]*@([^\s<>\"'(),;:@]+)")
+
+
 def masked_address(address: str) -> str:
     """Enough of an email address to recognise it; empty for an empty one."""
     name, at, domain = address.rpartition("@")
@@ -7,3 +15,20 @@ def masked_address(address: str) -> str:
 def masked_token(token: str) -> str:
     """Enough of a device token to recognise it; empty for an empty one."""
     return f"{token[:4]}***" if token else ""
+
+
+def masked_words(text: str) -> str:
+    """`text`, a provider's words say, with every address in it masked."""
+    return ADDRESS.sub(r"\1***@\2", text)
+
+
+def masked_value(value: Any) -> Any:
+    """A JSON value with every text in it masked likewise; names of keys stay."""
+    match value:
+        case str():
+            return masked_words(value)
+        case dict():
+            return {name: masked_value(inner) for name, inner in value.items()}
+        case list():
+            return [masked_value(inner) for inner in value]
+    return value

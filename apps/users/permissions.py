@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db.models import QuerySet
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from apps.users.authentication import Caller
-from apps.users.models import User
+from apps.users.models import ApiKey, User
 
 if TYPE_CHECKING:
     # DRF's views import this module, by its name in the settings.
@@ -27,6 +28,25 @@ def person_of(request: Request) -> User:
     user = caller_of(request).user
     assert user is not None  # noqa: S101 - the permission below guarantees it
     return user
+
+
+class BeyondReach(PermissionDenied):
+    default_code = "beyond_reach"
+    default_detail = "This may do more than you, so it is not yours to change."
+
+
+def require_reach(request: Request, other: "User | ApiKey") -> None:
+    """Raises BeyondReach where the caller may not touch the person's account or the key."""
+    if not caller_of(request).reaches(other):
+        raise BeyondReach
+
+
+def require_reach_of_address(request: Request, address: str) -> None:
+    """The same of whoever has this address in the caller's organization: suppressed, no mail of theirs arrives, the
+    one that lets them back into their account among it."""
+    people = User.objects.filter(organization=caller_of(request).organization, email__iexact=address)
+    for person in people:
+        require_reach(request, person)
 
 
 def leads_nowhere(request: Request, view: "APIView") -> bool:

@@ -1,36 +1,95 @@
 """A person's sign-in as a pair of JWTs: begun with a password, renewed, ended."""
 
 import hmac
+from datetime import UTC, datetime
 
+import structlog
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from rest_framework_simplejwt.exceptions import InvalidToken, TokenError
 from rest_framework_simplejwt.settings import api_settings
+from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 from rest_framework_simplejwt.tokens import RefreshToken, Token
 from rest_framework_simplejwt.utils import get_md5_hash_password
 
 from apps.users.models import User
 
+log = structlog.get_logger(__name__)
+
 
 class SessionToken(RefreshToken):
-    """A refresh token. Only the dead ones are stored: a copy of the database opens no session."""
+    """A refresh token. Only the dead ones are stored: a copy of the database opens no session.
+
+    Those that come of one sign-in are a family. One that is shown a second time was copied, by whom nobody can tell:
+    the whole family ends.
+    """
 
     @classmethod
     def for_user(cls, user: User) -> "SessionToken":  # type: ignore[override]
         # The library's own would write down every live token in full.
         begun: SessionToken = Token.for_user.__func__(cls, user)  # type: ignore[attr-defined]
+        begun[EPOCH] = _epoch_of(user)
+        begun[FAMILY] = f"family:{begun[api_settings.JTI_CLAIM]}"
+        begun[BEGAN] = int(begun.current_time.timestamp())
         return begun
+
+    def check_blacklist(self) -> None:
+        family = self.get(FAMILY, "")
+        ended = set(
+            BlacklistedToken.objects.filter(
+                token__jti__in=[self[api_settings.JTI_CLAIM], family]
+            ).values_list("token__jti", flat=True)
+        )
+        if not ended:
+            return
+        if family and family not in ended:
+            self.end_family()
+            log.warning("refresh_token_reused", user_id=str(self.get(api_settings.USER_ID_CLAIM)))
+        raise TokenError("This refresh token was used already.")
+
+    def end_family(self) -> None:
+        # As if the family were a token, for as long as any of its tokens could live.
+        ends = datetime.fromtimestamp(self[BEGAN], UTC) + settings.SESSION_LONGEST
+        whole, _ = OutstandingToken.objects.get_or_create(
+            jti=self[FAMILY], defaults={"token": "", "created_at": self.current_time, "expires_at": ends}
+        )
+        BlacklistedToken.objects.get_or_create(token=whole)
+
+
+EPOCH, FAMILY, BEGAN = "epoch", "family", "began"
+"""Claims: which tokens die with an account that is switched off, and of which sign-in this one is, and since when."""
+
+
+def _epoch_of(user: User) -> str:
+    return f"{user.organization.session_epoch}.{user.session_epoch}"
+
+
+def of_now(token: Token, user: User) -> bool:
+    """Whether the token was given out since the account, or its organization, was switched off last."""
+    return str(token.get(EPOCH, "0.0")) == _epoch_of(user)
 
 
 def begin(user: User) -> dict[str, str]:
-    refresh = SessionToken.for_user(user)
-    return {"access": str(refresh.access_token), "refresh": str(refresh)}
+    return _pair(SessionToken.for_user(user))
 
 
 def renew(refresh: str) -> dict[str, str]:
     """A new pair for a refresh token, which dies. Raises InvalidToken."""
     token, user = _alive(refresh)
     _kill(token)
-    return begin(user)
+    following = SessionToken.for_user(user)
+    if FAMILY in token:
+        following[FAMILY], following[BEGAN] = token[FAMILY], token[BEGAN]
+    # However often it is renewed, a sign-in ends.
+    longest = following[BEGAN] + int(settings.SESSION_LONGEST.total_seconds())
+    following["exp"] = min(following["exp"], longest)
+    if following["exp"] <= following["iat"]:
+        raise InvalidToken("This sign-in is too old; sign in again.")
+    return _pair(following)
+
+
+def _pair(refresh: SessionToken) -> dict[str, str]:
+    return {"access": str(refresh.access_token), "refresh": str(refresh)}
 
 
 def end(refresh: str) -> None:
@@ -41,7 +100,7 @@ def end(refresh: str) -> None:
 def _alive(refresh: str) -> tuple[SessionToken, User]:
     try:
         token = SessionToken(refresh)  # type: ignore[arg-type]
-        user = User.objects.get(
+        user = User.objects.select_related("organization").get(
             pk=token[api_settings.USER_ID_CLAIM], is_active=True, organization__is_active=True
         )
     except (TokenError, KeyError, TypeError, ValidationError, User.DoesNotExist) as fault:
@@ -51,6 +110,8 @@ def _alive(refresh: str) -> tuple[SessionToken, User]:
         str(token.get(api_settings.REVOKE_TOKEN_CLAIM)).encode(),
         get_md5_hash_password(user.password).encode(),
     ):
+        raise InvalidToken("This refresh token is not valid, or not any more.")
+    if not of_now(token, user):
         raise InvalidToken("This refresh token is not valid, or not any more.")
     return token, user
 

@@ -1,6 +1,7 @@
 """How often one caller may ask: by key, by person, and by address for whoever shows no valid credential."""
 
 import math
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -48,11 +49,45 @@ def take_request(request: HttpRequest, caller: Any, *, weight: int = 1) -> Stand
 
 def take_items(request: HttpRequest, caller: Caller, count: int) -> None:
     """Count a batch's items, which have a quota of their own beside the request's. Raises Throttled."""
-    standing = windows.take(
-        f"items:{caller.name}", limit=settings.RATE_LIMIT_ITEMS, weight=count, length=MINUTE
-    )
+    check_deliveries(caller)
+    standing = _items(caller, count)
     if not _noted(request, standing).allowed:
         raise Throttled(seconds(standing))
+
+
+def charge_deliveries(caller: Caller, count: int) -> None:
+    """Count deliveries that came of requests beyond one an item: a person's many devices cost as much as many people.
+
+    Known only once they are made; where the quota has no room for them, its next minute pays.
+    """
+    if count <= 0:
+        return
+    standing = _items(caller, count)
+    if not standing.allowed:
+        wait = standing.wait if count <= standing.limit else MINUTE
+        with _lock:
+            if len(_over) > windows.NAMES_LIMIT:
+                _over.clear()
+            _over[caller.name] = time.monotonic() + wait / SECOND
+
+
+def check_deliveries(caller: Caller) -> None:
+    """Raises Throttled where the caller's deliveries went past the quota. Asks nobody: this process knows."""
+    ends = _over.get(caller.name)
+    if ends is None:
+        return
+    if (left := ends - time.monotonic()) > 0:
+        raise Throttled(math.ceil(left))
+    with _lock:
+        _over.pop(caller.name, None)
+
+
+_over: dict[str, float] = {}
+_lock = threading.Lock()
+
+
+def _items(caller: Caller, count: int) -> Standing:
+    return windows.take(f"items:{caller.name}", limit=settings.RATE_LIMIT_ITEMS, weight=count, length=MINUTE)
 
 
 def _noted(request: HttpRequest, standing: Standing) -> Standing:

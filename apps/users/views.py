@@ -9,16 +9,17 @@ from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import generics, status
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.users import preferences
+from apps.users import preferences, quotas
 from apps.users.channels import Channel
 from apps.users.filters import FilteredRows
 from apps.users.hashing import recipient_hash
 from apps.users.models import Device, PreferenceSource, User
-from apps.users.permissions import OrganizationRows, caller_of
+from apps.users.permissions import OrganizationRows, caller_of, require_reach
 from apps.users.preference_serializers import PreferencesSerializer
 from apps.users.scopes import Scope
 from apps.users.serializers import (
@@ -36,6 +37,12 @@ class UserRows(OrganizationRows):
 
     def get_serializer_context(self) -> dict[str, Any]:
         return {"request": self.request, "caller": caller_of(self.request)}
+
+    def reached(self, person: User) -> User:
+        """The person, whom whoever changes anything about them must reach. Raises BeyondReach."""
+        if self.request.method not in SAFE_METHODS:
+            require_reach(self.request, person)
+        return person
 
 
 @extend_schema_view(get=extend_schema(parameters=[UserFilterSerializer]))
@@ -65,6 +72,9 @@ class UserDetailView(UserRows, generics.RetrieveUpdateDestroyAPIView[User]):
     self_service = ("GET", "PATCH")
     serializer_class = UserSerializer
 
+    def get_object(self) -> User:
+        return self.reached(super().get_object())
+
 
 class PreferencesView(UserRows, APIView):
     """Which channels a person allows, in general and for each category."""
@@ -78,30 +88,29 @@ class PreferencesView(UserRows, APIView):
 
     @extend_schema(request=PreferencesSerializer, responses=PreferencesSerializer)
     def patch(self, request: Request, pk: str) -> Response:
-        user = get_object_or_404(self.get_queryset(), pk=pk)
+        user = self.reached(get_object_or_404(self.get_queryset(), pk=pk))
         asked = PreferencesSerializer(data=request.data, context={"organization": user.organization_id})
         asked.is_valid(raise_exception=True)
         preferences.choose(user, asked.choices(), source=PreferenceSource.API)
         return Response(preferences.shown(user))
 
 
-class DeviceRows(OrganizationRows):
+class DeviceRows(UserRows):
     """One person's devices; a person out of sight is a 404, not an empty list."""
 
     kwargs: dict[str, Any]
 
     def owner(self) -> User:
-        person: User = get_object_or_404(
-            self.visible(User.objects.filter(erased_at=None), self_path="pk"), pk=self.kwargs["pk"]
-        )
-        return person
+        # Whoever registers a device for somebody reads what that person is told.
+        return self.reached(get_object_or_404(UserRows.get_queryset(self), pk=self.kwargs["pk"]))
 
-    def get_queryset(self) -> QuerySet[Device]:
+    def get_queryset(self) -> QuerySet[Any]:
         return Device.objects.filter(user=self.owner()).order_by("id")
 
 
 class DeviceListView(DeviceRows, FilteredRows, generics.ListCreateAPIView[Device]):
-    """A person's devices. Registering a token again moves it to this person and revives it."""
+    """A person's devices. Registering a token again moves it to this person and revives it. Past the number that a
+    person may have, the one that was silent for longest is retired."""
 
     scopes: ClassVar = {"GET": Scope.USERS_READ, "POST": Scope.USERS_WRITE}
     self_service = ("GET", "POST")
@@ -113,6 +122,7 @@ class DeviceListView(DeviceRows, FilteredRows, generics.ListCreateAPIView[Device
         asked.is_valid(raise_exception=True)
         values = dict(asked.validated_data)
         token = values.pop("token")
+        quotas.check("QUOTA_DEVICES", Device.objects.filter(organization=owner.organization_id), "devices")
         with transaction.atomic():
             device, created = Device.objects.update_or_create(
                 organization=owner.organization,
@@ -120,6 +130,7 @@ class DeviceListView(DeviceRows, FilteredRows, generics.ListCreateAPIView[Device
                 # Its name goes too: what the former owner called it is not the new one's to read.
                 defaults={"name": "", **values, "user": owner, "token": token, "retired_at": None},
             )
+            Device.objects.retire_surplus(owner)
         shown = self.get_serializer(device).data
         return Response(shown, status.HTTP_201_CREATED if created else status.HTTP_200_OK)
 

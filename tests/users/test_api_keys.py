@@ -17,8 +17,8 @@ from tests.routes import refused, stored
 
 URL = "/api/v1/admin/api-keys/"
 SHOWN = {
-    "id", "name", "prefix", "scopes", "live", "rate_limit", "expires_at", "revoked_at", "last_used_at",
-    "created_by", "created_at",
+    "id", "name", "prefix", "scopes", "live", "rate_limit", "addresses", "expires_at", "revoked_at",
+    "last_used_at", "created_by", "created_at",
 }  # fmt: skip
 
 
@@ -49,7 +49,9 @@ def test_a_key_is_made_and_shown_once(client, boss):
 
     assert set(shown) == {*SHOWN, "key"}
     assert (shown["name"], shown["scopes"], shown["live"]) == ("Shop", ["users:read"], True)
-    assert (shown["created_by"], shown["expires_at"]) == (str(boss.pk), None)
+    assert shown["created_by"] == str(boss.pk)
+    life = ApiKey.objects.get().expires_at - timezone.now()
+    assert timedelta(days=364) < life < timedelta(days=366)
     assert shown["key"].startswith(shown["prefix"] + ".")
     assert used(shown["key"]).status_code == 200
 

@@ -112,9 +112,25 @@ def test_a_refused_or_failed_act_leaves_none(door):
     assert len(lines()) == before, "what changes nothing is no act"
 
 
+def test_what_a_key_does_to_a_person_is_told(api, user):
+    api.patch(f"/api/v1/users/{user.pk}/", {"name": "Ada L.", "is_active": False}, format="json")
+    api.patch(f"/api/v1/users/{user.pk}/preferences/", {"push": False}, format="json")
+    device = {"token": "another-phone-token", "platform": "ios"}
+    api.post(f"/api/v1/users/{user.pk}/devices/", device, format="json")
+    gone = UserFactory(organization=user.organization)
+    api.delete(f"/api/v1/users/{gone.pk}/")
+    told = [(line.actor.partition(":")[0], line.kind, line.action) for line in lines()]
+    assert told == [
+        ("key", "users.user", "changed"),
+        ("key", "users.notificationpreference", "created"),
+        ("key", "users.device", "created"),
+        ("key", "users.user", "deleted"),
+    ]
+    assert "another-phone-token" not in str([line.after for line in lines()])
+
+
 def test_what_callers_and_the_system_do_is_none(api, user, version, unpublished, smtp):
     post(api, user)
-    api.patch(f"/api/v1/users/{user.pk}/", {"name": "Ada L."}, format="json")
     row = EmailLog.objects.get()
     EmailLog.objects.update(status="sending", fence=1)
     row.refresh_from_db()

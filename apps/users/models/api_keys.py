@@ -14,6 +14,7 @@ from django.db.models import DateTimeField, ExpressionWrapper, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from apps.users import reach
 from apps.users.auditing import AuditedQuerySet
 from apps.users.isolation import IsolatedManager
 from apps.users.models.organizations import Organization
@@ -28,6 +29,7 @@ class ApiKeyQuerySet(AuditedQuerySet["ApiKey"]):
 
     def issue(self, *, organization: Organization, name: str, **fields: Any) -> tuple["ApiKey", str]:
         """A new key and its one and only plain form, `<prefix>.<secret>`; the secret isn't stored."""
+        fields.setdefault("expires_at", timezone.now() + timedelta(days=settings.KEY_LIFETIME_DAYS))
         mode = "live" if fields.get("live", True) else "test"
         prefix = f"nk_{mode}_{secrets.token_hex(6)}"
         secret = secrets.token_urlsafe(32)
@@ -48,6 +50,7 @@ class ApiKey(models.Model):
     LAST_USED_EVERY: ClassVar[timedelta] = timedelta(minutes=1)
     """The granularity of `last_used_at`: a write a request would be the most frequent write of all."""
     RATE_LIMIT_BOUND: ClassVar[int] = 1_000_000
+    ADDRESSES_LIMIT: ClassVar[int] = 50
 
     id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="api_keys")
@@ -61,6 +64,11 @@ class ApiKey(models.Model):
         blank=True,
         validators=[MinValueValidator(1), MaxValueValidator(RATE_LIMIT_BOUND)],
         help_text="Requests a minute. Empty: what holds for all keys.",
+    )
+    addresses = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="Networks whose callers may show it, as 203.0.113.0/24. Empty: everywhere.",
     )
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
@@ -88,6 +96,9 @@ class ApiKey(models.Model):
         # 256 random bits need no slow hash: there is nothing to guess.
         return hashlib.sha256(secret.encode()).hexdigest()
 
+    def reaches(self, other: "User | ApiKey") -> bool:
+        return reach.of_key(self, other)
+
     def matches(self, secret: str) -> bool:
         return hmac.compare_digest(self.key_hash, self.hash(secret))
 
@@ -99,6 +110,7 @@ class ApiKey(models.Model):
             scopes=self.scopes,
             live=self.live,
             rate_limit=self.rate_limit,
+            addresses=self.addresses,
             # As long a life as this one was given, from now on.
             expires_at=self.expires_at and timezone.now() + (self.expires_at - self.created_at),
             created_by=by,

@@ -3,6 +3,7 @@
 from typing import Any
 
 import uuid6
+from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
@@ -21,6 +22,12 @@ class DeviceQuerySet(models.QuerySet["Device"]):
     def retire(self, *, token_hash: str) -> int:
         """Stop using the devices that still hold this token; a device that got a new one meanwhile is kept."""
         return self.active().filter(token_hash=token_hash).update(retired_at=Now())
+
+    def retire_surplus(self, person: User) -> int:
+        """Keep as many of the person's devices as they may have: those that were registered last."""
+        mine = self.active().filter(user=person)
+        newest = mine.order_by("-updated_at", "-id").values_list("pk", flat=True)[: settings.DEVICES_A_PERSON]
+        return mine.exclude(pk__in=list(newest)).update(retired_at=Now())
 
 
 class Platform(models.TextChoices):

@@ -1,6 +1,6 @@
 """The tenant that every other row belongs to."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import uuid6
 from django.core.validators import RegexValidator
@@ -26,6 +26,11 @@ class Organization(models.Model):
     slug = models.SlugField(max_length=63, unique=True)
     default_language = models.CharField(max_length=35, default="en", validators=[validate_language])
     is_active = models.BooleanField(default=True)
+    session_epoch = models.PositiveIntegerField(
+        default=0,
+        editable=False,
+        help_text="Grows when it is switched off: its people's earlier tokens stay dead.",
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     objects: ClassVar[OrganizationManager] = OrganizationManager()
@@ -35,3 +40,14 @@ class Organization(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding and not self.is_active:
+            end_sessions_of(self)
+        super().save(*args, **kwargs)
+
+
+def end_sessions_of(row: Any) -> None:
+    """Of a person or an organization that is about to be stored as switched off, if it was on until now."""
+    if type(row)._base_manager.filter(pk=row.pk, is_active=True).exists():
+        row.session_epoch += 1

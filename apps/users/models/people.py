@@ -1,7 +1,7 @@
 """Who is told, and who may sign in."""
 
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import uuid6
@@ -11,11 +11,15 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Lower, Now
 
+from apps.users import reach
 from apps.users.isolation import IsolatedManager
-from apps.users.models.organizations import Organization, validate_language
+from apps.users.models.organizations import Organization, end_sessions_of, validate_language
 from apps.users.quiet_hours import end_of_quiet_hours
 from apps.users.scopes import HOST_SCOPES, ROLE_SCOPES, Role
 from apps.users.validation import validate_timezone
+
+if TYPE_CHECKING:
+    from apps.users.models import ApiKey
 
 
 class UserManager(IsolatedManager["User"], BaseUserManager["User"]):
@@ -52,6 +56,11 @@ class User(AbstractBaseUser, PermissionsMixin):
     erased_at = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="What told who they were is gone."
     )
+    session_epoch = models.PositiveIntegerField(
+        default=0,
+        editable=False,
+        help_text="Grows when the account is switched off: earlier tokens stay dead.",
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -77,6 +86,14 @@ class User(AbstractBaseUser, PermissionsMixin):
     def __str__(self) -> str:
         return self.email
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding and not self.is_active:
+            names = kwargs.get("update_fields")
+            if names is None or "is_active" in names:
+                end_sessions_of(self)
+                kwargs["update_fields"] = None if names is None else [*names, "session_epoch"]
+        super().save(*args, **kwargs)
+
     def end_of_quiet_hours(self, now: datetime) -> datetime | None:
         """When (UTC) the person may be told again; None where they may be now."""
         if self.quiet_from is None or self.quiet_until is None:
@@ -88,12 +105,8 @@ class User(AbstractBaseUser, PermissionsMixin):
             zone = ZoneInfo("UTC")
         return end_of_quiet_hours(now, zone, self.quiet_from, self.quiet_until)
 
-    def reaches(self, person: "User") -> bool:
-        """Whether they may do what would give them the person's account, by its password or its address: nobody takes
-        over one that may do more than their own."""
-        if self.is_superuser or person.pk == self.pk:
-            return True
-        return not person.is_staff and not person.is_superuser and person.scopes <= self.scopes
+    def reaches(self, other: "User | ApiKey") -> bool:
+        return reach.of_person(self, other)
 
     @property
     def scopes(self) -> frozenset[str]:

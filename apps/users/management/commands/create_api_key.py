@@ -22,6 +22,11 @@ class Command(BaseCommand):
         )
         parser.add_argument("--all-scopes", action="store_true")
         parser.add_argument(
+            "--no-expiry",
+            action="store_true",
+            help="It works until it is revoked. Default: for KEY_LIFETIME_DAYS.",
+        )
+        parser.add_argument(
             "--test", action="store_true", help="A test key: nothing it sends leaves the machine."
         )
 
@@ -30,6 +35,8 @@ class Command(BaseCommand):
         if organization is None:
             raise CommandError(f"There is no organization {options['organization']!r}.")
         fields: dict[str, Any] = {"live": not options["test"]}
+        if options["no_expiry"]:
+            fields["expires_at"] = None
         if options["all_scopes"]:
             fields["scopes"] = list(Scope.values)
         elif options["scopes"]:
