@@ -68,6 +68,8 @@ PUBLIC_URL = read(
 BODY_LIMIT = 256 * 1024
 """Bytes of a request's body; templates with their content are the largest honest ones."""
 DATA_UPLOAD_MAX_MEMORY_SIZE = BODY_LIMIT
+# No form takes a file: one would be written to disk before anybody has looked at who sends it.
+DATA_UPLOAD_MAX_NUMBER_FILES = 0
 NUM_PROXIES = read(
     "NUM_PROXIES", env.int, 0, "the number of trusted proxies in front", valid=lambda n: n >= 0
 )

@@ -8,7 +8,7 @@ from django.template.response import TemplateResponse
 from django.utils.decorators import method_decorator
 from django_ratelimit.decorators import ratelimit
 
-from apps.users import throttling
+from apps.users import guesses, throttling
 
 WAIT = 60
 """Seconds: the longest that a bound's minute can still last."""
@@ -39,9 +39,13 @@ class OperatorSite(admin.AdminSite):
 
     def _too_many(self, request: HttpRequest) -> bool:
         # The address's own limit counts too: it is there without Redis.
-        return request.method == "POST" and (
-            request.limited  # type: ignore[attr-defined]
-            or not throttling.take_request(request, None).allowed
+        return (
+            request.method == "POST"
+            and (
+                request.limited  # type: ignore[attr-defined]
+                or not throttling.take_request(request, None).allowed
+                or guesses.standing(request.POST.get("username", "")[:254]).remaining < 1
+            )
         )
 
     def _come_back_later(self, request: HttpRequest) -> HttpResponse:

@@ -3,6 +3,7 @@
 import io
 from typing import Any
 
+from django.conf import settings
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import UnsupportedMediaType
@@ -37,28 +38,35 @@ class ServiceEventsView(APIView):
 
     @extend_schema(request=None, responses=EventsTakenSerializer, auth=[])
     def post(self, request: Request, provider: str) -> Response:
-        settings = _service(provider)
-        post = self._read(request)
-        try:
-            told = esp_events.read(settings, post)
-        except esp_events.Unverified as fault:
-            raise errors.Unverified("This was not signed with the account's secret.") from fault
-        except esp_events.NotTracking as fault:
-            raise errors.NotTracking("Set this URL for tracking events, not for inbound mail.") from fault
-        # All of a service's events come from a few addresses, in bursts: what is verified counts for none of them.
-        # What is not was counted by the middleware, as a refused key is.
-        throttling.take_request(request._request, None, weight=0)
-        return Response({"taken": provider_events.take(provider, told)})
-
-    def _read(self, request: Request) -> esp_events.Post:
-        """The body as it came, which is what is signed, after the checks that every body of the API passes."""
+        # Anybody may post here: nothing is parsed before it is verified, which costs a hash. What isn't signed is
+        # counted by the middleware, and answered with a 429 once that is enough; what is signed is taken all the
+        # same, since a service's events come from a few addresses, in bursts.
+        service = _service(provider)
+        self.body_limit = (
+            settings.BODY_LIMIT if service.service in esp_events.SIGNED_INSIDE else self.body_limit
+        )
         parser = self.get_content_negotiator().select_parser(request, self.get_parsers())
         if parser is None:
             raise UnsupportedMediaType(request.content_type)
+        post = self._body(request)
+        if len(post.body) <= self.body_limit:
+            try:
+                esp_events.verify(service, post)
+            except esp_events.Unverified as fault:
+                raise errors.Unverified("This was not signed with the account's secret.") from fault
+            throttling.take_request(request._request, None, weight=0)
+        # The checks that every body of the API passes, its size first.
+        parser.parse(io.BytesIO(post.body), request.content_type, {"view": self})
+        try:
+            told = esp_events.read(service, post)
+        except esp_events.NotTracking as fault:
+            raise errors.NotTracking("Set this URL for tracking events, not for inbound mail.") from fault
+        return Response({"taken": provider_events.take(provider, told)})
+
+    def _body(self, request: Request) -> esp_events.Post:
+        """The body as it came, which is what is signed, up to one octet past its limit."""
         stream: Any = request.stream
-        raw = stream.read(self.body_limit + 1) if stream is not None else b""
-        parser.parse(io.BytesIO(raw), request.content_type, {"view": self})
-        return esp_events.Post(request.META, raw)
+        return esp_events.Post(request.META, stream.read(self.body_limit + 1) if stream is not None else b"")
 
 
 def _service(name: str) -> EspSettings:

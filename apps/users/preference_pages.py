@@ -14,7 +14,7 @@ from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
-from apps.users import links, preferences, throttling
+from apps.users import links, preferences, throttling, windows
 from apps.users.auditing import acting
 from apps.users.channels import Channel
 from apps.users.isolation import everywhere
@@ -24,6 +24,8 @@ from apps.users.page_words import WORDS, spoken
 
 log = structlog.get_logger(__name__)
 
+CLICKS_A_MINUTE = 20
+"""Of one person's links. Each is a change of their preferences, and one is enough."""
 REST = "*"
 """The row of the table that is about everything without a row of its own. No category has this code."""
 HEADERS = {
@@ -57,15 +59,18 @@ class PreferencePage(View):
     def dispatch(self, request: HttpRequest, *args: Any, token: str, **kwargs: Any) -> Any:
         reach = links.read(token)
         one_click = reach is not None and request.POST.get("List-Unsubscribe") == "One-Click"
-        # A mailbox's servers send the clicks of very many people: one that is signed is always taken.
-        if not one_click:
+        # A mailbox's servers send the clicks of very many people: what is signed counts for its person alone.
+        if one_click and reach is not None:
+            standing = windows.take(
+                f"one-click:{reach.user}", limit=CLICKS_A_MINUTE, weight=1, length=throttling.MINUTE
+            )
+        else:
             standing = throttling.take_request(request, None)
-            if not standing.allowed:
-                answer = _answer(
-                    "nothing", 429, spoken(request.headers.get("Accept-Language", "")), reason="wait"
-                )
-                answer["Retry-After"] = str(throttling.seconds(standing))
-                return answer
+        if not standing.allowed:
+            foreign = spoken(request.headers.get("Accept-Language", ""))
+            answer = _answer("nothing", 429, foreign, reason="wait")
+            answer["Retry-After"] = str(throttling.seconds(standing))
+            return answer
         people = User.objects.select_related("organization").filter(
             organization__is_active=True, erased_at=None
         )

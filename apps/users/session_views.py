@@ -7,13 +7,13 @@ from django.utils.decorators import method_decorator
 from django_ratelimit.decorators import ratelimit
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, Throttled
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.users import sessions
+from apps.users import guesses, sessions, throttling
 from apps.users.account_serializers import LoginSerializer, RefreshSerializer, TokenPairSerializer
 from apps.users.models import User
 from apps.users.scopes import Role
@@ -48,6 +48,9 @@ class LoginView(OpenView):
     def post(self, request: Request) -> Response:
         asked = LoginSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
+        left = guesses.standing(asked.validated_data["email"])
+        if left.remaining < 1:
+            raise Throttled(throttling.seconds(left))
         user = authenticate(request, **asked.validated_data)
         if not isinstance(user, User) or not self.admits(user):
             raise AuthenticationFailed(

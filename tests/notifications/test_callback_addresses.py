@@ -1,5 +1,6 @@
 """What a client's URL may not reach: on acceptance by its literal address, before each call by what DNS says."""
 
+import ipaddress
 import socket
 import ssl
 import time
@@ -17,9 +18,13 @@ PRIVATE = [
     "224.0.0.1", "255.255.255.255", "240.0.0.1", "192.0.2.1", "198.18.0.1", "::1", "::", "fe80::1", "fc00::1",
     "fd00:ec2::254", "ff02::1", "fec0::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:169.254.169.254",
     "::127.0.0.1", "64:ff9b::7f00:1", "64:ff9b::a00:1", "64:ff9b:1::a00:1", "2002:7f00:1::", "2002:a00:1::1",
-    "2001:0:7f00:1::", "2001:db8::1",
+    "2001:0:7f00:1::", "2001:db8::1", "192.0.0.8", "192.0.0.170", "192.88.99.1", "192.31.196.1", "203.0.113.9",
+    "3fff::1", "3fff:fff::1", "5f00::1", "100::1", "2001:2::1", "2001:20::1", "2620:4f:8000::1", "4000::1",
 ]  # fmt: skip
-PUBLIC = ["93.184.215.14", "8.8.8.8", "2606:4700::6810:84e5", "::ffff:8.8.8.8", "64:ff9b::808:808"]
+PUBLIC = [
+    "93.184.215.14", "8.8.8.8", "2606:4700::6810:84e5", "::ffff:8.8.8.8", "64:ff9b::808:808", "2001:4860:4860::8888",
+    "192.0.1.1", "172.32.0.1", "100.128.0.1", "2a00:1450:4001::1",
+]  # fmt: skip
 SPELLINGS = [
     "2130706433", "0x7f000001", "0x7f.1", "017700000001", "0177.0.0.1", "127.1", "127.0.1", "0",
     "0xa9fea9fe", "2852039166",
@@ -72,6 +77,15 @@ def test_no_private_address(address):
 @pytest.mark.parametrize("address", PUBLIC)
 def test_public_addresses(address):
     assert addresses.is_public(address)
+
+
+@pytest.mark.parametrize("address", [*PRIVATE, *PUBLIC])
+def test_what_is_public_does_not_depend_on_the_interpreter(address, monkeypatch):
+    said = addresses.is_public(address)
+    for kind in (ipaddress.IPv4Address, ipaddress.IPv6Address):
+        for name in ("is_global", "is_private", "is_reserved", "is_multicast"):
+            monkeypatch.setattr(kind, name, property(lambda _: pytest.fail("asked the interpreter")))
+    assert addresses.is_public(address) is said
 
 
 def answering(monkeypatch, *found):

@@ -17,8 +17,23 @@ VISIBLE = re.compile(r"\A[\x21-\x7e]+\Z")
 HOST = re.compile(r"\A([A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?\.?|[0-9A-Fa-f:.]{2,45})\Z")
 PORTS = {"https": 443, "http": 80}
 
+# IANA's registries of special-purpose addresses, November 2026. The interpreter's own table differs between its
+# versions, in what it holds and in what it makes of an exception inside a block.
+_REFUSED = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
+            "192.0.0.0/24", "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24",
+            "192.168.0.0/16", "192.175.48.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
+            "224.0.0.0/4", "240.0.0.0/4",
+            "2001::/23", "2001:db8::/32", "2620:4f:8000::/48", "3fff::/20",
+        ),
+    )
+)  # fmt: skip
 _EMBEDDING = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
 _GLOBAL = ipaddress.IPv6Network("2000::/3")
+"""All of IPv6 that is given out: loopback, link-local, unique local and multicast addresses lie outside."""
 
 
 class Refused(Exception):
@@ -117,7 +132,10 @@ def is_public(address: str) -> bool:
         if inner is None and any(parsed in network for network in _EMBEDDING):
             inner = ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)
         if inner is None:
-            # Teredo (2001::/32) and everything else that is reserved is not global.
-            return parsed in _GLOBAL and parsed.is_global
+            return parsed in _GLOBAL and not _is_refused(parsed)
         parsed = inner
-    return parsed.is_global and not parsed.is_multicast and not parsed.is_reserved
+    return not _is_refused(parsed)
+
+
+def _is_refused(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    return any(address in network for network in _REFUSED if network.version == address.version)

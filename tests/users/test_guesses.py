@@ -1,0 +1,80 @@
+"""Guessing a password: by address of the network, by account, and what each guess costs."""
+
+from unittest.mock import patch
+
+import pytest
+from django.contrib.auth import authenticate
+from django.test import Client
+from rest_framework.test import APIClient
+
+from apps.users import guesses
+from tests.cast import OrganizationFactory, UserFactory
+from tests.routes import refused
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def member(user):
+    user.set_password(PASSWORD)
+    user.save()
+    return user
+
+
+@pytest.fixture(autouse=True)
+def _many_from_one_address(monkeypatch):
+    monkeypatch.setattr("django_ratelimit.decorators.is_ratelimited", lambda **_: False)
+
+
+def login(password=PASSWORD, email="ada@example.com", **body):
+    body = {"email": email, "password": password, **body}
+    return APIClient().post("/api/v1/auth/login/", body, format="json")
+
+
+def test_an_account_takes_so_many_guesses_from_wherever_they_come(member, monkeypatch):
+    monkeypatch.setattr(guesses, "FAILURES", 3)
+    assert [login("wrong").status_code for _ in range(3)] == [401] * 3
+    answer = login()
+    refused(answer, 429, "rate_limited")
+    assert int(answer["Retry-After"]) > 60
+    # Another spelling is no other account, and another account is not this one's.
+    assert login(email="ADA@example.com").status_code == 429
+    assert login("wrong", email="grace@example.com").status_code == 401
+    page = Client().post("/admin/login/", {"username": "ada@example.com", "password": PASSWORD})
+    assert page.status_code == 429
+
+
+def test_who_signs_in_is_not_counted(member, monkeypatch):
+    monkeypatch.setattr(guesses, "FAILURES", 2)
+    assert [login().status_code for _ in range(4)] == [200] * 4
+
+
+def test_a_guess_is_tried_on_two_namesakes_at_most(db):
+    for number in range(8):
+        person = UserFactory(organization=OrganizationFactory(slug=f"o{number}"), email="ada@example.com")
+        person.set_password(f"{PASSWORD} {number}")
+        person.save()
+    with patch("django.contrib.auth.base_user.check_password", return_value=False) as looked:
+        assert authenticate(None, username="ada@example.com", password="x") is None
+    assert looked.call_count == 2
+    assert login(f"{PASSWORD} 7", organization="o7").status_code == 200
+    assert login(f"{PASSWORD} 7").status_code == 401
+
+
+def test_recipients_and_the_rank_of_staff_do_not_stand_in_the_way(db):
+    for number in range(5):
+        UserFactory(organization=OrganizationFactory(slug=f"o{number}"), email="ada@example.com")
+    for number in range(5, 8):
+        person = UserFactory(organization=OrganizationFactory(slug=f"o{number}"), email="ada@example.com")
+        person.set_password(f"{PASSWORD} {number}")
+        person.is_staff = person.is_superuser = number == 7
+        person.save()
+    assert authenticate(None, username="ada@example.com", password=f"{PASSWORD} 7").is_superuser
+
+
+@pytest.mark.parametrize("password", ["password123", "qwertyuiop", "1234567890", "iloveyou123"])
+def test_breached_passwords_are_refused(password, db):
+    answer = APIClient().post(
+        "/api/v1/auth/register/", {"email": "new@example.com", "password": password}, format="json"
+    )
+    assert refused(answer, 400)["errors"][0]["code"] == "password_too_common"
