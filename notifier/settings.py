@@ -191,6 +191,7 @@ RATE_LIMIT_ITEMS = read("RATE_LIMIT_ITEMS", env.int, 60_000, "a number from 1000
 QUOTA_KEYS = read("QUOTA_KEYS", env.int, 100, "a whole number from 1", valid=lambda n: n >= 1)
 QUOTA_TEMPLATES = read("QUOTA_TEMPLATES", env.int, 1000, "a whole number from 1", valid=lambda n: n >= 1)
 QUOTA_DEVICES = read("QUOTA_DEVICES", env.int, 1_000_000, "a whole number from 1", valid=lambda n: n >= 1)
+QUOTA_SCHEDULED = read("QUOTA_SCHEDULED", env.int, 1_000_000, "a whole number from 1", valid=lambda n: n >= 1)
 DEVICES_A_PERSON = read("DEVICES_A_PERSON", env.int, 20, "a whole number from 1", valid=lambda n: n >= 1)
 """A push goes to each of them. Who registers one more loses the one that was silent for longest."""
 KEY_LIFETIME_DAYS = read("KEY_LIFETIME_DAYS", env.int, 365, "a whole number from 1", valid=lambda n: n >= 1)
@@ -265,7 +266,8 @@ WORKER_THREADS = read("WORKER_THREADS", env.int, 8, "a whole number from 1", val
 """Sender slots of a worker process: how many messages it has on the wire at once."""
 
 BULK_HIGH_WATER = read("BULK_HIGH_WATER", env.int, 500_000, "a whole number from 1", valid=lambda n: n >= 1)
-"""Past so many waiting rows of low priority no more are taken; others always are."""
+"""Past so many due rows of low priority no more are taken of an organization that has its part of them; others
+always are."""
 
 # --- Providers --------------------------------------------------------------------------------------------
 EMAIL_PROVIDER_URL = provider_url("EMAIL_PROVIDER_URL", partial(accounts_in, "email"))

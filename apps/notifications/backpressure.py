@@ -1,18 +1,29 @@
-"""Whether so much waits in the bulk lanes that more of it is refused for now; transactional mail never is."""
+"""Whether so much waits in the bulk lanes that more of it is refused for now; transactional mail never is.
+
+What counts is what is due: a schedule for next year holds up nobody today. Past the mark an organization is still
+taken up to its equal part of it, so that nobody's flood closes the lanes to another.
+"""
 
 import threading
 import time
+from collections import Counter
+from typing import Any
 
 from django.conf import settings
+from django.db import connection
+from django.db.models import Count
+from django.db.models.functions import Now
 
-from apps.notifications.errors import TooManyWaiting
+from apps.notifications.errors import QuotaReached, TooManyWaiting
 from apps.notifications.models import BULK_BELOW, DELIVERIES
+from apps.notifications.models.claiming import organizations_waiting
 from apps.notifications.statuses import Status
 from apps.users.isolation import everywhere
 
-LOOK_EVERY = 2.0
+LOOK_EVERY, COUNT_SCHEDULED_EVERY = 2.0, 30.0
 """Seconds for which an answer stands: what comes in meanwhile may go past the mark."""
 RETRY_AFTER = 30
+PARTIES_KEPT = 10_000
 
 
 class Gauge:
@@ -21,32 +32,74 @@ class Gauge:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._looked_at = float("-inf")
-        self._crowded = False
+        self._due: Counter[Any] = Counter()
+        self._scheduled: dict[Any, tuple[int, float]] = {}
 
-    def crowded(self) -> bool:
+    def crowded(self, organization: Any) -> bool:
+        """Whether no more bulk of this organization's is taken now."""
         with self._lock:
-            if time.monotonic() - self._looked_at < LOOK_EVERY:
-                return self._crowded
-            self._looked_at = time.monotonic()
-        # The lanes are every organization's.
-        with everywhere():
-            self._crowded = _waiting(settings.BULK_HIGH_WATER) >= settings.BULK_HIGH_WATER
-        return self._crowded
+            stale = time.monotonic() - self._looked_at >= LOOK_EVERY
+            if stale:
+                self._looked_at = time.monotonic()
+        if stale:
+            # The lanes are every organization's.
+            with everywhere():
+                self._due = _due()
+        due, mark = self._due, settings.BULK_HIGH_WATER
+        if due.total() < mark:
+            return False
+        return bool(due[organization] >= mark / len({*due, organization}))
+
+    def over_schedule(self, organization: Any) -> bool:
+        """Whether the organization keeps as many messages for later as it may."""
+        limit: int = settings.QUOTA_SCHEDULED
+        with self._lock:
+            count, at = self._scheduled.get(organization, (0, float("-inf")))
+            stale = time.monotonic() - at >= COUNT_SCHEDULED_EVERY
+        if stale:
+            count = _scheduled(organization, limit)
+            with self._lock:
+                if len(self._scheduled) > PARTIES_KEPT:
+                    self._scheduled.clear()
+                self._scheduled[organization] = (count, time.monotonic())
+        return count >= limit
 
 
 def refusal() -> TooManyWaiting:
     return TooManyWaiting(
-        f"{settings.BULK_HIGH_WATER} messages of low priority wait already; try again later, or send what"
-        f" can't wait with a priority from {BULK_BELOW}.",
+        f"{settings.BULK_HIGH_WATER} messages of low priority are due already, and this organization has its part of "
+        f"them; try again later, or send what can't wait with a priority from {BULK_BELOW}.",
         headers={"Retry-After": str(RETRY_AFTER)},
     )
 
 
-def _waiting(enough: int) -> int:
-    """Bulk rows that wait, counted no further than `enough`."""
+def schedule_refusal() -> QuotaReached:
+    return QuotaReached(
+        f"This organization keeps {settings.QUOTA_SCHEDULED} messages for later already, which is its quota "
+        "(QUOTA_SCHEDULED); cancel some, or schedule this one when others have gone out."
+    )
+
+
+def _due() -> Counter[Any]:
+    """Due bulk rows by organization, each counted no further than the mark."""
+    found: Counter[Any] = Counter()
+    for model in DELIVERIES.values():
+        due = model.objects.due().filter(priority__lt=BULK_BELOW).order_by()
+        if connection.vendor != "postgresql":
+            found.update(dict(due.values_list("organization").annotate(count=Count("pk"))))
+            continue
+        for organization in organizations_waiting(model):
+            count = due.filter(organization=organization)[: settings.BULK_HIGH_WATER].count()
+            if count:
+                found[organization] += count
+    return found
+
+
+def _scheduled(organization: Any, enough: int) -> int:
+    """The organization's rows that wait for a later time, counted no further than `enough`."""
     found = 0
     for model in DELIVERIES.values():
-        rows = model.objects.filter(status=Status.QUEUED, priority__lt=BULK_BELOW)
+        rows = model.objects.filter(organization=organization, status=Status.QUEUED, due_at__gt=Now())
         found += rows.order_by()[: enough - found].count() if found < enough else 0
     return found
 

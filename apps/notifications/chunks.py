@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import structlog
 from django.db import DatabaseError, connection
@@ -50,7 +51,7 @@ class Pace:
 
 class Chunk:
     """Thread-safe. `send`: what a hand does with a row; it is shown the one that it will probably turn to next, and
-    returns what came of it, or None where it was left."""
+    returns what came of it, or None where it was left. `ended`: called when a hand has nothing left to do."""
 
     def __init__(
         self,
@@ -62,10 +63,11 @@ class Chunk:
         expires: float,
         send: Callable[["Chunk", Claim, Claim | None], Done | None],
         bulk: bool,
+        ended: Callable[[], None] = lambda: None,
     ) -> None:
         self.model, self.token, self.size = model, token, len(parcels)
         self.permits = Permits()
-        self._segment, self._send, self._bulk = segment, send, bulk
+        self._segment, self._send, self._bulk, self._ended = segment, send, bulk, ended
         self._waiting = deque(Claim(parcel, segment, expires) for parcel in parcels)
         self._promised: dict[object, Claim] = {}
         """By hand: what it turns to next, unless somebody else has nothing left to do."""
@@ -113,6 +115,7 @@ class Chunk:
             finally:
                 # A hand may have written on the way, and its thread may be idle for long.
                 connection.close()
+                self._ended()
 
     def _help(self) -> None:
         try:
@@ -122,7 +125,9 @@ class Chunk:
             log.exception("hand_failed", channel=self.model.channel)
 
     def _lend(self) -> bool:
-        """Ask for another hand; False where the process has none."""
+        """Ask for another hand; False where the process has none, or none of the rows may be sent now."""
+        if not self._bulk and not any(wires.may_send(pk) for pk in self._organizations_waiting()):
+            return False
         with self._lock:
             if not self._hands:
                 return False
@@ -133,9 +138,22 @@ class Chunk:
             return False
         return True
 
-    def _take(self, hand: object = None) -> Claim | None:
+    def _take(self, hand: object) -> Claim | None:
+        """The next row that may be sent now. None, with rows left, where their organizations have their part of this
+        process: whoever ends one of theirs takes the next."""
+        passed_over = []
+        try:
+            while (claim := self._next(hand)) is not None:
+                if self._bulk or wires.begin(claim.parcel.organization_id):
+                    self._taken_at = time.monotonic()
+                    return claim
+                passed_over.append(claim)
+            return None
+        finally:
+            self._waiting.extendleft(reversed(passed_over))
+
+    def _next(self, hand: object = None) -> Claim | None:
         """What the hand was promised, else the next; when nothing else is left, what another one was promised."""
-        self._taken_at = time.monotonic()
         if (claim := self._promised.pop(hand, None)) is not None:
             return claim
         with suppress(IndexError):
@@ -157,7 +175,11 @@ class Chunk:
         if (len(self._waiting) + len(self._promised)) * self._pace.seconds > WORTH_A_HAND * self._hands:
             self._lend()
         began = time.monotonic()
-        done = self._send(self, claim, following)
+        try:
+            done = self._send(self, claim, following)
+        finally:
+            if not self._bulk:
+                wires.end(claim.parcel.organization_id)
         now = time.monotonic()
         self._pace.took(now - began)
         if done is not None:
@@ -193,11 +215,18 @@ class Chunk:
 
     def _give_back(self) -> None:
         """Leave what nobody has begun to the next sweep, which wakes another slot."""
-        rows = []
-        while (claim := self._take()) is not None:
+        rows, organizations = [], set()
+        while (claim := self._next()) is not None:
             rows.append(claim.parcel.pk)
+            organizations.add(claim.parcel.organization_id)
         if rows:
             insist("rows_not_released", lambda: claims.release(self.model, rows, self.token))
+            if not self._bulk:
+                wires.pass_over(self.model.channel, organizations)
+
+    def _organizations_waiting(self) -> set[Any]:
+        with self._lock:
+            return {claim.parcel.organization_id for claim in list(self._waiting)}
 
 
 class Watcher:

@@ -13,11 +13,18 @@ from django.db.models.functions import Now
 from apps.notifications import outcomes
 from apps.notifications.journal import Segment
 from apps.notifications.models import Delivery
-from apps.notifications.models.claiming import Claimed, claim_named, claim_of, organizations_waiting
+from apps.notifications.models.claiming import (
+    Claimed,
+    claim_named,
+    claim_next_of,
+    claim_of,
+    organizations_waiting,
+)
 from apps.notifications.models.parcels import Parcel
 from apps.notifications.providers.base import Message
 from apps.notifications.statuses import Status
-from apps.notifications.topology import CHUNK
+from apps.notifications.topology import CHUNK, FEW
+from apps.notifications.wires import wires
 from apps.templates.models import TemplateVersion
 from apps.users.encryption import Undecryptable
 from apps.users.models import Organization, User
@@ -81,16 +88,28 @@ class _Turns:
 _turns = _Turns()
 
 
-def take(model: type[Delivery], ids: list[str], *, token: str, bulk: bool) -> Claimed:
-    """Claim a chunk's rows for `token`.
+def take(model: type[Delivery], ids: list[str], *, token: str, bulk: bool, of: Any = None) -> Claimed:
+    """Claim a chunk's rows for `token`. `of`: the next few of this organization's instead, whichever they are.
 
-    In the transactional lane those named, and with them what has waited for long. In the bulk lane a message is
+    In the transactional lane those named, and with them what has waited for long; rows of an organization that has
+    its part of this process are left, and come back to when a place of its is free. In the bulk lane a message is
     worth a chunk of rows, whichever these are: organizations take turns, so that nobody's million keeps
     another's thousand waiting.
     """
     lease = settings.JOURNALLED_LEASE_SECONDS
+    if of is not None:
+        taken = claim_next_of(model, of, most=FEW, token=token, lease=lease)
+        if any(taken):
+            # There may be more; whoever finds nothing leaves it at that.
+            wires.pass_over(model.channel, [of])
+        return taken
     if not bulk or connection.vendor != "postgresql":
-        return claim_named(model, ids, token=token, lease=lease, along=max(0, CHUNK - len(ids)))
+        but = [] if bulk else wires.at_their_part()
+        along = max(0, CHUNK - len(ids))
+        taken = claim_named(model, ids, token=token, lease=lease, along=along, but=but)
+        if but and sum(map(len, taken)) < len(ids):
+            wires.pass_over(model.channel, but)
+        return taken
     taken = Claimed([], [], [])
     for organization in _turns.order(model):
         most = CHUNK - sum(map(len, taken))

@@ -5,7 +5,10 @@ No transaction and no database connection is held while the provider is waited f
 
 import secrets
 import time
+from contextlib import nullcontext
+from functools import partial
 from operator import attrgetter
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -37,8 +40,31 @@ def deliver(channel: str, ids: list[str], *, bulk: bool = False) -> None:
     While the database is away nothing can be sent, and the slot waits for it. Raises one of `AWAY` only in a
     process that is asked to end meanwhile.
     """
+    _deliver(channel, ids, bulk=bulk)
+    come_back()
+
+
+def come_back() -> None:
+    """Send what was passed over, of organizations that have places again, in threads that are free."""
+    while not stopping.is_set() and (found := wires.next_passed_over()) is not None:
+        channel, organization = found
+        if not wires.lend(partial(_come_back_to, channel, organization)):
+            wires.pass_over(channel, [organization])
+            return
+
+
+def _come_back_to(channel: str, organization: Any) -> None:
+    try:
+        _deliver(channel, [], of=organization, lent=True)
+    except Exception:
+        # Nobody waits for this thread's end: the log is where it is seen. The tick finds the rows.
+        log.exception("passed_over_failed", channel=channel)
+
+
+def _deliver(channel: str, ids: list[str], *, bulk: bool = False, of: Any = None, lent: bool = False) -> None:
+    """`lent`: this thread has a slot."""
     model = DELIVERIES[channel]
-    with wires.taken():
+    with nullcontext() if lent else wires.taken():
         if stopping.is_set():
             model.objects.unpublish(ids)
             return
@@ -50,7 +76,7 @@ def deliver(channel: str, ids: list[str], *, bulk: bool = False) -> None:
             log.error("journal_unusable", folder=str(settings.JOURNAL_DIR), reason=str(fault))
             model.objects.unpublish(ids)
             return
-        chunk = _chunk(model, ids, segment, began, bulk=bulk)
+        chunk = _chunk(model, ids, segment, began, bulk=bulk, of=of)
         if chunk is None:
             journal.close(segment)
             return
@@ -66,12 +92,12 @@ def deliver(channel: str, ids: list[str], *, bulk: bool = False) -> None:
 
 
 def _chunk(
-    model: type[Delivery], ids: list[str], segment: Segment, began: float, *, bulk: bool
+    model: type[Delivery], ids: list[str], segment: Segment, began: float, *, bulk: bool, of: Any
 ) -> Chunk | None:
     """What there is to send; None for nothing."""
     token = f"{segment.name}/{secrets.token_hex(4)}"
     try:
-        claimed = claims.take(model, ids, token=token, bulk=bulk)
+        claimed = claims.take(model, ids, token=token, bulk=bulk, of=of)
         parcels = claimed.plain
         if claimed.others:
             rows, unreadable = claims.load(model, claimed.others, token)
@@ -90,7 +116,9 @@ def _chunk(
     # First come, first served: ids are by time.
     parcels.sort(key=attrgetter("pk"))
     expires = began + settings.JOURNALLED_LEASE_SECONDS
-    return Chunk(model, parcels, token=token, segment=segment, expires=expires, send=_send, bulk=bulk)
+    return Chunk(
+        model, parcels, token=token, segment=segment, expires=expires, send=_send, bulk=bulk, ended=come_back
+    )
 
 
 def _send(chunk: Chunk, claim: Claim, following: Claim | None) -> Done | None:

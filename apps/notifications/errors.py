@@ -10,6 +10,7 @@ NotifierError
 ├── InHand              409: a receipt that is quicker than the record of its send
 ├── NotCancellable      409: something was sent already
 ├── EndpointDisabled    409: callbacks have nowhere to go
+├── QuotaReached        409: the organization keeps as much of it as it may
 ├── KeyReused           422: same Idempotency-Key, other body
 ├── RequestIdReused     422: same request_id, other body
 ├── TooManyWaiting      503: the bulk lanes are past their mark
@@ -89,6 +90,11 @@ class NotCancellable(NotifierError):
 class EndpointDisabled(NotifierError):
     status = 409
     code = "endpoint_disabled"
+
+
+class QuotaReached(NotifierError):
+    status = 409
+    code = "quota_reached"
 
 
 class KeyReused(NotifierError):

@@ -133,7 +133,11 @@ def _plan_all(
     here: dict[str, Accepted] = {}
     before = deliveries_of(known.earlier.values()) if known.earlier else {}
     # Once for all of them: a batch is taken or refused as a whole.
-    crowded = any(one.request.priority < BULK_BELOW for one in asked) and backpressure.gauge.crowded()
+    organization = caller.organization.pk
+    crowded = any(one.request.priority < BULK_BELOW for one in asked) and backpressure.gauge.crowded(
+        organization
+    )
+    full = any(one.request.scheduled_at for one in asked) and backpressure.gauge.over_schedule(organization)
     for one in asked:
         request_id = one.request.request_id
         try:
@@ -147,6 +151,8 @@ def _plan_all(
             planned = plan(caller=caller, request=one.request, body_hash=one.body_hash, known=known)
             if crowded and one.request.priority < BULK_BELOW:
                 raise backpressure.refusal()
+            if full and one.request.scheduled_at is not None:
+                raise backpressure.schedule_refusal()
         except NotifierError as fault:
             results.append(fault)
             continue

@@ -82,6 +82,10 @@ def _begin(sender: Any, **_: Any) -> None:
         sender.concurrency = min(sender.concurrency, max(CHUNKS_AT_ONCE, wires.limit // WIRES_A_CHUNK))
         # A chunk takes long enough for the next message to come; what one process holds, another can't take.
         sender.prefetch_multiplier = 1
+    else:
+        # Beside as many as one organization may use, some for whoever has nothing on the wire yet.
+        sender.concurrency += max(1, sender.concurrency // 4)
+        wires.limit = sender.concurrency
     janitor.start()
     pool = getattr(connection, "pool", None)
     if pool is not None:

@@ -1,9 +1,16 @@
-"""How many messages a process has on the wire at once, and threads to lend to chunks that could use more."""
+"""How many messages a process has on the wire at once, threads to lend to chunks that could use more, and each
+organization's part of them.
+
+An organization whose recipients are slow takes what nobody else wants, but never the last places: whoever has nothing
+on the wire yet finds one at once. What is passed over for that is sent as soon as its organization has a place again.
+"""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 from django.conf import settings
 
@@ -17,6 +24,10 @@ class Wires:
         self._busy = 0
         self._waiting = 0
         self._threads: ThreadPoolExecutor | None = None
+        self._sending: Counter[Any] = Counter()
+        """By organization: how many of its messages are on the wire."""
+        self._passed_over: dict[tuple[str, Any], None] = {}
+        """(channel, organization) of rows that are due and were left for want of a place, the longest first."""
 
     @property
     def limit(self) -> int:
@@ -34,6 +45,56 @@ class Wires:
     @property
     def idle(self) -> bool:
         return not self._busy
+
+    @property
+    def kept_free(self) -> int:
+        """Places that nobody takes who has one already."""
+        return min(max(1, self.limit // 5), self.limit - 1)
+
+    def begin(self, organization: Any) -> bool:
+        """Take a place for one of the organization's messages, given back by `end`; False where it has its part."""
+        with self._free:
+            if not self._may_send(organization):
+                return False
+            self._sending[organization] += 1
+            return True
+
+    def end(self, organization: Any) -> None:
+        with self._free:
+            # A count of nought would stay in memory for good.
+            self._sending -= Counter([organization])
+
+    def may_send(self, organization: Any) -> bool:
+        with self._free:
+            return self._may_send(organization)
+
+    def _may_send(self, organization: Any) -> bool:
+        has = self._sending[organization]
+        if not has:
+            return self._sending.total() < self.limit
+        shared = self.limit - self.kept_free
+        return has < max(1, shared // len(self._sending)) and self._sending.total() < shared
+
+    def at_their_part(self) -> list[Any]:
+        """The organizations that have as many messages on the wire as they may."""
+        with self._free:
+            return [organization for organization in list(self._sending) if not self._may_send(organization)]
+
+    def pass_over(self, channel: str, organizations: Iterable[Any]) -> None:
+        """Remember that due rows of these were left: somebody has to come back to them."""
+        with self._free:
+            self._passed_over.update(
+                dict.fromkeys((str(channel), organization) for organization in organizations)
+            )
+
+    def next_passed_over(self) -> tuple[str, Any] | None:
+        """Whose rows may be sent now, of those that were passed over; it isn't one of them any more."""
+        with self._free:
+            for channel, organization in self._passed_over:
+                if self._may_send(organization):
+                    del self._passed_over[channel, organization]
+                    return channel, organization
+        return None
 
     @contextmanager
     def taken(self) -> Iterator[None]:

@@ -52,7 +52,7 @@ def waiting(api, version, unpublished, transactional_db):
 def slots(monkeypatch):
     def set_to(limit):
         fresh = wires.Wires(limit)
-        for module in (chunks, delivery):
+        for module in (chunks, delivery, claims):
             monkeypatch.setattr(module, "wires", fresh)
         monkeypatch.setattr(chunks, "_paces", {})
 
@@ -64,7 +64,8 @@ def taken(smtp, count):
     return Counter(mail.recipients[0] for mail in mails)
 
 
-def test_a_batch_arrives_once_each_and_every_timeline_tells(api, user, version, smtp, fcm, worker):
+def test_a_batch_arrives_once_each_and_every_timeline_tells(api, user, version, smtp, fcm, worker, settings):
+    settings.DEVICES_A_PERSON = 200
     for n in range(150):
         DeviceFactory(user=user, token=f"another-phone-{n:04}")
     answer = post_batch(api, *(item(n) for n in range(250)))
@@ -121,6 +122,10 @@ def quick_switches():
     sys.setswitchinterval(before)
 
 
+def parcel(number, organization="acme"):
+    return SimpleNamespace(pk=number, organization_id=organization)
+
+
 def test_no_end_is_lost_between_hands(slots, monkeypatch, quick_switches):
     """Some are written down while others come in."""
     slots(8)
@@ -130,12 +135,13 @@ def test_no_end_is_lost_between_hands(slots, monkeypatch, quick_switches):
     monkeypatch.setattr(chunks, "record_all", written.extend)
     monkeypatch.setattr(chunks.journal, "close", closed.append)
     chunk = chunks.Chunk(
-        EmailLog, list(range(20_000)), token="", segment="file", expires=0.0,
+        EmailLog, [parcel(n) for n in range(20_000)], token="", segment="file", expires=0.0,
         send=lambda chunk, claim, following: Done(claim.parcel, None, "", 0.0), bulk=False,
     )  # fmt: skip
     chunk.work()
     chunks.wires.join()
-    assert sorted(done.parcel for done in written) == list(range(20_000))
+    assert sorted(done.parcel.pk for done in written) == list(range(20_000))
+    assert not chunks.wires._sending
     assert closed == ["file"]
 
 
@@ -173,7 +179,7 @@ def test_bulk_mail_waits_longer_for_a_slow_relay(slots, monkeypatch):
     slots(2)
     given_back = []
     monkeypatch.setattr(chunks.claims, "release", lambda model, rows, token: given_back.extend(rows))
-    rows = [SimpleNamespace(pk=n) for n in range(3)]
+    rows = [parcel(n) for n in range(3)]
     for bulk in (True, False):
         chunk = chunks.Chunk(EmailLog, rows, token="", segment=None, expires=0.0, send=None, bulk=bulk)
         monkeypatch.setattr(chunk, "_lend", lambda: False)
@@ -183,7 +189,8 @@ def test_bulk_mail_waits_longer_for_a_slow_relay(slots, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "picked", ["_NAMED", "_NAMED_AND_LONGEST", "_OF_ORGANIZATION", "_REST_OF_ORGANIZATION"]
+    "picked",
+    ["_NAMED", "_NAMED_AND_LONGEST", "_NEXT_OF_ORGANIZATION", "_OF_ORGANIZATION", "_REST_OF_ORGANIZATION"],
 )
 def test_a_claim_never_reads_the_whole_table(picked, waiting):
     """By the plan that a prepared statement comes to, with statistics of a large backlog."""
@@ -200,6 +207,7 @@ def test_a_claim_never_reads_the_whole_table(picked, waiting):
     values = {
         "token": ("text", "'t'"), "lease": ("float8", "600"), "organization": ("uuid", f"'{uuid.uuid4()}'"),
         "ids": ("uuid[]", "'{}'"), "waited": ("int", "1"),
+        "others": ("uuid[]", "'{}'"),
     }  # fmt: skip
     with connection.cursor() as cursor:
         fresh = {"id": "gen_random_uuid()", "request_id": "NULL"}
@@ -294,7 +302,8 @@ def test_behind_a_stalled_send_nothing_waits_for_long(waiting, smtp, slots):
 
 
 def test_what_is_known_is_written_while_another_send_stalls(waiting, smtp, slots):
-    slots(2)
+    # Two for one organization, and one that is kept for another.
+    slots(3)
     released = threading.Event()
     smtp.recipients = {"person1@example.com": {"dot": (Hold(released), "250 ok")}}
     thread = threading.Thread(target=delivery.deliver, args=("email", waiting(4)))

@@ -288,7 +288,7 @@ def test_a_bulk_post_that_is_refused_takes_no_other_with_it(
     with ThreadPoolExecutor(8) as pool:
         slow = pool.submit(send, 1)
         _until(lambda: len(stored) == 1)
-        monkeypatch.setattr(backpressure.gauge, "crowded", lambda: True)
+        monkeypatch.setattr(backpressure.gauge, "crowded", lambda organization: True)
         others = [pool.submit(send, priority) for priority in (5, 1, 9)]
         _until(lambda: sum(map(len, submission._singles._lines.values())) == 3)
         go_on.set()

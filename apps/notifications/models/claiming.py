@@ -4,7 +4,7 @@ On PostgreSQL a claim that may choose passes over what another one is looking at
 other. SQLite has one writer at a time, and nothing to pass over.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -58,7 +58,14 @@ _DEVICE = """AND EXISTS (
       WHERE device.user_id = person.id AND device.token_hash = row.recipient_hash AND device.retired_at IS NULL
     )"""
 # Waited for, since whoever holds one may only be noting that it was published: no other message names it.
-_NAMED = "SELECT id FROM {table} WHERE id = ANY(%(ids)s::uuid[]) AND {due} ORDER BY id FOR UPDATE"
+_NAMED = """
+SELECT id FROM {table} WHERE id = ANY(%(ids)s::uuid[]) AND {due} AND organization_id <> ALL(%(others)s::uuid[])
+ORDER BY id FOR UPDATE
+"""
+_NEXT_OF_ORGANIZATION = """
+SELECT id FROM {table} WHERE organization_id = %(organization)s AND priority >= {urgent} AND {due}
+ORDER BY due_at LIMIT {most} FOR UPDATE SKIP LOCKED
+"""
 # A set operation can't lock rows; each of its sides can, the first one first. What waits holds nothing that the
 # other claim's first side could wait for: no deadlock.
 _NAMED_AND_LONGEST = """
@@ -106,14 +113,36 @@ class Claimed(NamedTuple):
 
 
 def claim_named(
-    model: type[Delivery], ids: Sequence[str], *, token: str, lease: float, along: int = 0
+    model: type[Delivery],
+    ids: Sequence[str],
+    *,
+    token: str,
+    lease: float,
+    along: int = 0,
+    but: Sequence[Any] = (),
 ) -> Claimed:
     """Those of `ids` that are due and, of what has waited for longer than usual, up to `along` other rows of the
-    transactional lane, oldest first. All are `token`'s for `lease` seconds."""
+    transactional lane, oldest first. All are `token`'s for `lease` seconds. `but`: whose rows are left."""
     if connection.vendor != "postgresql":
-        return Claimed([], _claim_portably(model, ids, token=token, lease=lease), [])
-    values = {"ids": list(ids), "waited": WAITED_SECONDS}
-    return _run(model, _NAMED_AND_LONGEST if along else _NAMED, along, token=token, lease=lease, **values)
+        rows = model.objects.filter(pk__in=list(ids)).exclude(organization__in=list(but))  # type: ignore[attr-defined]
+        return Claimed([], _claim_portably(model, rows, token=token, lease=lease), [])
+    if along and not but:
+        values: dict[str, Any] = {"ids": list(ids), "waited": WAITED_SECONDS}
+        return _run(model, _NAMED_AND_LONGEST, along, token=token, lease=lease, **values)
+    return _run(model, _NAMED, 0, token=token, lease=lease, ids=list(ids), others=list(but))
+
+
+def claim_next_of(
+    model: type[Delivery], organization: Any, *, most: int, token: str, lease: float
+) -> Claimed:
+    """Up to `most` due rows of the organization's transactional lane, oldest first, likewise."""
+    if connection.vendor != "postgresql":
+        rows = model.objects.due().filter(organization=organization, priority__gte=BULK_BELOW)  # type: ignore[attr-defined]
+        picked = model.objects.filter(
+            pk__in=list(rows.order_by("due_at").values_list("pk", flat=True)[:most])
+        )  # type: ignore[attr-defined]
+        return Claimed([], _claim_portably(model, picked, token=token, lease=lease), [])
+    return _run(model, _NEXT_OF_ORGANIZATION, most, organization=organization, token=token, lease=lease)
 
 
 def claim_of(
@@ -176,9 +205,8 @@ def _filled(text: str, model: type[Delivery], picked: str = "", most: int = 0) -
     return text
 
 
-def _claim_portably(model: type[Delivery], ids: Iterable[str], *, token: str, lease: float) -> list[Any]:
-    rows: Any = model.objects.filter(pk__in=list(ids))  # type: ignore[attr-defined]
+def _claim_portably(model: type[Delivery], rows: Any, *, token: str, lease: float) -> list[Any]:
     rows.due().update(
         status=Status.SENDING, fence=F("fence") + 1, lease_until=from_now(lease), claimed_by=token
     )
-    return list(rows.filter(claimed_by=token).values_list("pk", flat=True))
+    return list(model.objects.filter(claimed_by=token).values_list("pk", flat=True))  # type: ignore[attr-defined]

@@ -1,0 +1,102 @@
+"""One organization's flood costs another organization next to nothing."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes
+
+import pytest
+
+from apps.notifications.models import EmailLog
+from tests.cast import OrganizationFactory, key_for, template_with
+from tests.conftest import wait_until
+from tests.faults.conftest import copies, counts
+from tests.wire.smtp import Stall
+
+pytestmark = pytest.mark.chaos
+
+NOISY, SLOW_SECONDS = 240, 2.0
+
+
+@pytest.fixture
+def quiet(acme):
+    """Another organization's key."""
+    organization = OrganizationFactory(slug="quiet")
+    template_with(organization)
+    return key_for(organization)
+
+
+def to(address, **fields):
+    return {
+        "recipient": {"email": address}, "channels": ["email"], "template_code": "hello",
+        "variables": {"name": "Ada"}, **fields,
+    }  # fmt: skip
+
+
+def arrival(smtp, address, since):
+    """Seconds until the mail to this address was taken."""
+
+    def came():
+        return any(address in mail.recipients for mail in smtp.wait_for(0))
+
+    wait_until(came, seconds=60)
+    return time.monotonic() - since
+
+
+def test_slow_recipients_of_one_leave_the_transactional_lane_to_another(make_system, smtp, key, quiet):
+    slow = {f"slow{n}@example.com": {"dot": (Stall(SLOW_SECONDS), "250 2.0.0 Ok")} for n in range(NOISY)}
+    smtp.recipients = slow
+    system = make_system()
+    system.start_api()
+    system.start_worker("email", "email", threads=8)
+    system.start_tick()
+    system.wait_ready("email")
+    with system.client(key) as noisy, system.client(quiet) as other:
+        with ThreadPoolExecutor(16) as pool:
+            bodies = [to(address, priority=5) for address in slow]
+            answers = list(pool.map(lambda body: noisy.post("notifications/", json=body), bodies))
+        assert {answer.status_code for answer in answers} == {202}
+        waits = []
+        for number in range(10):
+            address = f"quiet{number}@example.com"
+            began = time.monotonic()
+            assert other.post("notifications/", json=to(address, priority=10)).status_code == 202
+            waits.append(arrival(smtp, address, began))
+            time.sleep(0.3)
+        # Before there were shares it was 55 s. Slow ones still wait all the while.
+        assert max(waits) < 5, waits
+        assert counts()["sent"] < NOISY
+    # Each of the slow ones arrives, once, and none waits for the tick's minute.
+    wait_until(
+        lambda: counts() == {"sent": NOISY + 10}, seconds=NOISY * SLOW_SECONDS / 8 * 2 + 30, seen=counts
+    )
+    assert set(copies(smtp).values()) == {1}
+
+
+def test_a_flood_of_bulk_does_not_close_the_lane_to_another(make_system, smtp, key, quiet):
+    system = make_system(BULK_HIGH_WATER="1000")
+    system.start_api()
+    next_year = (datetime.now(UTC) + timedelta(days=300)).isoformat()
+    with system.client(key) as noisy, system.client(quiet) as other:
+
+        def batch(client, count, **fields):
+            items = [to(f"person{n}@example.com", **fields) for n in range(count)]
+            return client.post("notifications/batch/", json={"notifications": items})
+
+        # What is due next year holds up nobody.
+        for _ in range(3):
+            assert batch(noisy, 1000, scheduled_at=next_year).status_code == 202
+        time.sleep(2.5)
+        assert batch(noisy, 1000).status_code == 202
+        time.sleep(2.5)
+        full = batch(noisy, 10)
+        assert (full.status_code, full.json()["error"]) == (503, "too_many_waiting")
+        taken = batch(other, 100)
+        assert (taken.status_code, taken.json()["data"]["accepted"]) == (202, 100)
+        system.start_worker("bulk", "email.bulk,push.bulk")
+        system.start_tick()
+        theirs = EmailLog.objects.filter(organization__slug="quiet")
+        wait_until(lambda: theirs.filter(status="sent").count() == 100, seconds=60, seen=counts)
+    wait_until(lambda: counts()["sent"] == 1100, seconds=60, seen=counts)
+    assert counts() == {"sent": 1100, "queued": 3000}
+    assert len({message_from_bytes(mail.data)["Message-ID"] for mail in smtp.wait_for(1100)}) == 1100
