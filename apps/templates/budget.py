@@ -13,7 +13,6 @@ import time
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 
 from .bounds import CPU_LIMIT, TooSlow
 
@@ -32,30 +31,43 @@ OVER_SHARE = (
 PARTIES_KEPT = 10_000
 
 
-@dataclass(frozen=True, slots=True)
 class _Allowance:
-    """`cpu_ends`: by this thread's CPU clock; `ends`: by the monotonic clock."""
+    """Begins with the first thing that costs anything: most messages need no engine, and reading the clock of a
+    thread's CPU time costs more than filling one in.
 
-    cpu_ends: float
-    ends: float
-    why: str
+    `cpu_ends`: by that clock; `ends`: by the monotonic one, for what has a bound there.
+    """
+
+    __slots__ = ("_cpu", "began", "cpu_ends", "ends", "outer", "why")
+
+    def __init__(self, cpu: float, seconds: float, why: str, outer: "_Allowance | None") -> None:
+        self._cpu, self.why, self.outer = cpu, why, outer
+        self.began = self.cpu_ends = 0.0
+        self.ends = math.inf if seconds == math.inf else time.monotonic() + seconds
+        if outer is not None:
+            self.ends = min(self.ends, outer.ends)
+
+    def begin(self) -> None:
+        if self.began:
+            return
+        self.began = time.thread_time()
+        self.cpu_ends = self.began + self._cpu
+        if self.outer is not None:
+            self.outer.begin()
+            if self.outer.cpu_ends < self.cpu_ends:
+                self.cpu_ends, self.why = self.outer.cpu_ends, self.outer.why
 
 
 _current: ContextVar[_Allowance | None] = ContextVar("allowance", default=None)
 
 
 @contextmanager
-def allowance(*, cpu: float, seconds: float = math.inf, why: str = TOO_LONG) -> Iterator[None]:
+def allowance(*, cpu: float, seconds: float = math.inf, why: str = TOO_LONG) -> Iterator[_Allowance]:
     """Let what is done inside take `cpu` seconds of this thread's CPU time and `seconds` by the clock, at most."""
-    cpu_ends, ends = time.thread_time() + cpu, time.monotonic() + seconds
-    outer = _current.get()
-    if outer is not None:
-        ends = min(ends, outer.ends)
-        if outer.cpu_ends < cpu_ends:
-            cpu_ends, why = outer.cpu_ends, outer.why
-    before = _current.set(_Allowance(cpu_ends, ends, why))
+    inner = _Allowance(cpu, seconds, why, _current.get())
+    before = _current.set(inner)
     try:
-        yield
+        yield inner
     finally:
         _current.reset(before)
 
@@ -63,7 +75,10 @@ def allowance(*, cpu: float, seconds: float = math.inf, why: str = TOO_LONG) -> 
 def cpu_deadline() -> tuple[float, str]:
     """When this thread's CPU time is used up, and what to say then."""
     current = _current.get()
-    return (time.thread_time() + CPU_LIMIT, TOO_LONG) if current is None else (current.cpu_ends, current.why)
+    if current is None:
+        return time.thread_time() + CPU_LIMIT, TOO_LONG
+    current.begin()
+    return current.cpu_ends, current.why
 
 
 def seconds_left() -> float:
@@ -74,7 +89,10 @@ def seconds_left() -> float:
 def check() -> None:
     """Raises TooSlow where nothing is left."""
     current = _current.get()
-    if current is not None and (time.thread_time() > current.cpu_ends or time.monotonic() > current.ends):
+    if current is None:
+        return
+    current.begin()
+    if time.thread_time() > current.cpu_ends or time.monotonic() > current.ends:
         raise TooSlow(current.why)
 
 
@@ -89,15 +107,14 @@ class Shares:
     @contextmanager
     def rendering(self, party: Hashable) -> Iterator[None]:
         """One message of the party's, in its share."""
-        left = self._now(party)
-        began = time.thread_time()
-        cheap = left <= 0
-        try:
-            with allowance(cpu=DEAR_SECONDS if cheap else CPU_LIMIT, why=OVER_SHARE if cheap else TOO_LONG):
+        cheap = party in self._left and self._now(party) <= 0
+        cpu, why = (DEAR_SECONDS, OVER_SHARE) if cheap else (CPU_LIMIT, TOO_LONG)
+        with allowance(cpu=cpu, why=why) as spent:
+            try:
                 yield
-        finally:
-            if (used := time.thread_time() - began) > DEAR_SECONDS:
-                self._charge(party, used)
+            finally:
+                if spent.began and (used := time.thread_time() - spent.began) > DEAR_SECONDS:
+                    self._charge(party, used)
 
     def _now(self, party: Hashable) -> float:
         known = self._left.get(party)

@@ -102,11 +102,11 @@ def _render(source: str, variables: Mapping[str, object], field: str, *, html: b
     if not source:
         return ""
     try:
-        check_allowance()
         template = parse(source, html)
         named = {**PROVIDED, **variables}
         if template.flat is not None and (filled := template.flat.fill(named)) is not None:
             return filled
+        check_allowance()
         return template.render(named)
     except TemplateSyntaxFault as error:
         raise RenderError(str(error), field) from None
