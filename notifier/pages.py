@@ -5,6 +5,7 @@ A service's request that only shows a key would pay a tenth of its time for them
 
 from typing import Any
 
+from csp.middleware import CSPMiddleware
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
@@ -40,6 +41,10 @@ class PageUser(_PagesOnly, AuthenticationMiddleware):
 
 class PageNotices(_PagesOnly, MessageMiddleware):
     pass
+
+
+class PagePolicy(_PagesOnly, CSPMiddleware):  # type: ignore[misc]
+    """What a page may load and run (CONTENT_SECURITY_POLICY); one that says so itself keeps its own."""
 
 
 class PageFrames(_PagesOnly, XFrameOptionsMiddleware):

@@ -75,7 +75,29 @@ NUM_PROXIES = read(
 )
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if NUM_PROXIES else None
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = flag("SECURE_COOKIES", not LOCAL)
+SECURE_HSTS_SECONDS = read(
+    "HSTS_SECONDS", env.int, 0, "a number of seconds from 0, as 31536000", valid=lambda n: n >= 0
+)  # fmt: skip
+"""For so long browsers that were here once come by TLS alone. To be set once that works for good."""
 X_FRAME_OPTIONS = "DENY"
+# No page has a script or a handler in it. Styles stay as templates write them; a preview shows an email's pictures.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'", "'unsafe-inline'"],
+        "img-src": ["'self'", "data:", "https:", "http:"],
+        "font-src": ["'self'", "data:"],
+        "connect-src": ["'self'"],
+        "frame-src": ["'self'"],
+        "form-action": ["'self'"],
+        "base-uri": ["'none'"],
+        "object-src": ["'none'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
+API_DOCS = flag("API_DOCS", True)
+"""Whether anybody may read the API's document and its pages."""
 APPEND_SLASH = False
 ROOT_URLCONF = "notifier.urls"
 WSGI_APPLICATION = "notifier.wsgi.application"
@@ -102,6 +124,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "notifier.headers.HeadersMiddleware",
     "notifier.metrics.MetricsMiddleware",
     "notifier.correlation.CorrelationMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
@@ -113,6 +136,7 @@ MIDDLEWARE = [
     "apps.users.isolation.IsolationMiddleware",
     "notifier.pages.PageNotices",
     "notifier.pages.PageFrames",
+    "notifier.pages.PagePolicy",
 ]
 TEMPLATES = [
     {
@@ -185,6 +209,10 @@ RATE_LIMIT_KEY_MOST = read(
     "RATE_LIMIT_KEY_MOST", env.int, 60_000, "a whole number from 1 to 1000000", valid=lambda n: 1 <= n <= 1_000_000
 )  # fmt: skip
 """The highest limit that an organization may give a key of its own; superusers may give more."""
+RATE_LIMIT_ORGANIZATION = read(
+    "RATE_LIMIT_ORGANIZATION", env.int, 60_000, "a whole number from 1", valid=lambda n: n >= 1
+)  # fmt: skip
+"""All of an organization's keys and people together, of each API process."""
 RATE_LIMIT_PERSON = read("RATE_LIMIT_PERSON", env.int, 600, "a whole number from 1", valid=lambda n: n >= 1)
 RATE_LIMIT_ITEMS = read("RATE_LIMIT_ITEMS", env.int, 60_000, "a number from 1000", valid=lambda n: n >= 1000)
 # What one organization can keep: see apps.users.quotas.

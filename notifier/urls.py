@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from apps.notifications import urls as notifications
 from apps.notifications.reset_views import PasswordResetView
@@ -17,6 +17,7 @@ from apps.users import urls as users
 from apps.users.preference_pages import PreferencePage
 from apps.users.reset_pages import ResetPage
 from notifier import health, metrics
+from notifier.schema import SchemaView
 
 v1: list[Any] = [
     path("auth/", include(users.auth)),
@@ -43,13 +44,17 @@ v1: list[Any] = [
 
 urlpatterns = [
     path("api/v1/", include(v1)),
-    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("admin/", admin.site.urls),
     path(f"{links.PATH}/<str:token>/", PreferencePage.as_view(), name="preference-page"),
     path(f"{resets.PATH}/<str:code>/", ResetPage.as_view(), name="reset-page"),
     path("metrics", metrics.page, name="metrics"),
 ]
+if settings.API_DOCS:
+    urlpatterns += [
+        path("api/schema/", SchemaView.as_view(), name="schema"),
+        # Its script has an address of its own, since no page here has one in it.
+        path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+    ]
 if settings.LOCAL:
     urlpatterns.append(path("", include("notifier.local.urls")))
 

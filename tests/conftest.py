@@ -25,6 +25,7 @@ from apps.notifications.sweeps import Republisher
 from apps.notifications.wires import wires
 from apps.users import windows
 from apps.users.models import Organization, User
+from notifier import health
 from notifier.local.fcm import FcmStandIn
 from tests.cast import DeviceFactory, OrganizationFactory, UserFactory, key_for, template_with
 from tests.wire.smtp import ScriptedSmtpServer
@@ -62,6 +63,7 @@ def _clean_slate(settings: Any, tmp_path: Path) -> Iterator[None]:
     cache.clear()
     windows.shared = windows.SharedWindows()
     registry.close_all()
+    health._looked_at = float("-inf")
     yield
     registry.close_all()
 

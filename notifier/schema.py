@@ -1,0 +1,38 @@
+"""The API's OpenAPI document over HTTP. Making it takes a second, and it is the same until the next release."""
+
+from functools import cache
+from typing import Any
+
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
+from drf_spectacular.views import SpectacularAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+
+@cache
+def _document() -> Any:
+    return SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
+
+
+@cache
+def _rendered(renderer: Any) -> bytes:
+    return bytes(renderer().render(_document(), renderer_context={}))
+
+
+class KeptYaml(OpenApiYamlRenderer):
+    def render(self, data: Any, media_type: Any = None, renderer_context: Any = None) -> Any:
+        return _rendered(OpenApiYamlRenderer)
+
+
+class KeptJson(OpenApiJsonRenderer):
+    def render(self, data: Any, media_type: Any = None, renderer_context: Any = None) -> Any:
+        return _rendered(OpenApiJsonRenderer)
+
+
+class SchemaView(SpectacularAPIView):
+    renderer_classes = [KeptYaml, KeptJson]
+
+    def _get_schema_response(self, request: Request) -> Response:
+        name = self._get_filename(request, "1")  # type: ignore[no-untyped-call]
+        return Response({}, headers={"Content-Disposition": f'inline; filename="{name}"'})
