@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable
 from functools import partial
 
-from benchmarks import accepting, bulk, latency, pushes, single
+from benchmarks import accepting, bulk, front, latency, pushes, single
 from benchmarks.stage import ROOT, Stage
 from benchmarks.table import Row, shown, write
 from benchmarks.world import set_up, tear_down
@@ -27,6 +27,7 @@ def measures() -> dict[str, Measure]:
         "slow": single.measure_slow,
         "batch-accept": accepting.measure_batch,
         "accept": accepting.measure_single,
+        "front": front.measure,
         "push": pushes.measure,
         "latency": latency.measure,
         "memory": growth.measure_memory,

@@ -156,7 +156,7 @@ class Stage:
         else:
             sink = self._own_sink("smtp", port, delay)
         try:
-            _until_open(port)
+            until_open(port)
             yield sink
         finally:
             self.end(sink.process)
@@ -165,7 +165,7 @@ class Stage:
     def fcm_sink(self, delay: float = 0.0) -> Iterator[Sink]:
         sink = self._own_sink("fcm", free_port(), delay)
         try:
-            _until_open(sink.port)
+            until_open(sink.port)
             yield sink
         finally:
             self.end(sink.process)
@@ -211,13 +211,13 @@ class Stage:
             application, **environment,
         )  # fmt: skip
         try:
-            _until_open(port)
+            until_open(port)
             yield f"127.0.0.1:{port}", process.pid
         finally:
             self.end(process)
 
 
-def _until_open(port: int) -> None:
+def until_open(port: int) -> None:
     import socket
 
     ends = time.monotonic() + 30
