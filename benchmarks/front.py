@@ -95,7 +95,9 @@ def _lasting(held: list[socket.socket]) -> str:
     before, began = closed(held), time.monotonic()
     while closed(held) < len(held) and time.monotonic() - began < 60:
         time.sleep(0.2)
-    return f"{before} of {len(held)} were closed at the end, all of them {time.monotonic() - began:.0f} s later."
+    return (
+        f"{before} of {len(held)} were closed at the end, all of them {time.monotonic() - began:.0f} s later."
+    )
 
 
 def _memory(pid: int) -> str:

@@ -51,7 +51,9 @@ class Silent:
             ended.set()
             thread.join()
 
-    def unread(self, count: int, *, path: str = LARGE, key: str = "", at_once: int = 4) -> list[socket.socket]:
+    def unread(
+        self, count: int, *, path: str = LARGE, key: str = "", at_once: int = 4
+    ) -> list[socket.socket]:
         """Answers that come and aren't read. Each waits for those before it to begin, `at_once` aside: what is
         meant is what it costs to hold them, not to make them."""
         head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n".encode()

@@ -80,6 +80,18 @@ class System:
         )  # fmt: skip
         self._until(self._live, "the API")
 
+    @property
+    def port(self) -> int:
+        return int(self.api_url.rpartition(":")[2])
+
+    def start_front(self) -> None:
+        """The API with nginx in front, as it is deployed."""
+        self.api_url = f"http://127.0.0.1:{free_port()}"
+        own = {"PORT": str(self.port), "VAR_DIR": str(self.directory / "var"), "API_THREADS": "8"}
+        self.environment.update(own)
+        self._start("api", sys.executable, str(ROOT / "docker/api"))
+        self._until(self._live, "the API")
+
     def migrate(self) -> None:
         subprocess.run(
             [sys.executable, "manage.py", "migrate", "-v0"], cwd=ROOT, env=self.environment, check=True

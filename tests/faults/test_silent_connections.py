@@ -1,0 +1,179 @@
+"""Callers that send no body or read no answer take nothing from anybody else: the API as docker/api starts it."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from apps.notifications.models import Notification
+from apps.users.models import Organization
+from tests.cast import key_for, template_with
+from tests.conftest import OrganizationFactory
+from tests.faults.conftest import to_address
+from tests.faults.process import NotInstalled, binary, wait_for
+from tests.faults.silent import Silent, closed, silent
+from tests.faults.system import System
+
+pytestmark = pytest.mark.chaos
+MANY = 300
+PATIENCE = 2.0
+"""Seconds for an answer, on a machine that does other things too. Held, it would never come."""
+
+
+@pytest.fixture
+def system(make_system: Callable[..., System]) -> System:
+    try:
+        binary("nginx", "nginx")
+    except NotInstalled as missing:
+        pytest.skip(str(missing))
+    system = make_system()
+    system.start_front()
+    return system
+
+
+@pytest.fixture
+def callers(system: System) -> Iterator[Silent]:
+    with silent(system.port) as held:
+        yield held
+
+
+def everybody_else_is_served(system: System, key: str, seconds: float = 3) -> int:
+    """Posts and asks whether it lives for so long; how often."""
+    served, ends = 0, time.monotonic() + seconds
+    while time.monotonic() < ends:
+        # A connection of its own for each, as of callers who come now.
+        with system.client(key) as client:
+            client.timeout = httpx.Timeout(PATIENCE)
+            body = {**to_address(served), "request_id": f"{time.monotonic_ns()}"}
+            assert client.post("notifications/", json=body).status_code == 202
+            assert client.get("health/live/").status_code == 200
+        served += 1
+    return served
+
+
+def closed_within(held: list[Any], began: float, seconds: float = 30) -> None:
+    while closed(held) < len(held):
+        assert time.monotonic() - began < seconds, f"{closed(held)} of {len(held)} were closed"
+        time.sleep(0.1)
+
+
+def test_bodies_that_never_come(system: System, callers: Silent, key: str) -> None:
+    began = time.monotonic()
+    held = callers.bodies(MANY)
+    assert everybody_else_is_served(system, key)
+    assert not closed(held), "it was beside all of them"
+    closed_within(held, began)
+
+
+def test_bodies_of_a_byte_a_second(system: System, callers: Silent, key: str) -> None:
+    with callers.trickling(MANY) as held:
+        time.sleep(1)
+        assert everybody_else_is_served(system, key)
+        assert not closed(held), "it was beside all of them"
+    closed_within(held, time.monotonic())
+
+
+def test_answers_that_nobody_reads(system: System, callers: Silent, key: str) -> None:
+    held = callers.unread(MANY)
+    # Some are another organization's own lists, 4 MB each.
+    other: Organization = OrganizationFactory(slug="other")
+    version = template_with(other)
+    Notification.objects.bulk_create(
+        Notification(organization=other, template_version=version, metadata={"text": "x" * 240_000})
+        for _ in range(17)
+    )
+    held += callers.unread(20, path="/api/v1/notifications/?limit=100", key=key_for(other))
+    began = time.monotonic()
+    assert everybody_else_is_served(system, key)
+    assert len(held) - closed(held) > MANY / 2, "it was beside most of them"
+    closed_within(held, began)
+
+
+def test_one_address_has_a_bounded_number_and_health_is_not_counted(
+    system: System, callers: Silent, key: str
+) -> None:
+    held = callers.bodies(MANY, addresses=1)
+    transport = httpx.HTTPTransport(local_address="127.0.0.10")
+    with httpx.Client(transport=transport, base_url=f"{system.api_url}/api/v1/", timeout=PATIENCE) as same:
+        refused = same.post("notifications/", json={}, headers={"Authorization": f"Api-Key {key}"})
+        assert refused.status_code == 503
+        assert refused.json() == {
+            "success": False, "data": None, "error": "too_many_requests_at_once",
+            "message": "This address has too many requests open at one time.", "meta": None,
+        }  # fmt: skip
+        assert same.get("health/live/").status_code == 200
+    assert everybody_else_is_served(system, key, 1)
+    assert len(held) == MANY
+
+
+def test_a_body_that_is_too_large_is_answered_in_our_form(system: System, key: str) -> None:
+    with system.client(key) as client:
+        refused = client.post("notifications/", content=b"x" * (5 * 1024 * 1024))
+        assert refused.status_code == 413
+        assert refused.json()["error"] == "payload_too_large"
+        # Its own limit, which is lower than the front's.
+        assert client.post("notifications/", content=b"x" * (512 * 1024)).json()["error"] in (
+            "payload_too_large", "unsupported_media_type",
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("proxies", "sent", "same"),
+    [
+        # Nobody in front: what a caller says of itself doesn't count, in whatever spelling.
+        ("0", lambda n: {"X-Forwarded-For": f"192.0.2.{n}"}, True),
+        ("0", lambda n: {"X_Forwarded_For": f"192.0.2.{n}"}, True),
+        # A proxy in front, which is this test: what it has seen counts, and not what is before it.
+        ("1", lambda n: {"X-Forwarded-For": f"192.0.2.{n}"}, False),
+        ("1", lambda n: {"X-Forwarded-For": f"192.0.2.{n}, 198.51.100.7"}, True),
+        ("1", lambda n: {"X-Forwarded-For": "198.51.100.7", "X_Forwarded_For": f"192.0.2.{n}"}, True),
+        ("2", lambda n: {"X-Forwarded-For": f"203.0.113.9, 192.0.2.{n}, 198.51.100.7"}, False),
+    ],
+)
+def test_whose_address_is_counted(
+    make_system: Callable[..., System], proxies: str, sent: Callable[[int], dict[str, str]], same: bool
+) -> None:
+    try:
+        binary("nginx", "nginx")
+    except NotInstalled as missing:
+        pytest.skip(str(missing))
+    system = make_system(NUM_PROXIES=proxies, RATE_LIMIT_ADDRESS="50")
+    system.start_front()
+    left = []
+    for n in range(1, 4):
+        refused = httpx.get(f"{system.api_url}/api/v1/notifications/", headers=sent(n))
+        assert refused.status_code == 401
+        left.append(int(refused.headers["X-RateLimit-Remaining"]))
+    assert (len(set(left)) == 3) is same, left
+
+
+def test_it_stops_in_order_and_leaves_nothing(system: System, key: str) -> None:
+    front = system.directory / "var/front"
+    assert len(list(front.iterdir())) == 1
+    with system.client(key) as client:
+        assert client.get("health/live/").status_code == 200
+    system.parts["api"].terminate()
+    assert system.parts["api"].wait(30) == 0
+    assert not list(front.iterdir())
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{system.api_url}/api/v1/health/live/")
+
+
+def test_without_granian_it_ends_and_what_it_left_is_cleared_by_the_next(system: System) -> None:
+    front = system.directory / "var/front"
+    (old,) = front.iterdir()
+    system.kill("api")
+    assert old.exists()
+    system.start_front()
+    assert not old.exists()
+    pid = system.parts["api"].pid
+    granian, _nginx = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    os.kill(int(granian), signal.SIGKILL)
+    wait_for(lambda: system.parts["api"].poll() is not None, 30, lambda: system.log("api"))
+    assert system.parts["api"].returncode == 1
+    assert "ended by itself" in system.log("api")
