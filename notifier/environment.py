@@ -1,5 +1,6 @@
 """Reading the environment: every value is checked, and a bad one is answered with a sentence that names it."""
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,31 @@ class _Environment(environ.Env):  # type: ignore[misc]
         return super().get_value(var, *arguments, **options)
 
 
+MAY_BE_FILES = (
+    "DATABASE_URL", "BROKER_URL", "REDIS_URL", "SECRET_KEY", "JWT_SIGNING_KEY", "HASH_KEY", "ENCRYPTION_KEYS",
+    "EMAIL_PROVIDER_URL", "PUSH_PROVIDER_URL", "METRICS_TOKEN",
+)  # fmt: skip
+"""What holds a secret: NAME_FILE may name a file with the value, as Docker and others hand secrets over."""
+
+
+def _read_files() -> None:
+    """Puts the value of each NAME_FILE where NAME's own would be, so that everybody finds it there."""
+    for name in MAY_BE_FILES:
+        if not (path := os.environ.get(f"{name}_FILE")):
+            continue
+        if os.environ.get(name):
+            raise ImproperlyConfigured(f"{name} and {name}_FILE are both set; set one of them.")
+        try:
+            value = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as fault:
+            reason = fault.strerror if isinstance(fault, OSError) else "it is not UTF-8"
+            raise ImproperlyConfigured(f"{name}_FILE can't be read at {path}: {reason}.") from None
+        os.environ[name] = value
+        # A process that this one starts finds the value, and not both.
+        del os.environ[f"{name}_FILE"]
+
+
+_read_files()
 env = _Environment()
 T = TypeVar("T")
 WORDS = {

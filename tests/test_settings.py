@@ -100,3 +100,48 @@ def test_accounts_are_ones_own_to_make_only_where_that_is_said(given, allowed):
         check=True,
     )
     assert shown.stdout.strip() == allowed
+
+
+SECRETS = ("DATABASE_URL", "BROKER_URL", "SECRET_KEY", "JWT_SIGNING_KEY", "HASH_KEY", "ENCRYPTION_KEYS")
+
+
+def test_secrets_may_be_files(tmp_path):
+    for name in SECRETS:
+        (tmp_path / name).write_text(f"{GOOD[name]}\n")
+    (tmp_path / "none").write_text("")
+    files = {f"{name}_FILE": str(tmp_path / name) for name in SECRETS}
+    optional = ("REDIS_URL", "EMAIL_PROVIDER_URL", "PUSH_PROVIDER_URL", "METRICS_TOKEN")
+    files |= {f"{name}_FILE": str(tmp_path / "none") for name in optional}
+    assert start(**dict.fromkeys(SECRETS, ""), **files).returncode == 0
+
+
+def test_a_file_s_value_is_checked_as_any(tmp_path):
+    (tmp_path / "key").write_text("short")
+    refused = start(HASH_KEY="", HASH_KEY_FILE=str(tmp_path / "key"))
+    assert refused.returncode != 0
+    assert "HASH_KEY must be a random string" in refused.stderr
+    assert "short" not in refused.stderr
+
+
+def test_a_value_and_a_file_are_one_too_many(tmp_path):
+    (tmp_path / "key").write_text("k" * 40)
+    refused = start(HASH_KEY_FILE=str(tmp_path / "key"))
+    assert refused.returncode != 0
+    assert "HASH_KEY and HASH_KEY_FILE are both set; set one of them." in refused.stderr
+
+
+def test_a_file_that_is_missing_is_named(tmp_path):
+    refused = start(HASH_KEY="", HASH_KEY_FILE=str(tmp_path / "nothing"))
+    assert refused.returncode != 0
+    assert f"HASH_KEY_FILE can't be read at {tmp_path}/nothing: No such file or directory." in refused.stderr
+
+
+def test_all_that_the_doctor_hides_may_be_files():
+    from apps.admin.doctor.secrets import is_secret
+    from notifier import settings
+    from notifier.environment import MAY_BE_FILES
+
+    assert {name for name in settings.ENVIRONMENT_VARIABLES if is_secret(name)} <= set(MAY_BE_FILES)
+    assert {name for name in settings.ENVIRONMENT_VARIABLES if name.endswith("_URL")} - set(MAY_BE_FILES) == {
+        "PUBLIC_URL"
+    }
