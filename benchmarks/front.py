@@ -55,7 +55,7 @@ def _throughput(stage: Stage, key: str) -> Row:
 
 def _silence(stage: Stage, key: str) -> list[Row]:
     """Each row: p99 of single accepts beside 300 held connections, and idle."""
-    count, many = (100, 300) if stage.quick else (600, 300)
+    count, many = (100, 300) if stage.quick else (400, 300)
 
     def tail(host: str) -> float:
         bodies = [json.dumps(body(n)).encode() for n in range(count)]
@@ -75,6 +75,7 @@ def _silence(stage: Stage, key: str) -> list[Row]:
         for kind, hold in kinds.items():
             with silent(port) as callers:
                 held = hold(callers)
+                time.sleep(2)  # the last answers are being made
                 beside = [tail(host)]
                 rows.append(_row(kind, beside, idle))
                 rows[-1].notes.append(f"{kind}: {_lasting(held)} {_memory(pid)}")

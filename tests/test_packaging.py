@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import stat
 import subprocess
@@ -17,6 +18,7 @@ from django.conf import settings
 from django.db import connection
 
 from apps.notifications import topology
+from notifier.environment import MAY_BE_FILES
 from tests.environment import ROOT
 from tests.faults.process import free_port
 
@@ -85,7 +87,14 @@ def health(port):
         return False
 
 
+needs_nginx = pytest.mark.skipif(
+    not shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin"),
+    reason="nginx was not found: install the package nginx.",
+)
+
+
 @needs_services
+@needs_nginx
 def test_the_api_answers_and_stops(start, transactional_db):
     port = free_port()
     named = {"PORT": str(port), "ALLOWED_HOSTS": "notify.example.com,127.0.0.1"}
@@ -166,7 +175,7 @@ def test_the_image_gets_what_it_copies_and_nothing_else():
     assert all((ROOT / name).exists() for name in copied)
     let_through = (ROOT / ".dockerignore").read_text().splitlines()
     assert copied == {line[1:] for line in let_through if line.startswith("!")}
-    for script in ("docker/entrypoint", "docker/healthcheck"):
+    for script in ("docker/entrypoint", "docker/api", "docker/healthcheck", "docker/make-secrets"):
         assert (ROOT / script).stat().st_mode & stat.S_IXOTH
 
 
@@ -208,22 +217,22 @@ def test_every_variable_is_one_that_somebody_reads():
     )
     known = set(read.findall((ROOT / "notifier/settings.py").read_text()))
     known |= set(re.findall(r"\$\{([A-Z_]+):-", ENTRYPOINT.read_text()))
+    known |= set(re.findall(r'(?:number|environ\.get)\("([A-Z_]+)"', (ROOT / "docker/api").read_text()))
+    files = {f"{name}_FILE" for name in MAY_BE_FILES}
     images = {
-        "postgres": {"POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD"},
-        "rabbitmq": {"RABBITMQ_DEFAULT_USER", "RABBITMQ_DEFAULT_PASS"},
+        "postgres": {"POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD_FILE"},
         "mail": {"MP_MAX_MESSAGES"},
     }
     for name, service in SERVICES.items():
-        assert set(service.get("environment", {})) <= images.get(name, known), name
-    # VAR_DIR is the image's and MAILDIR the mount's, DEBUG is nobody's to set there.
-    missing = (
-        known - set(OURS["api"]["environment"]) - {"VAR_DIR", "DEBUG", "HOST", "NOTIFIER_BIN", "MAILDIR"}
-    )
-    assert not missing, "a setting that can't be reached through docker/compose.yml"
+        assert set(service.get("environment", {})) <= images.get(name, known | files), name
+    # VAR_DIR is the image's and MAILDIR the mount's, DEBUG and the shell's are nobody's to set there.
+    own = {"VAR_DIR", "DEBUG", "HOST", "NOTIFIER_BIN", "MAILDIR", "NGINX", "PATH"}
+    set_there = {name.removesuffix("_FILE") for name in OURS["api"]["environment"]}
+    assert not known - set_there - own, "a setting that can't be reached through docker/compose.yml"
 
 
 def test_every_process_gets_the_same_settings():
-    own = {"PORT", "API_WORKERS", "API_THREADS"}
+    own = {"PORT", "API_WORKERS", "API_THREADS", "CALLER_CONNECTIONS"}
     sets = [
         {name: value for name, value in service["environment"].items() if name not in own}
         for service in OURS.values()
@@ -231,26 +240,90 @@ def test_every_process_gets_the_same_settings():
     assert all(one == sets[0] for one in sets)
 
 
-def test_secrets_have_no_default():
-    secret = re.compile("PASS|SECRET|KEY|URL")
-    for service in SERVICES.values():
-        for name, value in service.get("environment", {}).items():
-            if "demo" in service.get("profiles", []) or not secret.search(name) or value is None:
-                continue
-            assert not re.search(r"//[^/$]*:[^/$]+@", value), f"{name} holds a literal password"
-            for reference in REFERENCE.finditer(value):
-                assert not reference["rest"] or reference["kind"] == "?", f"{reference['name']} has a default"
-            if not name.endswith("_URL"):
-                assert REFERENCE.fullmatch(value), f"{name} is a literal"
+def test_secrets_are_files():
+    assert set(COMPOSE["secrets"]) == {
+        "rabbitmq_conf", "postgres_password", *(name.lower() for name in MAY_BE_FILES if name != "REDIS_URL"),
+    }  # fmt: skip
+    for name, secret in COMPOSE["secrets"].items():
+        assert secret["file"].startswith("${SECRETS_DIR:-./secrets}/"), f"{name} comes out of the environment"
+    for name, service in SERVICES.items():
+        given = {one["source"] if isinstance(one, dict) else one for one in service.get("secrets", [])}
+        asked = {
+            Path(value).name
+            for key, value in service.get("environment", {}).items()
+            if key.endswith("_FILE") and value == f"/run/secrets/{Path(value).name}"
+        }
+        assert asked == given - {"rabbitmq_conf"}, name
+        for key, value in service.get("environment", {}).items():
+            assert not re.search(r"//[^/$]*:[^/$]+@", str(value)), f"{key} holds a literal password"
+            assert key.endswith("_FILE") or not re.search(
+                "PASS|SECRET|TOKEN|_KEY$|_KEYS$", key.replace("LIMIT_KEY", "")
+            )
+
+
+def make_secrets(folder, *words, **kept):
+    """docker/make-secrets in a copy of docker/, beside a docker/.env of `kept`; what it wrote."""
+    (folder / "docker").mkdir(exist_ok=True)
+    shutil.copy(ROOT / "docker/make-secrets", folder / "docker/make-secrets")
+    (folder / "docker/.env").write_text("".join(f"{name}='{value}'\n" for name, value in kept.items()))
+    subprocess.run([folder / "docker/make-secrets", *words], check=True, capture_output=True)
+    made = folder / "docker" / ("demo-secrets" if words else "secrets")
+    assert made.stat().st_mode & 0o777 == 0o700
+    assert all(file.stat().st_mode & 0o777 == 0o644 for file in made.iterdir())
+    return {file.name: file.read_text() for file in made.iterdir()}
+
+
+def test_every_secret_is_made_once(tmp_path):
+    made = make_secrets(tmp_path)
+    assert set(made) == {Path(secret["file"]).name for secret in COMPOSE["secrets"].values()}
+    assert not [name for name in made if len(made[name]) < 32 and not name.endswith("_provider_url")]
+    assert len(set(made.values())) == len(made) - 1, (
+        "two are the same, but for the providers', which are empty"
+    )
+    assert made["postgres_password"].strip() in made["database_url"]
+    assert made["broker_url"].split(":")[2].partition("@")[0] in made["rabbitmq.conf"]
+    assert make_secrets(tmp_path) == made
+
+
+def test_secrets_that_the_environment_file_had_are_kept(tmp_path):
+    made = make_secrets(
+        tmp_path,
+        HASH_KEY="h" * 40,
+        POSTGRES_PASSWORD="old",
+        EMAIL_PROVIDER_URL="smtp://a:b$c@relay:587/?tls=tls",
+    )
+    assert made["hash_key"] == "h" * 40 + "\n"
+    assert made["database_url"] == "postgres://notifier:old@postgres:5432/notifier\n"
+    assert made["email_provider_url"] == "smtp://a:b$c@relay:587/?tls=tls\n"
 
 
 def test_a_missing_value_is_named_in_a_sentence():
     required = [
         found for found in REFERENCE.finditer(str(OURS["api"]["environment"])) if found["kind"] == "?"
     ]
-    assert len(required) >= 7
+    assert {found["name"] for found in required} == {"ALLOWED_HOSTS", "EMAIL_FROM"}
     for found in required:
         assert re.fullmatch(rf"Set {found['name']} to .*\.", found["rest"])
+
+
+def test_every_service_is_hardened():
+    for name, service in SERVICES.items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert "cap_add" not in service, name
+        # Our image says so by itself.
+        assert service in OURS.values() or service["user"] not in ("root", "0"), name
+
+
+def test_every_process_can_write_where_it_does():
+    for service in OURS.values():
+        places = {mount.split(":")[1] for mount in service["volumes"] if "ro" not in mount.split(":")[2:]}
+        assert {"/var/lib/notifier/metrics", "/var/lib/notifier/journal"} <= places
+        assert service["tmpfs"] == ["/tmp"]  # noqa: S108
+    assert "front:/var/lib/notifier/front" in OURS["api"]["volumes"]
+    made = (ROOT / "docker/Dockerfile").read_text()
+    assert all(f"/var/lib/notifier/{name}" in made for name in ("metrics", "journal", "front"))
 
 
 def test_services_start_in_order_and_come_back():
@@ -290,7 +363,8 @@ def test_an_environment_file_sets_what_is_used(name):
     assert set(variables(ROOT / "docker" / name)) <= used
 
 
-def test_the_demo_starts_with_its_own_values():
+def test_the_demo_starts_with_its_own_values(tmp_path):
+    make_secrets(tmp_path, "demo")
     given = variables(ROOT / "docker/demo.env")
 
     def filled(name, value):
@@ -299,7 +373,11 @@ def test_the_demo_starts_with_its_own_values():
         return REFERENCE.sub(lambda found: given.get(found["name"]) or found["rest"] or "", str(value))
 
     values = {name: filled(name, value) for name, value in OURS["api"]["environment"].items()}
-    values = {name: value for name, value in values.items() if value is not None}
+    values = {
+        name: value.replace("/run/secrets", str(tmp_path / "docker/demo-secrets"))
+        for name, value in values.items()
+        if value is not None
+    }
     keep = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     checked = subprocess.run(
         [sys.executable, "manage.py", "check"],
