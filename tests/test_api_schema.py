@@ -110,4 +110,4 @@ def test_the_document_and_its_page_are_served():
     for source in sources:
         answer = client.get(source)
         assert answer.status_code == 200, source
-        assert b"".join(answer.streaming_content)
+        assert answer.getvalue()

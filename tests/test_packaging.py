@@ -257,7 +257,7 @@ def test_secrets_are_files():
         for key, value in service.get("environment", {}).items():
             assert not re.search(r"//[^/$]*:[^/$]+@", str(value)), f"{key} holds a literal password"
             assert key.endswith("_FILE") or not re.search(
-                "PASS|SECRET|TOKEN|_KEY$|_KEYS$", key.replace("LIMIT_KEY", "")
+                "PASS|SECRET|TOKEN|_KEY$|_KEYS$", key.replace("LIMIT_KEY", "").replace("QUOTA_KEYS", "")
             )
 
 

@@ -13,7 +13,7 @@ HIDDEN = "***"
 SHORTEST = 4
 """A shorter password is not looked for inside other words: that would only garble them."""
 _SECRET_NAME = re.compile(r"KEY|SECRET|PASSWORD|TOKEN")
-_NO_SECRETS = frozenset({"RATE_LIMIT_KEY"})
+_NO_SECRETS = frozenset({"RATE_LIMIT_KEY", "RATE_LIMIT_KEY_MOST", "QUOTA_KEYS", "KEY_LIFETIME_DAYS"})
 _IN_URL = re.compile(r"(?P<before>://(?P<user>[^\s/:@]*):)(?P<password>[^\s/@]+)(?=@)")
 
 
