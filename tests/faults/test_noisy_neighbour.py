@@ -1,6 +1,8 @@
 """One organization's flood costs another organization next to nothing."""
 
+import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
@@ -8,13 +10,14 @@ from email import message_from_bytes
 import pytest
 
 from apps.notifications.models import EmailLog
-from tests.cast import OrganizationFactory, key_for, template_with
+from tests.cast import EMAIL_EN, OrganizationFactory, key_for, template_with
 from tests.conftest import wait_until
 from tests.faults.conftest import copies, counts
 from tests.wire.smtp import Stall
 
 pytestmark = pytest.mark.chaos
 
+STYLED = "<style>p { color: red }</style><p>{{ name }}</p>"
 NOISY, SLOW_SECONDS = 240, 2.0
 
 
@@ -100,3 +103,41 @@ def test_a_flood_of_bulk_does_not_close_the_lane_to_another(make_system, smtp, k
     wait_until(lambda: counts()["sent"] == 1100, seconds=60, seen=counts)
     assert counts() == {"sent": 1100, "queued": 3000}
     assert len({message_from_bytes(mail.data)["Message-ID"] for mail in smtp.wait_for(1100)}) == 1100
+
+
+def test_one_organizations_styles_leave_the_api_to_another(make_system, acme, quiet):
+    """Style sheets that keep the compiler busy, from more connections than the API has threads."""
+    rules = "".join(f"div:nth-child({n}) p:not(.a{n}) > b {{ color: red }}" for n in range(600))
+    hostile = f"<style>{rules}</style>" + "<div><p><b>x" * 700
+    contents = [{**EMAIL_EN, "html": hostile}]
+    system = make_system()
+    system.start_api()
+    reader = key_for(acme, scopes=["templates:read"])
+    stopping = threading.Event()
+    answers = Counter()
+
+    def flood(client):
+        while not stopping.is_set():
+            body = {"contents": contents, "variables": {"name": "Ada"}}
+            answers[client.post("templates/substitute/", json=body).status_code] += 1
+
+    with system.client(reader) as noisy, system.client(quiet) as other, ThreadPoolExecutor(24) as pool:
+        for _ in range(24):
+            pool.submit(flood, noisy)
+        try:
+            wait_until(lambda: answers[503] > 5, seconds=30, seen=lambda: answers)
+            waits = []
+            for number in range(10):
+                began = time.monotonic()
+                assert other.post("notifications/", json=to(f"quiet{number}@example.com")).status_code == 202
+                waits.append(time.monotonic() - began)
+            styled = {"code": "styled", "name": "Styled", "contents": [{**EMAIL_EN, "html": STYLED}]}
+            began = time.monotonic()
+            # One organization has one of the compiler's two places.
+            assert other.post("templates/", json=styled).status_code == 201
+            waits.append(time.monotonic() - began)
+        finally:
+            stopping.set()
+    # Held by the compiler's queue it was 78 s.
+    assert max(waits) < 10, (waits, answers)
+    assert set(answers) <= {200, 400, 503}, answers
