@@ -84,3 +84,9 @@ def test_status_tables_are_complete():
 )
 def test_a_notification_shows_the_status_that_matters_most(statuses, shown):
     assert summary(statuses) == shown
+
+
+def test_nobody_is_looked_up_past_the_index():
+    # Django's `iexact` compares upper(), and the indexes are on lower(): `User.at` is the look-up by address.
+    files = [path for path in (ROOT / "apps").rglob("*.py") if "migrations" not in path.parts]
+    assert [str(path) for path in files if "__iexact" in path.read_text()] == []

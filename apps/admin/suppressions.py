@@ -38,7 +38,7 @@ class NewSuppressionForm(RowForm):
                 except ValidationError as fault:
                     self.add_error("address", fault)
                 people = User.objects.filter(
-                    organization=self.cleaned_data.get("organization"), email__iexact=address
+                    User.at(address), organization=self.cleaned_data.get("organization")
                 )
                 if not all(self.operator.reaches(person) for person in people):
                     self.add_error("address", "Whoever has this address may do more than you.")

@@ -195,7 +195,7 @@ def known_by(who: str, organization: Organization | None = None) -> list[Erasure
     try:
         people = User.objects.filter(pk=uuid.UUID(who))
     except ValueError:
-        people = User.objects.filter(email__iexact=who)
+        people = User.objects.filter(User.at(who))
         hashed = recipient_hash(Channel.EMAIL, who)
         told = EmailLog.objects.filter(recipient_hash=hashed).order_by().values("organization").distinct()
         suppressed = Suppression.objects.filter(recipient_hash=hashed).values("organization")

@@ -47,7 +47,7 @@ class RegisterSerializer(StrictSerializer):
     timezone = LineField(max_length=64, required=False, validators=[validate_timezone])
 
     def validate_email(self, value: str) -> str:
-        if User.objects.filter(organization=self.context["organization"], email__iexact=value).exists():
+        if User.objects.filter(User.at(value), organization=self.context["organization"]).exists():
             raise serializers.ValidationError("This address has an account already.", code="unique")
         return value
 

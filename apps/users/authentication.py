@@ -144,7 +144,7 @@ class EmailBackend(ModelBackend):
         email = username or kwargs.get(User.USERNAME_FIELD)
         if not email or password is None:
             return None
-        candidates = User.objects.filter(email__iexact=email, organization__is_active=True)
+        candidates = User.objects.filter(User.at(email), organization__is_active=True)
         if organization:
             candidates = candidates.filter(organization__slug=organization)
         # Each look at a password costs a quarter of a second of CPU. Whoever may open the admin, whose form asks for

@@ -44,7 +44,7 @@ def require_reach(request: Request, other: "User | ApiKey") -> None:
 def require_reach_of_address(request: Request, address: str) -> None:
     """The same of whoever has this address in the caller's organization: suppressed, no mail of theirs arrives, the
     one that lets them back into their account among it."""
-    people = User.objects.filter(organization=caller_of(request).organization, email__iexact=address)
+    people = User.objects.filter(User.at(address), organization=caller_of(request).organization)
     for person in people:
         require_reach(request, person)
 

@@ -22,7 +22,7 @@ def candidates(email: str, organization: str = "") -> list[User]:
 
     Somebody who never had a password is a recipient and no account.
     """
-    people = _accounts().filter(email__iexact=email)
+    people = _accounts().filter(User.at(email))
     if organization:
         people = people.filter(organization__slug=organization)
     return [person for person in people if person.has_usable_password()]

@@ -57,7 +57,7 @@ class UserSerializer(StrictModelSerializer):
         # First: whether an address is another's is nothing that a member may find out here.
         self._settled("email", value)
         organization = self.context["caller"].organization
-        others = User.objects.filter(organization=organization, email__iexact=value)
+        others = User.objects.filter(User.at(value), organization=organization)
         if self.instance is not None:
             others = others.exclude(pk=self.instance.pk)
         # A kind word only; the database's constraint decides, and two at once still can't both succeed.

@@ -55,7 +55,7 @@ class UserListView(UserRows, FilteredRows, generics.ListCreateAPIView[User]):
     filter_class = UserFilterSerializer
 
     def narrowed(self, rows: QuerySet[Any], asked: Mapping[str, Any]) -> QuerySet[Any]:
-        return rows.filter(email__iexact=asked["email"]) if "email" in asked else rows
+        return rows.filter(User.at(asked["email"])) if "email" in asked else rows
 
     def perform_create(self, serializer: Any) -> None:
         serializer.save(organization=caller_of(self.request).organization, password=make_password(None))
