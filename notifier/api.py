@@ -8,10 +8,11 @@ from django.db import IntegrityError, InterfaceError, InternalError, Operational
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django_ratelimit.exceptions import Ratelimited
 from rest_framework import exceptions
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
 
-from apps.notifications.database import forget_broken_connections
+from apps.notifications.database import forget_broken_connections, timed_out
 from apps.notifications.errors import NotifierError
 from apps.users.validation import field_errors
 from notifier.envelope import envelope
@@ -36,6 +37,12 @@ def exception_handler(fault: Exception, context: dict[str, Any]) -> Response | N
             )
             for name, value in fault.headers.items():
                 answer[name] = value
+            return answer
+        case OperationalError() if timed_out(fault):
+            # The database is well, and so are its connections: only this question was too much.
+            log.warning("query_timeout", reason=str(fault))
+            answer = error_response("query_timeout", TOO_LONG[is_read(context)], 503)
+            answer["Retry-After"] = "5"
             return answer
         case OperationalError() | InterfaceError() | InternalError():
             log.error("database_unavailable", reason=str(fault))
@@ -74,6 +81,18 @@ def exception_handler(fault: Exception, context: dict[str, Any]) -> Response | N
         )
     response.enveloped = True  # type: ignore[attr-defined]
     return response
+
+
+TOO_LONG = {
+    True: "This takes the database too long. Ask for less: with another filter beside this one, such as a person, a "
+    "template or a range of time.",
+    False: "The database could not do this in time. Send it again shortly; a request_id keeps it from being done "
+    "twice.",
+}
+
+
+def is_read(context: dict[str, Any]) -> bool:
+    return context["request"].method in SAFE_METHODS
 
 
 ERROR_CODES = {

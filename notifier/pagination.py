@@ -9,6 +9,8 @@ from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.pagination import BasePagination, CursorPagination, PageNumberPagination
 from rest_framework.response import Response
 
+from apps.users.permissions import caller_of
+from apps.users.reading import bounded
 from notifier.envelope import envelope
 
 LIMIT_MAX = 100
@@ -42,7 +44,9 @@ class Pages(BasePagination):
 
     def paginate_queryset(self, queryset: Any, request: Any, view: Any = None) -> Any:
         self._chosen: Any = CursorPages() if getattr(view, "grows", False) else NumberedPages()
-        return self._chosen.paginate_queryset(queryset, request, view)
+        # The queries of every list run here, so they are bounded here.
+        with bounded(caller_of(request).organization):
+            return self._chosen.paginate_queryset(queryset, request, view)
 
     def get_paginated_response(self, data: Any) -> Response:
         response: Response = self._chosen.get_paginated_response(data)

@@ -158,6 +158,11 @@ WHITENOISE_USE_FINDERS = True
 
 # --- Database ---------------------------------------------------------------------------------------------
 DATABASE_POOL_SIZE = read("DATABASE_POOL_SIZE", env.int, 10, "a whole number from 1", valid=lambda n: n >= 1)
+QUERY_TIMEOUT = read(
+    "QUERY_TIMEOUT", env.int, 5, "a whole number from 0 to 600", valid=lambda n: 0 <= n <= 600
+)
+"""Seconds that a query of one of the API's lists may take, and a third of what any other statement of it may. 0: no
+bound."""
 if ON_POSTGRES:
     DATABASES: dict[str, dict[str, Any]] = {"default": environ.Env.db_url_config(DATABASE_URL)}
     DATABASES["default"]["OPTIONS"] = {

@@ -54,7 +54,14 @@ class DeadLetterListView(FilteredRows, LetterRows, generics.ListAPIView[DeadLett
             "since": "created_at__gte",
             "until": "created_at__lt",
         }
-        return rows.filter(**{path: asked[name] for name, path in paths.items() if name in asked})
+        rows = rows.filter(**{path: asked[name] for name, path in paths.items() if name in asked})
+        if "request_id" in asked:
+            # The whole of the index that makes a request_id unique.
+            rows = rows.filter(
+                notification__organization=caller_of(self.request).organization,
+                notification__live__in=(True, False),
+            )
+        return rows
 
     @extend_schema(parameters=[DeadLetterFilterSerializer])
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:

@@ -14,6 +14,8 @@ from rest_framework.views import APIView
 
 from apps.notifications.models import Notification
 from apps.templates.views import TemplateRows
+from apps.users.permissions import caller_of
+from apps.users.reading import bounded
 from apps.users.scopes import Scope
 from apps.users.validation import StrictSerializer
 
@@ -62,12 +64,14 @@ class UsageView(TemplateRows, APIView):
             .annotate(notifications=Count("pk"))
             .order_by("day", "template_version__number")
         )
+        with bounded(caller_of(request).organization):
+            counted = list(rows)
         days = [
             {
                 "day": row["day"],
                 "version": row["template_version__number"],
                 "notifications": row["notifications"],
             }
-            for row in rows
+            for row in counted
         ]
         return Response({"since": since, "total": sum(row["notifications"] for row in days), "days": days})

@@ -11,6 +11,7 @@ from apps.notifications.models.callbacks import (
 from apps.notifications.models.deliveries import (
     BULK_BELOW,
     DELIVERIES,
+    SELDOM,
     Delivery,
     EmailLog,
     Notification,
@@ -34,6 +35,7 @@ __all__ = [
     "CALLBACKS",
     "DELIVERIES",
     "EXCHANGE",
+    "SELDOM",
     "WAITING",
     "Callback",
     "CallbackAttempt",

@@ -21,6 +21,9 @@ from apps.users.models import Device, Organization
 BULK_BELOW = 5
 """Priorities under this take the bulk lane."""
 
+SELDOM = (Status.UNKNOWN, Status.FAILED, Status.BOUNCED, Status.EXPIRED, Status.CANCELLED)
+"""Ends that few deliveries come to, and that somebody looks for."""
+
 
 class Notification(models.Model):
     """One request to tell one person one thing, as it was accepted."""
@@ -131,6 +134,12 @@ class Delivery(Waiting):
             ),
             LEASE_INDEX,
             models.Index(fields=["organization", "-id"], name="%(class)s_newest"),
+            # Nothing enters it on its way to a recipient, so it costs a delivery that goes well nothing.
+            models.Index(
+                fields=["organization", "status", "notification"],
+                condition=Q(status__in=SELDOM),
+                name="%(class)s_seldom",
+            ),
             # What a provider tells later names its own id.
             models.Index(
                 fields=["provider_message_id"],

@@ -57,7 +57,13 @@ class DeadLetter(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
     organization = models.ForeignKey(
-        Organization, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+        # Its look-ups have an index of their own, below.
+        Organization,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
     )
     notification = models.ForeignKey(
         Notification, null=True, blank=True, on_delete=models.CASCADE, related_name="dead_letters"
@@ -89,6 +95,7 @@ class DeadLetter(models.Model):
         ]
         indexes = [
             models.Index(fields=["id"], condition=Q(state="open"), name="dead_letter_open"),
+            models.Index(fields=["organization", "-id"], name="dead_letter_newest"),
             models.Index(fields=["body_hash"], name="dead_letter_body"),
         ]
 

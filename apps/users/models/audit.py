@@ -39,7 +39,7 @@ class AuditEntry(models.Model):
         verbose_name_plural = "audit entries"
         indexes = [
             models.Index(fields=["organization", "-id"], name="audit_newest"),
-            models.Index(fields=["kind", "row_id", "-id"], name="audit_of_a_row"),
+            models.Index(fields=["row_id", "kind", "-id"], name="audit_of_a_row"),
         ]
 
     def __str__(self) -> str:

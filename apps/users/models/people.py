@@ -45,7 +45,10 @@ class User(AbstractBaseUser, PermissionsMixin):
     """A person: a recipient, and, with a password and a role, somebody who may sign in."""
 
     id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
-    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="users")
+    # Its look-ups have indexes of their own, below.
+    organization = models.ForeignKey(
+        Organization, on_delete=models.PROTECT, related_name="users", db_index=False
+    )
     email = models.EmailField(max_length=254)
     name = models.CharField(max_length=200, blank=True)
     role = models.CharField(max_length=16, choices=Role.choices, default=Role.MEMBER)
@@ -85,7 +88,11 @@ class User(AbstractBaseUser, PermissionsMixin):
                 violation_error_message="Quiet hours need a beginning and another time as their end.",
             ),
         ]
-        indexes = [models.Index(Lower("email"), name="user_by_email")]
+        indexes = [
+            models.Index(Lower("email"), name="user_by_email"),
+            # The list and its count.
+            models.Index(fields=["organization", "id"], condition=Q(erased_at=None), name="user_listed"),
+        ]
 
     def __str__(self) -> str:
         return self.email
