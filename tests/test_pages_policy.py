@@ -91,3 +91,17 @@ def test_an_organizations_callers_share_a_limit(api, user, settings, monkeypatch
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
     assert "RATE_LIMIT_ORGANIZATION" in refused(answers[-1], 429, "rate_limited")["message"]
     assert 1 <= int(answers[-1]["Retry-After"]) <= 60
+
+
+def test_the_document_and_its_page_can_be_closed(settings):
+    import importlib
+
+    from notifier import urls
+
+    try:
+        settings.API_DOCS = False
+        names = {getattr(entry, "name", None) for entry in importlib.reload(urls).urlpatterns}
+        assert not {"schema", "docs"} & names
+    finally:
+        settings.API_DOCS = True
+        importlib.reload(urls)

@@ -5,11 +5,18 @@ from typing import Any
 from rest_framework import serializers
 
 from apps.notifications.models import DeadLetter
-from apps.notifications.serializers import IdField, MaskedField, RequestIdField
+from apps.notifications.serializers import IdField, RequestIdField
 from apps.notifications.statuses import Status
 from apps.templates.serializers import CodeField
 from apps.users.channels import Channel
-from apps.users.validation import CursorQuery, FlagField, LineField, NumberField, StrictSerializer
+from apps.users.validation import (
+    CursorQuery,
+    FlagField,
+    LineField,
+    MaskedField,
+    NumberField,
+    StrictSerializer,
+)
 
 
 class DeadLetterSerializer(serializers.ModelSerializer[DeadLetter]):

@@ -12,26 +12,20 @@ from apps.notifications.requests import NotificationRequest
 from apps.notifications.statuses import SCHEDULED, Status, summary
 from apps.templates.serializers import CodeField
 from apps.users.channels import Channel
-from apps.users.masking import masked_value, masked_words
+from apps.users.masking import masked_value
 from apps.users.validation import (
     IDENTIFIER_PATTERN,
     AddressField,
     CursorQuery,
     LanguageField,
     LineField,
+    MaskedField,
     NumberField,
     StrictSerializer,
     validate_timezone,
 )
 
 CORRELATION_PATTERN = re.compile(r"\A[\x21-\x7e]{1,128}\Z")
-
-
-class MaskedField(serializers.CharField):
-    """Words in which a person's address may stand."""
-
-    def to_representation(self, value: Any) -> str:
-        return masked_words(str(value))
 
 
 class RequestIdField(LineField):

@@ -13,13 +13,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.notifications.models import Suppression
-from apps.notifications.serializers import MaskedField
 from apps.users.channels import Channel
 from apps.users.filters import FilteredRows
 from apps.users.hashing import recipient_hash
 from apps.users.permissions import OrganizationRows, caller_of, require_reach_of_address
 from apps.users.scopes import Scope
-from apps.users.validation import AddressField, CursorQuery, LineField, StrictSerializer
+from apps.users.validation import AddressField, CursorQuery, LineField, MaskedField, StrictSerializer
 
 
 class SuppressionSerializer(serializers.ModelSerializer[Suppression]):

@@ -8,6 +8,8 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from rest_framework import serializers
 
+from apps.users.masking import masked_words
+
 LANGUAGE_PATTERN = r"\A[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}\Z"
 CATEGORY_PATTERN = r"\A[a-z0-9][a-z0-9._-]{0,49}\Z"
 IDENTIFIER_PATTERN = r"\A[A-Za-z0-9._:-]+\Z"
@@ -57,6 +59,13 @@ class LineField(TextField):
         if value and not self.allow_blank and value.isspace():
             self.fail("blank")
         return value
+
+
+class MaskedField(serializers.CharField):
+    """Words in which a person's address may stand."""
+
+    def to_representation(self, value: Any) -> str:
+        return masked_words(str(value))
 
 
 class FlagField(serializers.BooleanField):

@@ -6,7 +6,14 @@ from rest_framework import serializers
 
 from apps.notifications.callbacks import addresses
 from apps.notifications.models import CallbackAttempt, WebhookEndpoint
-from apps.users.validation import CursorQuery, FlagField, LineField, NumberField, StrictSerializer
+from apps.users.validation import (
+    CursorQuery,
+    FlagField,
+    LineField,
+    MaskedField,
+    NumberField,
+    StrictSerializer,
+)
 
 OVERLAP_SECONDS = 24 * 3600
 LONGEST_OVERLAP_SECONDS = 30 * OVERLAP_SECONDS
@@ -83,6 +90,7 @@ class AttemptSerializer(serializers.ModelSerializer[CallbackAttempt]):
     type = serializers.CharField(source="callback.type")
     notification_id = serializers.UUIDField(source="callback.notification_id", allow_null=True)
     status = serializers.CharField(source="callback.status", help_text="Of the callback, now.")
+    detail = MaskedField(help_text="The receiver's words, or the network's; addresses masked.")
 
     class Meta:
         model = CallbackAttempt
