@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from apps.users.models import Organization
 from tests.cast import EMAIL_EN, PUSH_EN
 from tests.conftest import post
 from tests.routes import TAKING, refused, stored, world_of
@@ -187,6 +188,8 @@ KEYS = ["", " ", '""', "a\r\nb", "a\tb", "a b\x7f", "ü", "x" * 256, '"' + "x" *
 @pytest.fixture
 def world(api, user, version):
     api.raise_request_exception = False
+    # Whom a registration is for; the first one would make it.
+    Organization.objects.default()
     return world_of(api, user)
 
 

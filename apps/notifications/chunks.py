@@ -9,7 +9,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -102,9 +101,9 @@ class Chunk:
             ):
                 self._turn(claim, self._promise(hand))
         finally:
-            if (promised := self._promised.pop(hand, None)) is not None:
-                self._waiting.appendleft(promised)
             with self._lock:
+                if (promised := self._promised.pop(hand, None)) is not None:
+                    self._waiting.appendleft(promised)
                 self._hands -= 1
                 last = not self._hands
             try:
@@ -139,37 +138,41 @@ class Chunk:
         return True
 
     def _take(self, hand: object) -> Claim | None:
-        """The next row that may be sent now. None, with rows left, where their organizations have their part of this
-        process: whoever ends one of theirs takes the next."""
-        passed_over = []
-        try:
-            while (claim := self._next(hand)) is not None:
-                if self._bulk or wires.begin(claim.parcel.organization_id):
-                    self._taken_at = time.monotonic()
-                    return claim
-                passed_over.append(claim)
-            return None
-        finally:
-            self._waiting.extendleft(reversed(passed_over))
+        """What the hand was promised, else the next row that may be sent now; when nothing else is left, what another
+        hand was promised. None, with rows left, where their organizations have their part of this process: whoever
+        ends one of theirs takes the next."""
+        with self._lock:
+            if (promised := self._promised.pop(hand, None)) is not None:
+                self._waiting.appendleft(promised)
+            claim = self._first_allowed()
+            if claim is None and self._promised:
+                self._waiting.append(self._promised.popitem()[1])
+                claim = self._first_allowed()
+        if claim is not None:
+            self._taken_at = time.monotonic()
+        return claim
 
-    def _next(self, hand: object = None) -> Claim | None:
-        """What the hand was promised, else the next; when nothing else is left, what another one was promised."""
-        if (claim := self._promised.pop(hand, None)) is not None:
+    def _first_allowed(self) -> Claim | None:
+        refused = set()
+        for index, claim in enumerate(self._waiting):
+            if not self._bulk:
+                organization = claim.parcel.organization_id
+                if organization in refused:
+                    continue
+                if not wires.begin(organization):
+                    refused.add(organization)
+                    continue
+            del self._waiting[index]
             return claim
-        with suppress(IndexError):
-            return self._waiting.popleft()
-        with suppress(KeyError):
-            return self._promised.popitem()[1]
         return None
 
     def _promise(self, hand: object) -> Claim | None:
-        if len(self._waiting) < self._hands:
-            # Another hand will have nothing left before it is this one's turn.
-            return None
-        with suppress(IndexError):
+        with self._lock:
+            if not self._waiting or len(self._waiting) < self._hands:
+                # Another hand will have nothing left before it is this one's turn.
+                return None
             self._promised[hand] = claim = self._waiting.popleft()
             return claim
-        return None
 
     def _turn(self, claim: Claim, following: Claim | None) -> None:
         if (len(self._waiting) + len(self._promised)) * self._pace.seconds > WORTH_A_HAND * self._hands:
@@ -215,14 +218,15 @@ class Chunk:
 
     def _give_back(self) -> None:
         """Leave what nobody has begun to the next sweep, which wakes another slot."""
-        rows, organizations = [], set()
-        while (claim := self._next()) is not None:
-            rows.append(claim.parcel.pk)
-            organizations.add(claim.parcel.organization_id)
+        with self._lock:
+            left = [*self._waiting, *self._promised.values()]
+            self._waiting.clear()
+            self._promised.clear()
+        rows = [claim.parcel.pk for claim in left]
         if rows:
             insist("rows_not_released", lambda: claims.release(self.model, rows, self.token))
             if not self._bulk:
-                wires.pass_over(self.model.channel, organizations)
+                wires.pass_over(self.model.channel, {claim.parcel.organization_id for claim in left})
 
     def _organizations_waiting(self) -> set[Any]:
         with self._lock:
