@@ -9,7 +9,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
 import structlog
 from django.db import DatabaseError, connection
@@ -125,7 +124,7 @@ class Chunk:
 
     def _lend(self) -> bool:
         """Ask for another hand; False where the process has none, or none of the rows may be sent now."""
-        if not self._bulk and not any(wires.may_send(pk) for pk in self._organizations_waiting()):
+        if not self._bulk and not self._any_allowed():
             return False
         with self._lock:
             if not self._hands:
@@ -228,9 +227,15 @@ class Chunk:
             if not self._bulk:
                 wires.pass_over(self.model.channel, {claim.parcel.organization_id for claim in left})
 
-    def _organizations_waiting(self) -> set[Any]:
+    def _any_allowed(self) -> bool:
+        refused = set()
         with self._lock:
-            return {claim.parcel.organization_id for claim in list(self._waiting)}
+            for claim in self._waiting:
+                organization = claim.parcel.organization_id
+                if organization not in refused and wires.may_send(organization):
+                    return True
+                refused.add(organization)
+        return False
 
 
 class Watcher:
