@@ -1,11 +1,14 @@
 """The API as it is started (nginx before granian): accepts beside granian alone, and p99 beside silent callers."""
 
 import json
+import re
 import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
 
 from benchmarks.stage import ROOT, Stage, children_of, until_open
 from benchmarks.table import Row
@@ -78,7 +81,7 @@ def _silence(stage: Stage, key: str) -> list[Row]:
                 time.sleep(2)  # the last answers are being made
                 beside = [tail(host)]
                 rows.append(_row(kind, beside, idle))
-                rows[-1].notes.append(f"{kind}: {_lasting(held)} {_memory(pid)}")
+                rows[-1].notes.append(f"{kind}: {_lasting(callers, held)} {_memory(pid)}")
         with silent(port) as callers, callers.trickling(many) as held:
             rows.append(_row("bodies of a byte a second", [tail(host)], idle))
             rows[-1].notes.append(f"a byte a second: {closed(held)} were closed. {_memory(pid)}")
@@ -87,24 +90,22 @@ def _silence(stage: Stage, key: str) -> list[Row]:
 
 def _row(kind: str, beside: list[float], idle: list[float]) -> Row:
     # The target is idle and 50 ms more.
-    target = (sorted(idle)[len(idle) // 2] + 50) / sorted(idle)[len(idle) // 2]
+    target = round((median(idle) + 50) / median(idle), 2)
     return Row(f"single accept, p99 beside 300 {kind}", beside, "idle", idle, target, unit="ms", at_most=True)
 
 
-def _lasting(held: list[socket.socket]) -> str:
-    """How long they last, of those that are still open."""
-    before, began = closed(held), time.monotonic()
-    while closed(held) < len(held) and time.monotonic() - began < 60:
+def _lasting(callers: Silent, held: list[socket.socket]) -> str:
+    """How many were there while it was measured, and when all of them were closed."""
+    open_then = len(held) - closed(held)
+    while closed(held) < len(held) and time.monotonic() - callers.began < 120:
         time.sleep(0.2)
     return (
-        f"{before} of {len(held)} were closed at the end, all of them {time.monotonic() - began:.0f} s later."
+        f"{open_then} of {len(held)} were open until the end, and {closed(held)} were closed"
+        f" {time.monotonic() - callers.began:.0f} s after the first began."
     )
 
 
 def _memory(pid: int) -> str:
-    import re
-    from pathlib import Path
-
     found = []
     for one in children_of(pid):
         status = Path(f"/proc/{one}/status").read_text()
