@@ -3,37 +3,19 @@
 import json
 import re
 import socket
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from benchmarks.stage import ROOT, Stage, children_of, until_open
+from benchmarks.stage import Stage, children_of
 from benchmarks.table import Row
 from benchmarks.world import body, forget, interleaved, percentile, post_all
-from tests.faults.process import free_port
 from tests.faults.silent import Silent, closed, silent
 
 PATH = "/api/v1/notifications/"
 EVERY = 0.02
 """Seconds between two posts of the caller whose p99 is measured."""
-
-
-@contextmanager
-def api(stage: Stage) -> Iterator[tuple[str, int]]:
-    """docker/api with as many processes and threads as `stage.wsgi`; its host and port, and the pid."""
-    port = free_port()
-    process = stage.start(
-        sys.executable, str(ROOT / "docker/api"), PORT=str(port), API_WORKERS="2", API_THREADS="8",
-        GRANIAN_LOG_LEVEL="error",
-    )  # fmt: skip
-    try:
-        until_open(port)
-        yield f"127.0.0.1:{port}", process.pid
-    finally:
-        stage.end(process)
 
 
 def measure(stage: Stage, key: str) -> list[Row]:
@@ -50,7 +32,7 @@ def _throughput(stage: Stage, key: str) -> Row:
         post_all(host, PATH, bodies, key=key)
         return count / (time.monotonic() - began)
 
-    with api(stage) as (ours, _), stage.wsgi() as (alone, _):
+    with stage.api() as (ours, _), stage.wsgi() as (alone, _):
         run(ours), run(alone)  # warm
         found = interleaved(1 if stage.quick else 5, lambda: run(ours), lambda: run(alone))
     return Row("single accept behind nginx", found[0], "granian alone", found[1], 0.95)
@@ -70,7 +52,7 @@ def _silence(stage: Stage, key: str) -> list[Row]:
         "unread answers of 3.9 MB": lambda callers: callers.unread(many),
     }
     rows = []
-    with api(stage) as (host, pid):
+    with stage.api() as (host, pid):
         forget()
         tail(host)  # warm
         port = int(host.rpartition(":")[2])

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -156,7 +156,7 @@ class Stage:
         else:
             sink = self._own_sink("smtp", port, delay)
         try:
-            until_open(port)
+            _until_open(port)
             yield sink
         finally:
             self.end(sink.process)
@@ -165,7 +165,7 @@ class Stage:
     def fcm_sink(self, delay: float = 0.0) -> Iterator[Sink]:
         sink = self._own_sink("fcm", free_port(), delay)
         try:
-            until_open(sink.port)
+            _until_open(sink.port)
             yield sink
         finally:
             self.end(sink.process)
@@ -198,26 +198,39 @@ class Stage:
             for process in started:
                 self.end(process)
 
-    @contextmanager
     def wsgi(
         self, application: str = "notifier.wsgi:application", **environment: str
-    ) -> Iterator[tuple[str, int]]:
+    ) -> AbstractContextManager[tuple[str, int]]:
         """An API server with two processes; its host and port, and the pid."""
         port = free_port()
-        process = self.start(
-            str(Path(sys.executable).parent / "granian"), "--interface", "wsgi", "--host", "127.0.0.1",
-            "--port", str(port), "--workers", "2", "--blocking-threads", "8", "--no-ws",
-            "--log-level", "error",
-            application, **environment,
+        granian = str(Path(sys.executable).parent / "granian")
+        return self._serving(
+            port,
+            granian, "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port), "--workers", "2",
+            "--blocking-threads", "8", "--no-ws", "--log-level", "error", application,
+            **environment,
         )  # fmt: skip
+
+    def api(self) -> AbstractContextManager[tuple[str, int]]:
+        """docker/api with as many processes and threads as `wsgi`; likewise."""
+        port = free_port()
+        return self._serving(
+            port,
+            sys.executable, str(ROOT / "docker/api"),
+            PORT=str(port), API_WORKERS="2", API_THREADS="8", GRANIAN_LOG_LEVEL="error",
+        )  # fmt: skip
+
+    @contextmanager
+    def _serving(self, port: int, *words: str, **environment: str) -> Iterator[tuple[str, int]]:
+        process = self.start(*words, **environment)
         try:
-            until_open(port)
+            _until_open(port)
             yield f"127.0.0.1:{port}", process.pid
         finally:
             self.end(process)
 
 
-def until_open(port: int) -> None:
+def _until_open(port: int) -> None:
     import socket
 
     ends = time.monotonic() + 30

@@ -82,9 +82,9 @@ def test_the_document_is_made_once(monkeypatch, db):
 
 
 def test_an_organizations_callers_share_a_limit(api, user, settings, monkeypatch):
-    from apps.users import throttling
+    from apps.users import throttling, windows
 
-    monkeypatch.setattr(throttling, "organizations", throttling.Minutes())
+    monkeypatch.setattr(throttling, "organizations", windows.LocalWindows())
     settings.RATE_LIMIT_ORGANIZATION = 3
     path = f"/api/v1/users/{user.pk}/"
     answers = [api.get(path) for _ in range(4)]

@@ -1,4 +1,3 @@
-from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
@@ -8,12 +7,11 @@ from django.core.validators import MaxValueValidator
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
 from django.utils.html import format_html
 
 from apps.admin.rows import ModelForm, OrganizationRows, operator_of
 from apps.users.key_views import check_quota
-from apps.users.models import ApiKey, default_scopes
+from apps.users.models import ApiKey, default_expiry, default_scopes
 from apps.users.quotas import QuotaReached
 from apps.users.scopes import Scope
 
@@ -50,10 +48,6 @@ class NewKeyForm(ModelForm):
         return cleaned
 
 
-def _in_a_year() -> datetime:
-    return timezone.now() + timedelta(days=settings.KEY_LIFETIME_DAYS)
-
-
 @admin.register(ApiKey)
 class ApiKeyPages(OrganizationRows):
     """A key is made, watched and revoked. What it may do is fixed when it is made."""
@@ -84,7 +78,7 @@ class ApiKeyPages(OrganizationRows):
             made.base_fields["rate_limit"].validators.append(MaxValueValidator(most))  # type: ignore[attr-defined]
         if obj is not None:
             return made
-        made.base_fields["expires_at"].initial = _in_a_year  # type: ignore[attr-defined]
+        made.base_fields["expires_at"].initial = default_expiry  # type: ignore[attr-defined]
         if not operator.is_superuser:
             # Nobody hands out more than they have.
             made.base_fields["scopes"].choices = [  # type: ignore[attr-defined]

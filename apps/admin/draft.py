@@ -9,7 +9,6 @@ from django.http import QueryDict
 from apps.admin import lines
 from apps.admin.version_forms import ContentForm, EmailForms, PushForms, VersionForm, initial_of
 from apps.templates import authoring, rendering
-from apps.templates.budget import shares
 from apps.templates.models import Layout, Template, TemplateContent, TemplateVersion
 from apps.users.channels import Channel
 from apps.users.models import User
@@ -79,8 +78,8 @@ class Draft:
         variables = lines.variables({**samples, **examples}, [*self.required, *self.optional])
         for form, source in ready:
             try:
-                with shares.rendering(self.template.organization_id):
-                    form.preview = rendering.render(source.source, variables)
+                party = self.template.organization_id
+                form.preview = rendering.render_for(party, source.source, variables)
             except rendering.RenderError as fault:
                 form.fault = f"{_label(form, fault.field)}: {fault.message}"
 

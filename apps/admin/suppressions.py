@@ -15,6 +15,7 @@ from apps.users.channels import Channel
 from apps.users.hashing import recipient_hash
 from apps.users.masking import masked_token, masked_words
 from apps.users.models import User
+from apps.users.permissions import reaches_address
 
 
 class NewSuppressionForm(RowForm):
@@ -37,10 +38,7 @@ class NewSuppressionForm(RowForm):
                     validate_email(address)
                 except ValidationError as fault:
                     self.add_error("address", fault)
-                people = User.objects.filter(
-                    User.at(address), organization=self.cleaned_data.get("organization")
-                )
-                if not all(self.operator.reaches(person) for person in people):
+                if not reaches_address(self.operator, address, self.cleaned_data.get("organization")):
                     self.add_error("address", "Whoever has this address may do more than you.")
             self.instance.recipient_hash = recipient_hash(channel, address)
             # A token is found by its hash; only an address is worth reading.

@@ -13,7 +13,6 @@ from apps.admin import lines
 from apps.admin.rows import OrganizationRows, RowForm
 from apps.admin.version_forms import LinesField, SourceField
 from apps.templates import authoring, parts, rendering
-from apps.templates.budget import shares
 from apps.templates.models import Layout, Partial, SourceFormat, Template, TemplateContent
 from apps.users.channels import Channel
 
@@ -126,8 +125,7 @@ class PartPages(OrganizationRows):
         try:
             found = authoring.prepared([content], (), part.organization)
             variables = lines.variables({}, [*found.use.required, *found.use.optional])
-            with shares.rendering(part.organization_id):
-                shown = rendering.render(content.source, variables)
+            shown = rendering.render_for(part.organization_id, content.source, variables)
         except authoring.ContentFault as fault:
             return format_html("It can't be shown by itself: {}", fault.detail)
         except rendering.RenderError as fault:

@@ -11,19 +11,19 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Count
+from django.db.models import Count, Q
 from django.db.models.functions import Now
 
 from apps.notifications.errors import QuotaReached, TooManyWaiting
 from apps.notifications.models import BULK_BELOW, DELIVERIES
 from apps.notifications.models.claiming import organizations_waiting
 from apps.notifications.statuses import Status
+from apps.users import quotas
 from apps.users.isolation import everywhere
 
-LOOK_EVERY, COUNT_SCHEDULED_EVERY = 2.0, 30.0
+LOOK_EVERY = 2.0
 """Seconds for which an answer stands: what comes in meanwhile may go past the mark."""
 RETRY_AFTER = 30
-PARTIES_KEPT = 10_000
 
 
 class Gauge:
@@ -33,7 +33,6 @@ class Gauge:
         self._lock = threading.Lock()
         self._looked_at = float("-inf")
         self._due: Counter[Any] = Counter()
-        self._scheduled: dict[Any, tuple[int, float]] = {}
 
     def crowded(self, organization: Any) -> bool:
         """Whether no more bulk of this organization's is taken now."""
@@ -50,20 +49,6 @@ class Gauge:
             return False
         return bool(due[organization] >= mark / len({*due, organization}))
 
-    def over_schedule(self, organization: Any) -> bool:
-        """Whether the organization keeps as many messages for later as it may."""
-        limit: int = settings.QUOTA_SCHEDULED
-        with self._lock:
-            count, at = self._scheduled.get(organization, (0, float("-inf")))
-            stale = time.monotonic() - at >= COUNT_SCHEDULED_EVERY
-        if stale:
-            count = _scheduled(organization, limit)
-            with self._lock:
-                if len(self._scheduled) > PARTIES_KEPT:
-                    self._scheduled.clear()
-                self._scheduled[organization] = (count, time.monotonic())
-        return count >= limit
-
 
 def refusal() -> TooManyWaiting:
     return TooManyWaiting(
@@ -71,6 +56,13 @@ def refusal() -> TooManyWaiting:
         f"them; try again later, or send what can't wait with a priority from {BULK_BELOW}.",
         headers={"Retry-After": str(RETRY_AFTER)},
     )
+
+
+def over_schedule(organization: Any) -> bool:
+    """Whether the organization keeps as many messages for later as it may."""
+    later = Q(organization=organization, status=Status.QUEUED, due_at__gt=Now())
+    waiting = (model.objects.filter(later) for model in DELIVERIES.values())
+    return quotas.reached("QUOTA_SCHEDULED", organization, *waiting)
 
 
 def schedule_refusal() -> QuotaReached:
@@ -92,15 +84,6 @@ def _due() -> Counter[Any]:
             count = due.filter(organization=organization)[: settings.BULK_HIGH_WATER].count()
             if count:
                 found[organization] += count
-    return found
-
-
-def _scheduled(organization: Any, enough: int) -> int:
-    """The organization's rows that wait for a later time, counted no further than `enough`."""
-    found = 0
-    for model in DELIVERIES.values():
-        rows = model.objects.filter(organization=organization, status=Status.QUEUED, due_at__gt=Now())
-        found += rows.order_by()[: enough - found].count() if found < enough else 0
     return found
 
 

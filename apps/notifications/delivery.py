@@ -5,7 +5,6 @@ No transaction and no database connection is held while the provider is waited f
 
 import secrets
 import time
-from contextlib import nullcontext
 from functools import partial
 from operator import attrgetter
 from typing import Any
@@ -40,7 +39,8 @@ def deliver(channel: str, ids: list[str], *, bulk: bool = False) -> None:
     While the database is away nothing can be sent, and the slot waits for it. Raises one of `AWAY` only in a
     process that is asked to end meanwhile.
     """
-    _deliver(channel, ids, bulk=bulk)
+    with wires.taken():
+        _deliver(channel, ids, bulk=bulk)
     come_back()
 
 
@@ -55,40 +55,35 @@ def come_back() -> None:
 
 def _come_back_to(channel: str, organization: Any) -> None:
     try:
-        _deliver(channel, [], of=organization, lent=True)
+        _deliver(channel, [], of=organization)
     except Exception:
         # Nobody waits for this thread's end: the log is where it is seen. The tick finds the rows.
         log.exception("passed_over_failed", channel=channel)
 
 
-def _deliver(channel: str, ids: list[str], *, bulk: bool = False, of: Any = None, lent: bool = False) -> None:
-    """`lent`: this thread has a slot."""
+def _deliver(channel: str, ids: list[str], *, bulk: bool = False, of: Any = None) -> None:
+    """In a thread that has a slot."""
     model = DELIVERIES[channel]
-    with nullcontext() if lent else wires.taken():
-        if stopping.is_set():
-            model.objects.unpublish(ids)
-            return
-        began = time.monotonic()
-        try:
-            segment = journal.open()
-        except OSError as fault:
-            # Without it nothing may be begun: the rows wait, and the tick comes back to them.
-            log.error("journal_unusable", folder=str(settings.JOURNAL_DIR), reason=str(fault))
-            model.objects.unpublish(ids)
-            return
-        chunk = _chunk(model, ids, segment, began, bulk=bulk, of=of)
-        if chunk is None:
-            journal.close(segment)
-            return
-        chunk.work()
-        structlog.contextvars.unbind_contextvars("correlation_id", "notification_id", "delivery_id")
-        if chunk.size > 1:
-            log.info(
-                "chunk_delivered",
-                channel=channel,
-                rows=chunk.size,
-                seconds=round(time.monotonic() - began, 3),
-            )
+    if stopping.is_set():
+        model.objects.unpublish(ids)
+        return
+    began = time.monotonic()
+    try:
+        segment = journal.open()
+    except OSError as fault:
+        # Without it nothing may be begun: the rows wait, and the tick comes back to them.
+        log.error("journal_unusable", folder=str(settings.JOURNAL_DIR), reason=str(fault))
+        model.objects.unpublish(ids)
+        return
+    chunk = _chunk(model, ids, segment, began, bulk=bulk, of=of)
+    if chunk is None:
+        journal.close(segment)
+        return
+    chunk.work()
+    structlog.contextvars.unbind_contextvars("correlation_id", "notification_id", "delivery_id")
+    if chunk.size > 1:
+        seconds = round(time.monotonic() - began, 3)
+        log.info("chunk_delivered", channel=channel, rows=chunk.size, seconds=seconds)
 
 
 def _chunk(

@@ -1,29 +1,28 @@
 """The same request twice is one notification: kept answers, in the transaction of what they answer."""
 
 import hashlib
-import hmac
 import json
 from dataclasses import dataclass
 from typing import Any
 
-from django.conf import settings
 from django.db import connection
 
 from apps.notifications.errors import InProgress, Invalid, KeyReused
 from apps.notifications.models import IdempotencyRecord
 from apps.users.authentication import Caller
+from apps.users.hashing import keyed_hash
 
 KEY_LIMIT = 255
 
 
 def body_hash(body: Any) -> str:
-    """HMAC-SHA-256 (hex) by HASH_KEY of a JSON value's SHA-256, whatever its spacing and the order of its keys.
+    """The keyed hash of a JSON value's SHA-256, whatever its spacing and the order of its keys.
 
     Keyed: beside encrypted variables, a plain hash of a body would give a short code away to whoever tries them all.
     """
     canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     plain = hashlib.sha256(canonical.encode()).hexdigest()
-    return hmac.new(settings.HASH_KEY.encode(), plain.encode(), hashlib.sha256).hexdigest()
+    return keyed_hash(plain.encode())
 
 
 def read_key(header: str | None) -> str:

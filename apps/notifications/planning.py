@@ -18,7 +18,6 @@ from apps.notifications.retry import policy_for
 from apps.notifications.statuses import Status
 from apps.templates import credentials, rendering
 from apps.templates.authoring import content_for
-from apps.templates.budget import shares
 from apps.templates.models import TemplateContent, TemplateVersion
 from apps.users.authentication import Caller
 from apps.users.channels import Channel
@@ -154,10 +153,10 @@ def _variables(version: TemplateVersion, given: Mapping[str, Any]) -> dict[str, 
 def _rendered(content: TemplateContent, variables: Mapping[str, Any], party: uuid.UUID) -> dict[str, Any]:
     """A trial: what can't be rendered is the caller's 400 now, not a worker's failure later."""
     try:
-        with shares.rendering(party):
-            return {"language": content.language, **asdict(rendering.render(content.source, variables))}
+        words = rendering.render_for(party, content.source, variables)
     except rendering.RenderError as fault:
         raise Invalid.at("variables", fault.code, f"{content.channel} {fault.field}: {fault}") from fault
+    return {"language": content.language, **asdict(words)}
 
 
 def _fallback(

@@ -6,6 +6,8 @@ import uuid
 
 from django.conf import settings
 
+from apps.users.hashing import keyed_hash
+
 TOKEN_LENGTH = 44
 """The delivery's id and what proves it, in hex digits."""
 
@@ -44,5 +46,4 @@ def delivery_in(text: str) -> uuid.UUID | None:
 
 
 def _proof(delivery_id: uuid.UUID) -> str:
-    message = b"return-path\0" + delivery_id.bytes
-    return hmac.digest(settings.HASH_KEY.encode(), message, "sha256").hex()[: TOKEN_LENGTH - 32]
+    return keyed_hash(b"return-path\0" + delivery_id.bytes)[: TOKEN_LENGTH - 32]

@@ -137,7 +137,7 @@ def _plan_all(
     crowded = any(one.request.priority < BULK_BELOW for one in asked) and backpressure.gauge.crowded(
         organization
     )
-    full = any(one.request.scheduled_at for one in asked) and backpressure.gauge.over_schedule(organization)
+    full = any(one.request.scheduled_at for one in asked) and backpressure.over_schedule(organization)
     for one in asked:
         request_id = one.request.request_id
         try:

@@ -30,7 +30,6 @@ from apps.notifications.serializers import (
 )
 from apps.notifications.statuses import summary
 from apps.users import throttling
-from apps.users.channels import Channel
 from apps.users.filters import FilteredRows
 from apps.users.permissions import OrganizationRows, caller_of
 from apps.users.scopes import Scope
@@ -177,7 +176,7 @@ class NotificationListView(NotificationRows, generics.ListAPIView[Notification])
 
         def accept() -> tuple[dict[str, Any], str]:
             made = submission.submit(caller=caller, asked=one)
-            throttling.charge_deliveries(caller, len(made.deliveries) - len(Channel.values))
+            throttling.charge_deliveries(caller, len(made.deliveries), items=1)
             return accepted(made), f"/api/v1/notifications/{made.notification.pk}/"
 
         try:
@@ -224,7 +223,7 @@ class BatchView(APIView):
                     results[index] = {"index": index, "result": "accepted", **accepted(result)}
             taken = sum(result["result"] == "accepted" for result in results)
             deliveries = sum(len(result.get("deliveries", ())) for result in results)
-            throttling.charge_deliveries(caller, deliveries - len(items) * len(Channel.values))
+            throttling.charge_deliveries(caller, deliveries, items=len(items))
             return {"accepted": taken, "rejected": len(results) - taken, "results": results}, ""
 
         return answer_once(request, "notifications/batch", body_hash(request.data), accept)

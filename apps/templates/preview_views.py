@@ -12,7 +12,6 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.templates import authoring, declarations, rendering
-from apps.templates.budget import shares
 from apps.templates.models import Template, TemplateContent, TemplateDraft, TemplateVersion
 from apps.templates.serializers import PreviewSerializer, SubstituteSerializer
 from apps.templates.views import TemplateRows, content_faults_shown, numbered
@@ -37,8 +36,7 @@ def shown(
         if content is None:
             continue
         try:
-            with shares.rendering(organization.pk):
-                parts = asdict(rendering.render(content.source, variables))
+            parts = asdict(rendering.render_for(organization.pk, content.source, variables))
         except rendering.RenderError as fault:
             code = fault.code if fault.code == rendering.TOO_COSTLY else "invalid"
             named = {f"{channel}.{fault.field}": [ErrorDetail(str(fault), code)]}

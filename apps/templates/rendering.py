@@ -8,7 +8,7 @@ Variables are plain JSON values. The authors are not trusted: see `bounds` for w
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -16,7 +16,7 @@ from liquid.exceptions import LiquidError
 
 from .assembling import assemble, check
 from .bounds import CPU_LIMIT, TooSlow, plain
-from .budget import allowance
+from .budget import allowance, shares
 from .budget import check as check_allowance
 from .compiling import compiled
 from .engine import parse
@@ -36,6 +36,7 @@ __all__ = [
     "missing",
     "render",
     "render_email",
+    "render_for",
     "render_push",
     "variables_of",
 ]
@@ -96,6 +97,14 @@ def render(source: EmailContent | PushContent, variables: Mapping[str, object]) 
     if isinstance(source, EmailContent):
         return render_email(source, variables)
     return render_push(source, variables)
+
+
+def render_for(
+    party: Hashable, source: EmailContent | PushContent, variables: Mapping[str, object]
+) -> EmailContent | PushContent:
+    """The same in `party`'s share of this process: whoever waits for the answer shares a thread with others."""
+    with shares.rendering(party):
+        return render(source, variables)
 
 
 def _render(source: str, variables: Mapping[str, object], field: str, *, html: bool = False) -> str:

@@ -70,7 +70,7 @@ class TemplateListView(TemplateRows, FilteredRows, generics.ListCreateAPIView[Te
         contents = serializer.validated_data.pop("contents", None)
         variables = serializer.validated_data.pop("variables", [])
         mine = Template.objects.usable().filter(organization=caller.organization)
-        quotas.check("QUOTA_TEMPLATES", mine, "templates")
+        quotas.check("QUOTA_TEMPLATES", caller.organization.pk, mine, "templates")
         with transaction.atomic():
             template = serializer.save(organization=caller.organization)
             if contents:

@@ -1,4 +1,4 @@
-"""Keyed hashes that find a recipient again without storing the value they were made of."""
+"""Keyed hashes: they find a value again, or prove where it was made, without storing it."""
 
 import hashlib
 import hmac
@@ -8,15 +8,16 @@ from django.conf import settings
 from apps.users.channels import Channel
 
 
-def recipient_hash(channel: str, value: str) -> str:
-    """HMAC-SHA256 (64 hex characters) of an address or token, the same for every spelling of an address.
+def keyed_hash(message: bytes) -> str:
+    """HMAC-SHA256 by HASH_KEY (64 hex characters): without the key no list of guesses can be tried against it."""
+    return hmac.new(settings.HASH_KEY.encode(), message, hashlib.sha256).hexdigest()
 
-    Keyed by HASH_KEY: without the key a list of addresses can't be tried against the column.
-    """
+
+def recipient_hash(channel: str, value: str) -> str:
+    """The keyed hash of an address or token, the same for every spelling of an address."""
     if channel == Channel.EMAIL:
         value = normalise_email(value)
-    message = f"{channel}\0{value}".encode()
-    return hmac.new(settings.HASH_KEY.encode(), message, hashlib.sha256).hexdigest()
+    return keyed_hash(f"{channel}\0{value}".encode())
 
 
 def normalise_email(address: str) -> str:

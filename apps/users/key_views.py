@@ -106,7 +106,8 @@ class RotateView(KeyRows, APIView):
 
 
 def check_quota(organization: Organization) -> None:
-    quotas.check("QUOTA_KEYS", ApiKey.objects.alive().filter(organization=organization), "API keys in use")
+    mine = ApiKey.objects.alive().filter(organization=organization)
+    quotas.check("QUOTA_KEYS", organization.pk, mine, "API keys in use")
 
 
 def issued(key: ApiKey, plain: str) -> Response:

@@ -9,7 +9,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from apps.users.authentication import Caller
-from apps.users.models import ApiKey, User
+from apps.users.models import ApiKey, Organization, User
 
 if TYPE_CHECKING:
     # DRF's views import this module, by its name in the settings.
@@ -44,9 +44,15 @@ def require_reach(request: Request, other: "User | ApiKey") -> None:
 def require_reach_of_address(request: Request, address: str) -> None:
     """The same of whoever has this address in the caller's organization: suppressed, no mail of theirs arrives, the
     one that lets them back into their account among it."""
-    people = User.objects.filter(User.at(address), organization=caller_of(request).organization)
-    for person in people:
-        require_reach(request, person)
+    caller = caller_of(request)
+    if not reaches_address(caller, address, caller.organization):
+        raise BeyondReach
+
+
+def reaches_address(by: "Caller | User", address: str, organization: Organization | None) -> bool:
+    """Whether `by` reaches everybody who has this address in the organization."""
+    people = User.objects.filter(User.at(address), organization=organization)
+    return all(map(by.reaches, people))
 
 
 def leads_nowhere(request: Request, view: "APIView") -> bool:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -19,30 +19,38 @@ class QuotaReached(APIException):
     default_code = "quota_reached"
 
 
-def check(name: str, rows: QuerySet[Any], what: str) -> None:
-    """Raises QuotaReached where `rows`, all of an organization's, are as many as the setting `name` allows."""
-    limit: int = getattr(settings, name)
-    if _count(name, rows, limit) >= limit:
+def check(name: str, organization: Hashable, rows: QuerySet[Any], what: str) -> None:
+    """Raises QuotaReached where the organization has `reached` it."""
+    if reached(name, organization, rows):
         raise QuotaReached(
-            f"This organization has {limit} {what} already, which is its quota ({name}); remove some, or ask whoever "
-            f"runs this host for more."
+            f"This organization has {getattr(settings, name)} {what} already, which is its quota ({name}); remove "
+            "some, or ask whoever runs this host for more."
         )
 
 
-def _count(name: str, rows: QuerySet[Any], limit: int) -> int:
+def reached(name: str, organization: Hashable, *rows: QuerySet[Any]) -> bool:
+    """Whether the organization (its primary key) has as many rows as the setting `name` allows: all of `rows`."""
+    limit: int = getattr(settings, name)
     if limit <= LARGE:
-        return rows.order_by()[:limit].count()
-    key = (name, str(rows.query))
+        return _count(rows, limit) >= limit
+    key = (name, organization)
     with _lock:
         count, at = _known.get(key, (0, float("-inf")))
-        if time.monotonic() - at < COUNT_STANDS:
-            return count
-    count = rows.order_by()[:limit].count()
-    with _lock:
-        if len(_known) > LARGE:
-            _known.clear()
-        _known[key] = (count, time.monotonic())
-    return count
+    if time.monotonic() - at >= COUNT_STANDS:
+        count = _count(rows, limit)
+        with _lock:
+            if len(_known) > LARGE:
+                _known.clear()
+            _known[key] = (count, time.monotonic())
+    return count >= limit
+
+
+def _count(rows: Sequence[QuerySet[Any]], enough: int) -> int:
+    """How many there are, counted no further than `enough`."""
+    found = 0
+    for some in rows:
+        found += some.order_by()[: enough - found].count() if found < enough else 0
+    return found
 
 
 _known: dict[Hashable, tuple[int, float]] = {}

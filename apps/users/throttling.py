@@ -3,7 +3,6 @@
 import math
 import threading
 import time
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -15,6 +14,7 @@ from rest_framework.throttling import BaseThrottle
 from apps.users import windows
 from apps.users.addresses import client_network
 from apps.users.authentication import Caller
+from apps.users.channels import Channel
 from apps.users.windows import SECOND, Standing
 
 if TYPE_CHECKING:
@@ -32,23 +32,8 @@ class OrganizationLimited(Throttled):
     extra_detail_singular = extra_detail_plural = ""
 
 
-class Minutes:
-    """Requests in this minute by organization, in this process: one more look at Redis would cost each of them."""
-
-    def __init__(self) -> None:
-        self._minute, self._counts = 0, Counter[Any]()
-        self._lock = threading.Lock()
-
-    def take(self, organization: Any) -> bool:
-        minute = int(time.monotonic() // 60)
-        with self._lock:
-            if minute != self._minute:
-                self._minute, self._counts = minute, Counter()
-            self._counts[organization] += 1
-            return bool(self._counts[organization] <= settings.RATE_LIMIT_ORGANIZATION)
-
-
-organizations = Minutes()
+organizations = windows.LocalWindows()
+"""In this process alone: one more look at Redis would cost each request."""
 
 
 class RequestLimit(BaseThrottle):
@@ -57,8 +42,15 @@ class RequestLimit(BaseThrottle):
     standing: Standing
 
     def allow_request(self, request: Request, view: "APIView") -> bool:
-        if isinstance(request.auth, Caller) and not organizations.take(request.auth.organization.pk):
-            raise OrganizationLimited(60)
+        if isinstance(request.auth, Caller):
+            together = organizations.take(
+                str(request.auth.organization.pk),
+                limit=settings.RATE_LIMIT_ORGANIZATION,
+                weight=1,
+                length=MINUTE,
+            )
+            if not together.allowed:
+                raise OrganizationLimited(seconds(together))
         self.standing = take_request(request._request, request.auth)
         return self.standing.allowed
 
@@ -85,11 +77,13 @@ def take_items(request: HttpRequest, caller: Caller, count: int) -> None:
         raise Throttled(seconds(standing))
 
 
-def charge_deliveries(caller: Caller, count: int) -> None:
-    """Count deliveries that came of requests beyond one an item: a person's many devices cost as much as many people.
+def charge_deliveries(caller: Caller, made: int, *, items: int) -> None:
+    """Count the deliveries that `items` made beyond one a channel: a person's many devices cost as much as many
+    people.
 
     Known only once they are made; where the quota has no room for them, its next minute pays.
     """
+    count = made - items * len(Channel.values)
     if count <= 0:
         return
     standing = _items(caller, count)

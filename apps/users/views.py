@@ -122,7 +122,8 @@ class DeviceListView(DeviceRows, FilteredRows, generics.ListCreateAPIView[Device
         asked.is_valid(raise_exception=True)
         values = dict(asked.validated_data)
         token = values.pop("token")
-        quotas.check("QUOTA_DEVICES", Device.objects.filter(organization=owner.organization_id), "devices")
+        registered = Device.objects.filter(organization=owner.organization_id)
+        quotas.check("QUOTA_DEVICES", owner.organization_id, registered, "devices")
         with transaction.atomic():
             device, created = Device.objects.update_or_create(
                 organization=owner.organization,

@@ -83,8 +83,7 @@ def test_one_organizations_flood_does_not_close_the_lanes_to_another(api, other,
     assert bulk(other, 1).status_code == 202
 
 
-def test_schedules_have_a_quota(api, other, settings, monkeypatch):
-    monkeypatch.setattr(backpressure, "COUNT_SCHEDULED_EVERY", 0.0)
+def test_schedules_have_a_quota(api, other, settings):
     settings.QUOTA_SCHEDULED = 2
     later = (timezone.now() + timedelta(days=1)).isoformat()
     assert bulk(api, 2, scheduled_at=later).json()["data"]["accepted"] == 2

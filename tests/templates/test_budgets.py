@@ -20,8 +20,7 @@ FOUR = 4 * budget.CPU_LIMIT
 @pytest.fixture(autouse=True)
 def full_shares(monkeypatch):
     fresh = Shares()
-    for module in ("apps.templates.preview_views", "apps.notifications.planning"):
-        monkeypatch.setattr(f"{module}.shares", fresh)
+    monkeypatch.setattr("apps.templates.rendering.shares", fresh)
     return fresh
 
 

@@ -10,15 +10,7 @@ from rest_framework.test import APIClient
 from apps.users import guesses
 from tests.cast import OrganizationFactory, UserFactory
 from tests.routes import refused
-
-PASSWORD = "correct horse battery"
-
-
-@pytest.fixture
-def member(user):
-    user.set_password(PASSWORD)
-    user.save()
-    return user
+from tests.users.conftest import PASSWORD
 
 
 @pytest.fixture(autouse=True)

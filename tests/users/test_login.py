@@ -14,15 +14,7 @@ from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 from apps.users.models import User
 from tests.cast import OrganizationFactory, UserFactory
 from tests.routes import refused
-
-PASSWORD = "correct horse battery"
-
-
-@pytest.fixture
-def member(user):
-    user.set_password(PASSWORD)
-    user.save()
-    return user
+from tests.users.conftest import PASSWORD
 
 
 def login(email="ada@example.com", password=PASSWORD, path="auth", **body):

@@ -14,6 +14,7 @@ from apps.users.scopes import ROLE_SCOPES, Role, Scope
 from tests.cast import DeviceFactory, UserFactory
 from tests.conftest import client_for, post
 from tests.routes import refused, stored
+from tests.users.conftest import PASSWORD
 
 USERS = [Scope.USERS_READ.value, Scope.USERS_WRITE.value]
 
@@ -284,17 +285,9 @@ class TestFanOut:
 
 
 class TestSessions:
-    PASSWORD = "correct horse battery"
-
-    @pytest.fixture
-    def member(self, user):
-        user.set_password(self.PASSWORD)
-        user.save()
-        return user
-
     def login(self):
         answer = APIClient().post(
-            "/api/v1/auth/login/", {"email": "ada@example.com", "password": self.PASSWORD}, format="json"
+            "/api/v1/auth/login/", {"email": "ada@example.com", "password": PASSWORD}, format="json"
         )
         return answer.json()["data"]
 
@@ -305,17 +298,19 @@ class TestSessions:
     def refresh(self, token):
         return APIClient().post("/api/v1/auth/refresh/", {"refresh": token}, format="json")
 
-    @pytest.mark.parametrize("what", ["person", "organization"])
-    def test_what_was_given_out_before_it_was_switched_off_stays_dead(self, what, member, api):
+    @pytest.mark.parametrize("names", [None, ["is_active"]])
+    @pytest.mark.parametrize("what", ["API", "person", "organization"])
+    def test_what_was_given_out_before_it_was_switched_off_stays_dead(self, what, names, member, api):
         tokens = self.login()
         assert self.me(tokens["access"]) == 200
         for active in (False, True):
-            if what == "person":
+            if what == "API":
                 path = f"/api/v1/users/{member.pk}/"
                 assert api.patch(path, {"is_active": active}, format="json").status_code == 200
             else:
-                member.organization.is_active = active
-                member.organization.save()
+                switched = member if what == "person" else member.organization
+                switched.is_active = active
+                switched.save(update_fields=names)
         assert self.me(tokens["access"]) == 401
         assert self.refresh(tokens["refresh"]).status_code == 401
         assert self.me(self.login()["access"]) == 200

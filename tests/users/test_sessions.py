@@ -13,16 +13,9 @@ from apps.users.models import ApiKey
 from apps.users.scopes import ROLE_SCOPES, Role
 from tests.conftest import client_for
 from tests.routes import refused
+from tests.users.conftest import PASSWORD
 
-PASSWORD = "correct horse battery"
 OTHER = "staple battery horse"
-
-
-@pytest.fixture
-def member(user):
-    user.set_password(PASSWORD)
-    user.save()
-    return user
 
 
 def post(path, body, access=None):

@@ -18,11 +18,11 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='organization',
             name='session_epoch',
-            field=models.PositiveIntegerField(default=0, editable=False, help_text="Grows when it is switched off: its people's earlier tokens stay dead."),
+            field=models.PositiveIntegerField(default=0, editable=False, help_text="Grows when it is switched off: earlier tokens stay dead."),
         ),
         migrations.AddField(
             model_name='user',
             name='session_epoch',
-            field=models.PositiveIntegerField(default=0, editable=False, help_text='Grows when the account is switched off: earlier tokens stay dead.'),
+            field=models.PositiveIntegerField(default=0, editable=False, help_text="Grows when it is switched off: earlier tokens stay dead."),
         ),
     ]

@@ -1,6 +1,6 @@
 """Who is told, who may ask for it, and how each person wants to be reached."""
 
-from apps.users.models.api_keys import ApiKey, default_scopes
+from apps.users.models.api_keys import ApiKey, default_expiry, default_scopes
 from apps.users.models.audit import AuditEntry
 from apps.users.models.devices import Device, Platform
 from apps.users.models.organizations import Organization, validate_language
@@ -18,6 +18,7 @@ __all__ = [
     "Platform",
     "PreferenceSource",
     "User",
+    "default_expiry",
     "default_scopes",
     "validate_language",
 ]

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 import uuid6
@@ -29,7 +29,7 @@ class ApiKeyQuerySet(AuditedQuerySet["ApiKey"]):
 
     def issue(self, *, organization: Organization, name: str, **fields: Any) -> tuple["ApiKey", str]:
         """A new key and its one and only plain form, `<prefix>.<secret>`; the secret isn't stored."""
-        fields.setdefault("expires_at", timezone.now() + timedelta(days=settings.KEY_LIFETIME_DAYS))
+        fields.setdefault("expires_at", default_expiry())
         mode = "live" if fields.get("live", True) else "test"
         prefix = f"nk_{mode}_{secrets.token_hex(6)}"
         secret = secrets.token_urlsafe(32)
@@ -42,6 +42,10 @@ class ApiKeyQuerySet(AuditedQuerySet["ApiKey"]):
 def default_scopes() -> list[str]:
     """What a service that only sends needs."""
     return [Scope.NOTIFICATIONS_WRITE.value, Scope.NOTIFICATIONS_READ.value]
+
+
+def default_expiry() -> datetime:
+    return timezone.now() + timedelta(days=settings.KEY_LIFETIME_DAYS)
 
 
 class ApiKey(models.Model):

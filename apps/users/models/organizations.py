@@ -18,19 +18,35 @@ class OrganizationManager(models.Manager["Organization"]):
         return self.get_or_create(slug="default", defaults={"name": "Default"})[0]
 
 
-class Organization(models.Model):
+class Switchable(models.Model):
+    """Once one was switched off, tokens from before stay dead."""
+
+    is_active = models.BooleanField(default=True)
+    session_epoch = models.PositiveIntegerField(
+        default=0, editable=False, help_text="Grows when it is switched off: earlier tokens stay dead."
+    )
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        names = kwargs.get("update_fields")
+        stored = not self._state.adding and (names is None or "is_active" in names)
+        # The row says what it was: this object may be older than the last change.
+        was = type(self)._base_manager.filter(pk=self.pk, is_active=True)
+        if stored and not self.is_active and was.exists():
+            self.session_epoch += 1
+            kwargs["update_fields"] = None if names is None else [*names, "session_epoch"]
+        super().save(*args, **kwargs)
+
+
+class Organization(Switchable):
     """A tenant: every other row belongs to exactly one."""
 
     id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
     name = models.CharField(max_length=200)
     slug = models.SlugField(max_length=63, unique=True)
     default_language = models.CharField(max_length=35, default="en", validators=[validate_language])
-    is_active = models.BooleanField(default=True)
-    session_epoch = models.PositiveIntegerField(
-        default=0,
-        editable=False,
-        help_text="Grows when it is switched off: its people's earlier tokens stay dead.",
-    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     objects: ClassVar[OrganizationManager] = OrganizationManager()
@@ -40,14 +56,3 @@ class Organization(models.Model):
 
     def __str__(self) -> str:
         return self.name
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        if not self._state.adding and not self.is_active:
-            end_sessions_of(self)
-        super().save(*args, **kwargs)
-
-
-def end_sessions_of(row: Any) -> None:
-    """Of a person or an organization that is about to be stored as switched off, if it was on until now."""
-    if type(row)._base_manager.filter(pk=row.pk, is_active=True).exists():
-        row.session_epoch += 1

@@ -13,7 +13,7 @@ from django.db.models.functions import Lower, Now
 
 from apps.users import reach
 from apps.users.isolation import IsolatedManager
-from apps.users.models.organizations import Organization, end_sessions_of, validate_language
+from apps.users.models.organizations import Organization, Switchable, validate_language
 from apps.users.quiet_hours import end_of_quiet_hours
 from apps.users.scopes import HOST_SCOPES, ROLE_SCOPES, Role
 from apps.users.validation import validate_timezone
@@ -41,7 +41,7 @@ class UserManager(IsolatedManager["User"], BaseUserManager["User"]):
         )
 
 
-class User(AbstractBaseUser, PermissionsMixin):
+class User(Switchable, AbstractBaseUser, PermissionsMixin):
     """A person: a recipient, and, with a password and a role, somebody who may sign in."""
 
     id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
@@ -58,15 +58,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     timezone = models.CharField(max_length=64, default="UTC", validators=[validate_timezone])
     quiet_from = models.TimeField(null=True, blank=True, help_text="By the clock of their time zone.")
     quiet_until = models.TimeField(null=True, blank=True, help_text="Messages wait until then.")
-    is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False, help_text="May open the admin site.")
     erased_at = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="What told who they were is gone."
-    )
-    session_epoch = models.PositiveIntegerField(
-        default=0,
-        editable=False,
-        help_text="Grows when the account is switched off: earlier tokens stay dead.",
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(auto_now=True)
@@ -102,14 +96,6 @@ class User(AbstractBaseUser, PermissionsMixin):
         """People at this address, in any case: by the very expression of the indexes, as `iexact` is not."""
         # The database folds both: where it and Python disagree about a letter, its unique constraint is right.
         return Q(email__lower=Lower(Value(address)))
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        if not self._state.adding and not self.is_active:
-            names = kwargs.get("update_fields")
-            if names is None or "is_active" in names:
-                end_sessions_of(self)
-                kwargs["update_fields"] = None if names is None else [*names, "session_epoch"]
-        super().save(*args, **kwargs)
 
     def end_of_quiet_hours(self, now: datetime) -> datetime | None:
         """When (UTC) the person may be told again; None where they may be now."""
