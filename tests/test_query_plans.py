@@ -18,8 +18,9 @@ from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import AccessToken
 
+from apps.notifications import queries
 from apps.users import statements
-from apps.users.models import Organization
+from apps.users.models import Organization, User
 from tests import big_tables
 from tests.cast import OrganizationFactory, template_with
 from tests.environment import ROOT
@@ -169,3 +170,20 @@ def signed_in(user: Any) -> APIClient:
     client = APIClient()
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {AccessToken.for_user(user)}")
     return client
+
+
+@pytest.mark.parametrize("status", queries.SHOWN)
+def test_a_status_that_many_have_is_found_among_the_newest(status, api, world, recorder, monkeypatch):
+    # Fewer than the tables hold of any: as if half a million waited.
+    monkeypatch.setattr(queries, "FEW", 5)
+    listed = next(route for route in READS if route.name == "notifications")
+    assert not recorder.scans(listed, api, world, f"status={status}")
+
+
+def test_people_are_found_by_address_through_an_index_of_addresses(organization):
+    everywhere = User.objects.filter(User.at("PERSON1230@example.com"))
+    for rows in (everywhere, everywhere.filter(organization=organization)):
+        plan = rows.explain()
+        assert "user_by_email" in plan or "user_email_once_an_organization" in plan, plan
+        assert rows.count() <= 1
+    assert everywhere.count() == 1

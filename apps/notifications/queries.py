@@ -14,6 +14,8 @@ from apps.notifications.models import BULK_BELOW, DELIVERIES, SELDOM, Notificati
 from apps.notifications.statuses import PRECEDENCE, SCHEDULED, Status
 from apps.users.models import Organization
 
+FEW = 1000
+"""So many deliveries that may have the wanted status are looked at one by one."""
 NEVER_TRIED = Q(status=Status.QUEUED, due_at__gt=Now(), attempts=0, error_code="")
 """A row that is shown as scheduled."""
 _at = PRECEDENCE.index(Status.QUEUED) + 1
@@ -48,10 +50,13 @@ def _with_status(
     rows: QuerySet[Notification], wanted: str, organization: Organization
 ) -> QuerySet[Notification]:
     """Those that show `wanted`: a delivery has it, and none has a status that is shown before it."""
-    few = _candidates(wanted, organization)
-    if few:
-        first, *others = (found.order_by().values("notification") for found in few)
-        rows = rows.filter(pk__in=first.union(*others, all=True))
+    sources = _candidates(wanted, organization)
+    if sources:
+        first, *others = (found.order_by().values_list("notification") for found in sources)
+        found = {pk for (pk,) in first.union(*others, all=True)[: FEW + 1]}
+        # Where there are more the newest of them are met soon; judging all of them takes seconds.
+        if len(found) <= FEW:
+            rows = rows.filter(pk__in=found)
     shown = [Coalesce(Subquery(_first_shown(model)), Value(len(SHOWN))) for model in DELIVERIES.values()]
     place = SHOWN.index(wanted)
     # One without any delivery is shown as skipped, too.

@@ -32,6 +32,8 @@ _REFUSED = tuple(
     )
 )  # fmt: skip
 _EMBEDDING = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
+_ISATAP = (0x00005EFE, 0x02005EFE)
+"""What comes before an IPv4 address in the lower half of an IPv6 one that is tunnelled to it (RFC 5214)."""
 _GLOBAL = ipaddress.IPv6Network("2000::/3")
 """All of IPv6 that is given out: loopback, link-local, unique local and multicast addresses lie outside."""
 
@@ -129,9 +131,12 @@ def is_public(address: str) -> bool:
     parsed = ipaddress.ip_address(address)
     if isinstance(parsed, ipaddress.IPv6Address):
         inner = parsed.ipv4_mapped or parsed.sixtofour
+        last = ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)
         if inner is None and any(parsed in network for network in _EMBEDDING):
-            inner = ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)
+            inner = last
         if inner is None:
+            if int(parsed) >> 32 & 0xFFFFFFFF in _ISATAP and _is_refused(last):
+                return False
             return parsed in _GLOBAL and not _is_refused(parsed)
         parsed = inner
     return not _is_refused(parsed)
