@@ -52,7 +52,7 @@ class Silent:
             thread.join()
 
     def unread(
-        self, count: int, *, path: str = LARGE, key: str = "", at_once: int = 4
+        self, count: int, *, path: str = LARGE, key: str = "", at_once: int = 4, addresses: int = ADDRESSES
     ) -> list[socket.socket]:
         """Answers that come and aren't read. Each waits for those before it to begin, `at_once` aside: what is
         meant is what it costs to hold them, not to make them."""
@@ -62,8 +62,11 @@ class Silent:
         for n in range(count):
             if n >= at_once:
                 select.select([held[n - at_once]], [], [], 5)
-            held.append(self._open(n % ADDRESSES, head, receive=4096))
+            held.append(self._open(n % addresses, head, receive=4096))
         return held
+
+    def address(self, n: int) -> str:
+        return f"127.0.0.{10 + n}"
 
     def close(self) -> None:
         for one in self.sockets:
@@ -74,7 +77,7 @@ class Silent:
         self.sockets.append(one)
         if receive:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive)
-        one.bind((f"127.0.0.{10 + address}", 0))
+        one.bind((self.address(address), 0))
         one.settimeout(10)
         one.connect(("127.0.0.1", self.port))
         one.sendall(octets)

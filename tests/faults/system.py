@@ -87,8 +87,7 @@ class System:
     def start_front(self) -> None:
         """The API with nginx in front, as it is deployed."""
         self.api_url = f"http://127.0.0.1:{free_port()}"
-        own = {"PORT": str(self.port), "VAR_DIR": str(self.directory / "var"), "API_THREADS": "8"}
-        self.environment.update(own)
+        self.environment.update({"PORT": str(self.port), "VAR_DIR": str(self.directory / "var")})
         self._start("api", sys.executable, str(ROOT / "docker/api"))
         self._until(self._live, "the API")
 
@@ -120,12 +119,15 @@ class System:
     def wait_ready(self, name: str, times: int = 1) -> None:
         self._until(lambda: self.log(name).count("tests ready.") >= times, name)
 
-    def client(self, key: str) -> httpx.Client:
+    def client(self, key: str, *, address: str | None = None) -> httpx.Client:
+        """`address`: of this machine, from which it calls."""
         return httpx.Client(
             base_url=f"{self.api_url}/api/v1/",
             headers={"Authorization": f"Api-Key {key}"},
             timeout=20,
-            limits=httpx.Limits(max_connections=64),
+            transport=httpx.HTTPTransport(
+                local_address=address, limits=httpx.Limits(max_connections=64, max_keepalive_connections=20)
+            ),
         )
 
     def _live(self) -> bool:

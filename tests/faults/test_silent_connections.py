@@ -25,15 +25,19 @@ PATIENCE = 2.0
 """Seconds for an answer, on a machine that does other things too. Held, it would never come."""
 
 
-@pytest.fixture
-def system(make_system: Callable[..., System]) -> System:
+def fronted(make_system: Callable[..., System], **environment: str) -> System:
     try:
         binary("nginx", "nginx")
     except NotInstalled as missing:
         pytest.skip(str(missing))
-    system = make_system()
+    system = make_system(**environment)
     system.start_front()
     return system
+
+
+@pytest.fixture
+def system(make_system: Callable[..., System]) -> System:
+    return fronted(make_system)
 
 
 @pytest.fixture
@@ -94,32 +98,58 @@ def test_answers_that_nobody_reads(system: System, callers: Silent, key: str) ->
     closed_within(held, began)
 
 
-def test_one_address_has_a_bounded_number_and_health_is_not_counted(
+def test_silent_ones_of_the_same_address_take_nothing_either(
     system: System, callers: Silent, key: str
 ) -> None:
-    held = callers.bodies(MANY, addresses=1)
-    transport = httpx.HTTPTransport(local_address="127.0.0.10")
-    with httpx.Client(transport=transport, base_url=f"{system.api_url}/api/v1/", timeout=PATIENCE) as same:
-        refused = same.post("notifications/", json={}, headers={"Authorization": f"Api-Key {key}"})
-        assert refused.status_code == 503
-        assert refused.json() == {
-            "success": False, "data": None, "error": "too_many_requests_at_once",
-            "message": "This address has too many requests open at one time.", "meta": None,
-        }  # fmt: skip
-        assert same.get("health/live/").status_code == 200
-    assert everybody_else_is_served(system, key, 1)
-    assert len(held) == MANY
+    """As where all callers come through one machine that this one doesn't know as a proxy."""
+    callers.bodies(MANY, addresses=1)
+    callers.unread(MANY, addresses=1)
+    with system.client(key, address=callers.address(0)) as same:
+        same.timeout = httpx.Timeout(PATIENCE)
+        for n in range(20):
+            assert same.post("notifications/", json=to_address(n)).status_code == 202
 
 
-def test_a_body_that_is_too_large_is_answered_in_our_form(system: System, key: str) -> None:
+def test_one_address_has_a_bounded_number_and_health_is_not_counted(
+    make_system: Callable[..., System], key: str
+) -> None:
+    system = fronted(make_system, CALLER_CONNECTIONS="100")
+    with silent(system.port) as callers:
+        callers.bodies(MANY, addresses=1)
+        with system.client(key, address=callers.address(0)) as same:
+            own_answer(same.post("notifications/", json={}), 503, "too_many_requests_at_once")
+            assert same.get("health/live/").status_code == 200
+        assert everybody_else_is_served(system, key, 1)
+
+
+def own_answer(answer: httpx.Response, status: int, code: str) -> None:
+    """nginx's, in the API's form."""
+    assert answer.status_code == status
+    assert answer.headers["Content-Type"] == "application/json"
+    body = answer.json()
+    assert body.pop("message")
+    assert body == {"success": False, "data": None, "error": code, "meta": None}
+    assert len(answer.headers.get_list("X-Correlation-ID")) == 1
+    assert ("Retry-After" in answer.headers) is (status in (502, 503))
+
+
+def test_what_the_front_refuses_is_answered_in_our_form(system: System, key: str) -> None:
     with system.client(key) as client:
-        refused = client.post("notifications/", content=b"x" * (5 * 1024 * 1024))
-        assert refused.status_code == 413
-        assert refused.json()["error"] == "payload_too_large"
+        own_answer(client.post("notifications/", content=b"x" * (5 * 2**20)), 413, "payload_too_large")
         # Its own limit, which is lower than the front's.
         assert client.post("notifications/", content=b"x" * (512 * 1024)).json()["error"] in (
             "payload_too_large", "unsupported_media_type",
         )  # fmt: skip
+        own_answer(client.get("notifications/?x=" + "y" * 20_000), 414, "uri_too_long")
+        own_answer(client.get("notifications/", headers={"X-Large": "y" * 20_000}), 431, "headers_too_large")
+        own_answer(client.get("notifications/", headers={"Host": "a b"}), 400, "bad_request")
+        (socket,) = (system.directory / "var/front").glob("*/api.sock")
+        socket.unlink()
+        # The connections that nginx has may still be good.
+        wait_for(lambda: client.get("users/").status_code == 502, 30, lambda: system.log("api"))
+        refused = client.get("users/", headers={"X-Correlation-ID": "mine"})
+        own_answer(refused, 502, "api_unavailable")
+        assert refused.headers["X-Correlation-ID"] == "mine"
 
 
 @pytest.mark.parametrize(
@@ -138,18 +168,24 @@ def test_a_body_that_is_too_large_is_answered_in_our_form(system: System, key: s
 def test_whose_address_is_counted(
     make_system: Callable[..., System], proxies: str, sent: Callable[[int], dict[str, str]], same: bool
 ) -> None:
-    try:
-        binary("nginx", "nginx")
-    except NotInstalled as missing:
-        pytest.skip(str(missing))
-    system = make_system(NUM_PROXIES=proxies, RATE_LIMIT_ADDRESS="50")
-    system.start_front()
+    system = fronted(make_system, NUM_PROXIES=proxies, RATE_LIMIT_ADDRESS="50")
     left = []
     for n in range(1, 4):
         refused = httpx.get(f"{system.api_url}/api/v1/notifications/", headers=sent(n))
         assert refused.status_code == 401
         left.append(int(refused.headers["X-RateLimit-Remaining"]))
     assert (len(set(left)) == 3) is same, left
+
+
+@pytest.mark.parametrize(("given", "size"), [("", "34"), ("7", "7")])
+def test_each_thread_has_a_connection_to_the_database(
+    make_system: Callable[..., System], given: str, size: str
+) -> None:
+    system = fronted(make_system, API_THREADS="32", DATABASE_POOL_SIZE=given)
+    pid = system.parts["api"].pid
+    granian = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0]
+    environment = Path(f"/proc/{granian}/environ").read_bytes().split(b"\0")
+    assert f"DATABASE_POOL_SIZE={size}".encode() in environment
 
 
 def test_it_stops_in_order_and_leaves_nothing(system: System, key: str) -> None:
