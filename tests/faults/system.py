@@ -84,11 +84,11 @@ class System:
     def port(self) -> int:
         return int(self.api_url.rpartition(":")[2])
 
-    def start_front(self) -> None:
-        """The API with nginx in front, as it is deployed."""
+    def start_front(self, *before: str) -> None:
+        """The API with nginx in front, as it is deployed. `before`: a command that starts it."""
         self.api_url = f"http://127.0.0.1:{free_port()}"
         self.environment.update({"PORT": str(self.port), "VAR_DIR": str(self.directory / "var")})
-        self._start("api", sys.executable, str(ROOT / "docker/api"))
+        self._start("api", *before, sys.executable, str(ROOT / "docker/api"))
         self._until(self._live, "the API")
 
     def migrate(self) -> None:

@@ -16,7 +16,7 @@ from tests.cast import key_for, template_with
 from tests.conftest import OrganizationFactory
 from tests.faults.conftest import to_address
 from tests.faults.process import NotInstalled, binary, wait_for
-from tests.faults.silent import Silent, closed, silent
+from tests.faults.silent import LARGE, Silent, closed, silent
 from tests.faults.system import System
 
 pytestmark = pytest.mark.chaos
@@ -175,6 +175,17 @@ def test_whose_address_is_counted(
         assert refused.status_code == 401
         left.append(int(refused.headers["X-RateLimit-Remaining"]))
     assert (len(set(left)) == 3) is same, left
+
+
+def test_it_needs_no_privilege_over_files(make_system: Callable[..., System], key: str) -> None:
+    """What root could use whatever its mode was, its user alone has to be able to."""
+    system = make_system()
+    powers = "-dac_override,-dac_read_search,-chown,-fowner,-setuid,-setgid"
+    system.start_front(*(("setpriv", f"--bounding-set={powers}") if os.geteuid() == 0 else ()))
+    with system.client(key) as client:
+        assert client.post("notifications/", json=to_address(1)).status_code == 202
+        # Its answer takes a file of nginx's.
+        assert len(client.get(f"{system.api_url}{LARGE}").content) > 2**20
 
 
 @pytest.mark.parametrize(("given", "size"), [("", "34"), ("7", "7")])
