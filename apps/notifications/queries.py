@@ -14,7 +14,7 @@ from apps.notifications.models import BULK_BELOW, DELIVERIES, SELDOM, Notificati
 from apps.notifications.statuses import PRECEDENCE, SCHEDULED, Status
 from apps.users.models import Organization
 
-FEW = 1000
+FEW = 10_000
 """So many deliveries that may have the wanted status are looked at one by one."""
 NEVER_TRIED = Q(status=Status.QUEUED, due_at__gt=Now(), attempts=0, error_code="")
 """A row that is shown as scheduled."""

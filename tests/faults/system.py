@@ -76,7 +76,7 @@ class System:
         self.api_url = f"http://127.0.0.1:{port}"
         self._start(
             "api", str(BIN / "granian"), "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port),
-            "--workers", str(workers), "--blocking-threads", "16", "--no-ws", "notifier.wsgi:application",
+            "--workers", str(workers), "--blocking-threads", "8", "--no-ws", "notifier.wsgi:application",
         )  # fmt: skip
         self._until(self._live, "the API")
 

@@ -38,7 +38,7 @@ def test_ten_killed_workers_lose_nothing(on_unknown, make_system, smtp, key):
         system.start_worker("email", "email", threads=THREADS)
 
     final = ("sent", "unknown") if on_unknown == "hold" else ("sent",)
-    wait_until(lambda: sum(counts()[status] for status in final) == COUNT, seconds=180)
+    wait_until(lambda: sum(counts()[status] for status in final) == COUNT, seconds=180, seen=counts)
 
     ambiguous = Event.objects.filter(kind="unknown").values_list("delivery_id", flat=True)
     assert 0 < len(ambiguous) <= KILLS * THREADS

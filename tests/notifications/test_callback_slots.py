@@ -63,7 +63,7 @@ def test_one_tarpit_among_a_hundred_keeps_nobody_waiting(api, hooks, held, retry
             retry()
             return not unfinished().exists()
 
-        wait_until(all_told)
+        wait_until(all_told, seconds=60)
         # Whoever was turned away used no attempt, and came back.
         assert set(Callback.objects.values_list("status", "attempts")) == {("delivered", 1)}
         assert Counter(Counter(call.id for call in tarpit.calls).values()) == {1: 30}

@@ -22,15 +22,17 @@ def changes(name: str) -> tuple[datetime, ...]:
     """The minutes of 2026 and 2027 at which the zone's offset changes."""
     zone = ZoneInfo(name)
     found = []
-    hour = datetime(2026, 1, 1, tzinfo=UTC)
-    while hour.year < 2028:
-        after = hour + timedelta(hours=1)
-        if hour.astimezone(zone).utcoffset() != after.astimezone(zone).utcoffset():
-            minute = hour
-            while minute.astimezone(zone).utcoffset() == hour.astimezone(zone).utcoffset():
+    before = datetime(2026, 1, 1, tzinfo=UTC)
+    while before.year < 2028:
+        # No zone changes twice in so short a time.
+        after = before + timedelta(hours=6)
+        offset = before.astimezone(zone).utcoffset()
+        if offset != after.astimezone(zone).utcoffset():
+            minute = before
+            while minute.astimezone(zone).utcoffset() == offset:
                 minute += MINUTE
             found.append(minute)
-        hour = after
+        before = after
     return tuple(found)
 
 
