@@ -79,7 +79,7 @@ def test_sessions_cut_every_200_ms_lose_nothing(make_system, smtp, key):
         finally:
             stop.set()
             cutter.join()
-        wait_until(lambda: client.get("health/ready/").status_code == 200, seconds=5)
+        wait_until(lambda: client.get("health/ready/").status_code == 200, seconds=15)
         # The same request again is what a caller does after a 503, and never a second send. The last cut may have
         # left another dead session in the pool, which the next request finds.
         for n in refused:
