@@ -10,11 +10,15 @@ from apps.notifications.callbacks import events
 from apps.notifications.errors import NotCancellable
 from apps.notifications.models import DELIVERIES, Delivery, Notification
 from apps.notifications.statuses import WENT_OUT, Status
+from apps.templates import credentials
 
 
 @transaction.atomic
 def cancel(*, notification: Notification, by: str) -> None:
     """Cancel what waits. Raises NotCancellable once a delivery is on its way or went out; repeats do nothing."""
+    if notification.template_version.template.code in credentials.CODES:
+        # Whoever could take it back would keep its person out of their account.
+        raise NotCancellable("Nobody takes back the mail that sets a password.")
     waiting = []
     for model in DELIVERIES.values():
         # Locked, so that no sender claims a row between the look and the change.

@@ -216,6 +216,16 @@ class TestSending:
         made = admin.post("/api/v1/categories/", {"code": "account", "name": "Mine"}, format="json")
         assert refused(made, 400)["errors"][0]["field"] == "mandatory"
 
+    def test_nobody_takes_it_back(self, admin, api, member, root, organization, unpublished):
+        ask(root.email)
+        ask(member.email)
+        key = client_for(organization, scopes=["notifications:read", "notifications:write"])
+        for sent in Notification.objects.all():
+            for client in (key, api, admin, signed_in(root)):
+                answer = client.post(f"/api/v1/notifications/{sent.pk}/cancel/")
+                refused(answer, 409, "not_cancellable")
+        assert {row.status for row in EmailLog.objects.all()} == {"queued"}
+
     def test_words_that_can_not_carry_it_cost_the_words_alone(self, member, organization, caplog):
         template_with(organization, code="password-reset")
         ask()
