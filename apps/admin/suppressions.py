@@ -15,7 +15,7 @@ from apps.users.channels import Channel
 from apps.users.hashing import recipient_hash
 from apps.users.masking import masked_token, masked_words
 from apps.users.models import User
-from apps.users.permissions import reaches_address
+from apps.users.permissions import reaches_recipient
 
 
 class NewSuppressionForm(RowForm):
@@ -38,8 +38,9 @@ class NewSuppressionForm(RowForm):
                     validate_email(address)
                 except ValidationError as fault:
                     self.add_error("address", fault)
-                if not reaches_address(self.operator, address, self.cleaned_data.get("organization")):
-                    self.add_error("address", "Whoever has this address may do more than you.")
+            organization = self.cleaned_data.get("organization")
+            if not reaches_recipient(self.operator, channel, address, organization):
+                self.add_error("address", "Whoever has this address or device may do more than you.")
             self.instance.recipient_hash = recipient_hash(channel, address)
             # A token is found by its hash; only an address is worth reading.
             self.instance.recipient = address[:254] if channel == Channel.EMAIL else ""

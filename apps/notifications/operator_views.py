@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from django.db import transaction
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
@@ -24,7 +25,7 @@ from apps.notifications.operator_serializers import (
     ReplaySerializer,
 )
 from apps.users.filters import FilteredRows
-from apps.users.permissions import OrganizationRows, caller_of
+from apps.users.permissions import OrganizationRows, caller_of, require_reach_of_recipient
 from apps.users.scopes import Scope
 
 READ_WRITE = {"GET": Scope.DEAD_LETTERS_READ, "POST": Scope.DEAD_LETTERS_WRITE}
@@ -123,8 +124,11 @@ class ReceiptView(APIView):
                 "To end an address for good takes the scope suppressions:write; leave `permanent` out.",
                 "permission_denied",
             )
-        row, moved = receipts.apply(
-            organization=caller.organization,
-            receipt=receipts.Receipt(channel=self.channel, **asked.validated_data),
-        )
+        with transaction.atomic():
+            row, moved = receipts.apply(
+                organization=caller.organization,
+                receipt=receipts.Receipt(channel=self.channel, **asked.validated_data),
+            )
+            if asked.validated_data["permanent"] and row.notification.live:
+                require_reach_of_recipient(request, row.channel, row.recipient)
         return Response({"delivery_id": str(row.pk), "status": row.status, "moved": moved})

@@ -16,7 +16,7 @@ from apps.notifications.models import Suppression
 from apps.users.channels import Channel
 from apps.users.filters import FilteredRows
 from apps.users.hashing import recipient_hash
-from apps.users.permissions import OrganizationRows, caller_of, require_reach_of_address
+from apps.users.permissions import OrganizationRows, caller_of, require_reach_of_recipient
 from apps.users.scopes import Scope
 from apps.users.validation import AddressField, CursorQuery, LineField, MaskedField, StrictSerializer
 
@@ -97,8 +97,7 @@ class SuppressionListView(FilteredRows, SuppressionRows, generics.ListAPIView[Su
         asked.is_valid(raise_exception=True)
         wanted = asked.validated_data
         caller = caller_of(request)
-        if wanted["channel"] == Channel.EMAIL:
-            require_reach_of_address(request, wanted["recipient"])
+        require_reach_of_recipient(request, wanted["channel"], wanted["recipient"])
         row, made = Suppression.objects.get_or_create(
             organization=caller.organization,
             channel=wanted["channel"],

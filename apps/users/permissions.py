@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from apps.users.authentication import Caller
+from apps.users.channels import Channel
+from apps.users.hashing import recipient_hash
 from apps.users.models import ApiKey, Organization, User
 
 if TYPE_CHECKING:
@@ -41,18 +43,24 @@ def require_reach(request: Request, other: "User | ApiKey") -> None:
         raise BeyondReach
 
 
-def require_reach_of_address(request: Request, address: str) -> None:
-    """The same of whoever has this address in the caller's organization: suppressed, no mail of theirs arrives, the
-    one that lets them back into their account among it."""
+def require_reach_of_recipient(request: Request, channel: str, recipient: str) -> None:
+    """The same of whoever has this address or device token in the caller's organization: suppressed, nothing arrives
+    there, the mail that lets them back into their account among it."""
     caller = caller_of(request)
-    if not reaches_address(caller, address, caller.organization):
+    if not reaches_recipient(caller, channel, recipient, caller.organization):
         raise BeyondReach
 
 
-def reaches_address(by: "Caller | User", address: str, organization: Organization | None) -> bool:
-    """Whether `by` reaches everybody who has this address in the organization."""
-    people = User.objects.filter(User.at(address), organization=organization)
-    return all(map(by.reaches, people))
+def reaches_recipient(
+    by: "Caller | User", channel: str, recipient: str, organization: Organization | None
+) -> bool:
+    """Whether `by` reaches everybody who has this address or device token in the organization."""
+    has_it = (
+        User.at(recipient)
+        if channel == Channel.EMAIL
+        else Q(devices__token_hash=recipient_hash(channel, recipient))
+    )
+    return all(map(by.reaches, User.objects.filter(has_it, organization=organization)))
 
 
 def leads_nowhere(request: Request, view: "APIView") -> bool:

@@ -113,6 +113,33 @@ class TestPeople:
         body = {"channel": "email", "recipient": "stranger@example.com"}
         assert key.post("/api/v1/suppressions/", body, format="json").status_code == 201
 
+    @pytest.mark.parametrize("channel", ["email", "push"])
+    def test_nor_by_a_receipt(self, channel, organization, root, user, version, unpublished):
+        from apps.notifications.models import DELIVERIES
+
+        DeviceFactory(user=root)
+        key = client_for(organization, scopes=["notifications:write", "suppressions:write"])
+        for person in (root, user):
+            sent = post(key, person, channels=[channel]).json()["data"]["deliveries"][0]["id"]
+            DELIVERIES[channel].objects.update(status="sent")
+            body = {"delivery_id": sent, "status": "bounced", "permanent": True}
+            answer = key.post(f"/api/v1/{channel}/status/", body, format="json")
+            if person == root:
+                refused(answer, 403, "beyond_reach")
+                assert DELIVERIES[channel].objects.get().status == "sent"
+                assert not Suppression.objects.exists()
+                assert Device.objects.active().filter(user=root).exists()
+            else:
+                assert answer.status_code == 200
+
+    def test_nor_is_their_device(self, organization, root):
+        DeviceFactory(user=root, token="root-phone-token-1")
+        key = client_for(organization, scopes=["suppressions:read", "suppressions:write"])
+        body = {"channel": "push", "recipient": "root-phone-token-1"}
+        refused(key.post("/api/v1/suppressions/", body, format="json"), 403, "beyond_reach")
+        body["recipient"] = "a-strangers-token-1"
+        assert key.post("/api/v1/suppressions/", body, format="json").status_code == 201
+
     def test_a_key_that_sends_ends_no_address(self, organization, user, version, unpublished):
         key = client_for(organization, scopes=["notifications:write", "notifications:read"])
         sent = post(key, user, channels=["email"]).json()["data"]["deliveries"][0]["id"]
