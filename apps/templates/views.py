@@ -50,8 +50,10 @@ class TemplateRows(OrganizationRows):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)  # type: ignore[misc]
-        writes = self.scopes.get(str(request.method)) == Scope.TEMPLATES_WRITE
-        if writes and not credentials.may_word(str(kwargs.get("code")), caller_of(request).scopes):
+        if self.scopes.get(str(request.method)) != Scope.TEMPLATES_WRITE:
+            return
+        caller = caller_of(request)
+        if not credentials.may_word(str(kwargs.get("code")), caller.scopes, live=caller.live):
             raise PermissionDenied("Only an administrator may change the mail that sets passwords.")
 
     def template(self) -> Template:

