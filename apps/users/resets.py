@@ -1,10 +1,12 @@
 """A forgotten password: a link that sets a new one, once, within the hour.
 
-Its token is Django's: it dies with the password that it replaces, with the account's address, and by its age.
+Its token is Django's: it dies with the password that it replaces, with the account's address, when the account is
+switched off, and by its age.
 """
 
 import base64
 import uuid
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.tokens import PasswordResetTokenGenerator
@@ -14,7 +16,14 @@ from django.db.models import QuerySet
 from apps.users.models import User
 
 PATH = "password-reset"
-_tokens = PasswordResetTokenGenerator()
+
+
+class _Tokens(PasswordResetTokenGenerator):
+    def _make_hash_value(self, user: Any, timestamp: int) -> str:
+        return f"{super()._make_hash_value(user, timestamp)}{user.epoch}"
+
+
+_tokens = _Tokens()
 
 
 def candidates(email: str, organization: str = "") -> list[User]:

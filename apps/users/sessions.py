@@ -28,7 +28,7 @@ class SessionToken(RefreshToken):
     def for_user(cls, user: User) -> "SessionToken":  # type: ignore[override]
         # The library's own would write down every live token in full.
         begun: SessionToken = Token.for_user.__func__(cls, user)  # type: ignore[attr-defined]
-        begun[EPOCH] = _epoch_of(user)
+        begun[EPOCH] = user.epoch
         begun[FAMILY] = f"family:{begun[api_settings.JTI_CLAIM]}"
         begun[BEGAN] = int(begun.current_time.timestamp())
         return begun
@@ -60,13 +60,9 @@ EPOCH, FAMILY, BEGAN = "epoch", "family", "began"
 """Claims: which tokens die with an account that is switched off, and of which sign-in this one is, and since when."""
 
 
-def _epoch_of(user: User) -> str:
-    return f"{user.organization.session_epoch}.{user.session_epoch}"
-
-
 def of_now(token: Token, user: User) -> bool:
     """Whether the token was given out since the account, or its organization, was switched off last."""
-    return str(token.get(EPOCH, "0.0")) == _epoch_of(user)
+    return str(token.get(EPOCH, "0.0")) == user.epoch
 
 
 def begin(user: User) -> dict[str, str]:

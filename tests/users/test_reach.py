@@ -9,6 +9,7 @@ from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import AccessToken
 
 from apps.notifications.models import PushLog, Suppression
+from apps.users import resets
 from apps.users.models import ApiKey, AuditEntry, Device, User
 from apps.users.scopes import ROLE_SCOPES, Role, Scope
 from tests.cast import DeviceFactory, UserFactory
@@ -341,6 +342,26 @@ class TestSessions:
         assert self.me(tokens["access"]) == 401
         assert self.refresh(tokens["refresh"]).status_code == 401
         assert self.me(self.login()["access"]) == 200
+
+    @pytest.mark.parametrize("what", ["person", "organization"])
+    def test_so_do_the_admins_sessions_and_links_of_resets(self, what, member, settings):
+        settings.PUBLIC_URL = "https://notify.example.com"
+        User.objects.filter(pk=member.pk).update(is_staff=True)
+        browser = Client()
+        entered = {"username": member.email, "password": PASSWORD}
+        assert browser.post("/admin/login/?next=/admin/", entered).status_code == 302
+        assert browser.get("/admin/").status_code == 200
+        member.refresh_from_db()
+        link = resets.page_for(member).removeprefix(settings.PUBLIC_URL)
+        assert Client().get(link).status_code == 200
+        switched = member if what == "person" else member.organization
+        for active in (False, True):
+            switched.is_active = active
+            switched.save()
+        assert browser.get("/admin/").status_code == 302
+        assert Client().get(link).status_code == 404
+        assert browser.post("/admin/login/?next=/admin/", entered).status_code == 302
+        assert browser.get("/admin/").status_code == 200
 
     def test_a_refresh_that_is_shown_twice_ends_its_family(self, member):
         first = self.login()["refresh"]

@@ -10,6 +10,7 @@ from django.contrib.auth.models import PermissionsMixin
 from django.db import models
 from django.db.models import F, Q, Value
 from django.db.models.functions import Lower, Now
+from django.utils.crypto import salted_hmac
 
 from apps.users import reach
 from apps.users.isolation import IsolatedManager
@@ -107,6 +108,17 @@ class User(Switchable, AbstractBaseUser, PermissionsMixin):
             # Known to another host than this one.
             zone = ZoneInfo("UTC")
         return end_of_quiet_hours(now, zone, self.quiet_from, self.quiet_until)
+
+    @property
+    def epoch(self) -> str:
+        """Another one once the account, or its organization, was switched off: what opened it before is dead."""
+        return f"{self.organization.session_epoch}.{self.session_epoch}"
+
+    def get_session_auth_hash(self) -> str:
+        # The admin's sessions end with the password, as ever, and when the account is switched off.
+        return salted_hmac(
+            f"{__name__}.session", f"{self.password}.{self.epoch}", algorithm="sha256"
+        ).hexdigest()
 
     def reaches(self, other: "User | ApiKey") -> bool:
         return reach.of_person(self, other)
