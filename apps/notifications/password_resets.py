@@ -24,6 +24,7 @@ from apps.users import resets, windows
 from apps.users.authentication import Caller
 from apps.users.channels import Channel
 from apps.users.models import Category, Organization, User
+from apps.users.page_words import spoken
 from apps.users.windows import SECOND
 
 log = structlog.get_logger(__name__)
@@ -81,6 +82,10 @@ def _submit(user: User, link: str, code: str, correlation_id: str) -> None:
         user_id=user.pk,
         channels=(Channel.EMAIL,),
         variables={"link": link},
+        # Notifier's own words speak the page's languages: one that they don't must not keep the mail back.
+        language=spoken(user.language, user.organization.default_language)
+        if code == BUILT_IN_RESET_CODE
+        else "",
         priority=10,
         expires_at=timezone.now() + timedelta(seconds=settings.PASSWORD_RESET_TIMEOUT),
         correlation_id=correlation_id,

@@ -226,6 +226,15 @@ class TestSending:
         made = admin.post("/api/v1/categories/", {"code": "account", "name": "Mine"}, format="json")
         assert refused(made, 400)["errors"][0]["field"] == "mandatory"
 
+    def test_no_language_withholds_it(self, member, root, organization):
+        organization.default_language = "pl"
+        organization.save()
+        for person in (member, root):
+            ask(person.email)
+            sent = Notification.objects.get(user=person)
+            assert sent.template_version.template.code == "password-reset.built-in"
+            assert EmailLog.objects.get(notification=sent).language == "en"
+
     def test_nobody_takes_it_back(self, admin, api, member, root, organization, unpublished):
         ask(root.email)
         ask(member.email)
