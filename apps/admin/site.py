@@ -8,6 +8,7 @@ from django.template.response import TemplateResponse
 from django.utils.decorators import method_decorator
 from django_ratelimit.decorators import ratelimit
 
+from apps.admin.rows import operator_of
 from apps.users import guesses, throttling
 
 WAIT = 60
@@ -25,7 +26,7 @@ class OperatorSite(admin.AdminSite):
 
     @_attempts("login", "20/m")  # type: ignore[untyped-decorator]
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        if self._too_many(request):
+        if self._too_many(request, request.POST.get("username", "")[:254]):
             return self._come_back_later(request)
         return super().login(request, extra_context)
 
@@ -33,19 +34,21 @@ class OperatorSite(admin.AdminSite):
     def password_change(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        if self._too_many(request):
+        email = operator_of(request).email
+        if self._too_many(request, email):
             return self._come_back_later(request)
-        return super().password_change(request, extra_context)
+        answer = super().password_change(request, extra_context)
+        form = (getattr(answer, "context_data", None) or {}).get("form")
+        if form is not None and form.has_error("old_password", "password_incorrect"):
+            guesses.count(email)
+        return answer
 
-    def _too_many(self, request: HttpRequest) -> bool:
+    def _too_many(self, request: HttpRequest, email: str) -> bool:
         # The address's own limit counts too: it is there without Redis.
-        return (
-            request.method == "POST"
-            and (
-                request.limited  # type: ignore[attr-defined]
-                or not throttling.take_request(request, None).allowed
-                or guesses.standing(request.POST.get("username", "")[:254]).remaining < 1
-            )
+        return request.method == "POST" and (
+            request.limited  # type: ignore[attr-defined]
+            or not throttling.take_request(request, None).allowed
+            or guesses.standing(email).remaining < 1
         )
 
     def _come_back_later(self, request: HttpRequest) -> HttpResponse:

@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError
 from rest_framework import serializers
 from rest_framework.fields import get_error_detail
 
+from apps.users import guesses
 from apps.users.models import User
 from apps.users.serializers import UserSerializer
 from apps.users.validation import (
@@ -62,7 +63,7 @@ class PasswordSerializer(StrictSerializer):
     new_password = TextField(max_length=1024)
 
     def validate_old_password(self, value: str) -> str:
-        if not self.context["user"].check_password(value):
+        if not guesses.is_right(self.context["user"], value):
             raise serializers.ValidationError("This is not the present password.", code="wrong_password")
         return value
 

@@ -4,12 +4,12 @@ from django.conf import settings
 from django.db import transaction
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
-from rest_framework.exceptions import PermissionDenied, ValidationError
+from rest_framework.exceptions import PermissionDenied, Throttled, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.users import resets
+from apps.users import guesses, resets, throttling
 from apps.users.account_serializers import (
     MeSerializer,
     PasswordSerializer,
@@ -64,6 +64,9 @@ class PasswordView(APIView):
 
     @extend_schema(request=PasswordSerializer, responses={204: None})
     def post(self, request: Request) -> Response:
+        left = guesses.standing(person_of(request).email)
+        if left.remaining < 1:
+            raise Throttled(throttling.seconds(left))
         # Locked: of two at once the second sees that its old password is old.
         with transaction.atomic():
             user = User.objects.select_for_update().get(pk=person_of(request).pk)

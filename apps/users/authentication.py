@@ -150,13 +150,15 @@ class EmailBackend(ModelBackend):
         # Each look at a password costs a quarter of a second of CPU. Whoever may open the admin, whose form asks for
         # no organization, comes first; others with namesakes beyond these name theirs.
         by_rank = candidates.order_by("-is_superuser", "-is_staff", "id")
-        tried = [user for user in by_rank[:NAMESAKES_LOOKED_AT] if user.has_usable_password()][:NAMESAKES]
+        named = [user for user in by_rank[:NAMESAKES_LOOKED_AT] if user.has_usable_password()][:NAMESAKES]
+        # Asked of their own addresses: a form or the database may take another spelling than a door has asked about.
+        tried = [user for user in named if guesses.standing(user.email).remaining > 0]
         matching = [user for user in tried if user.check_password(password)]
         if not tried:
             # As slow as a known address, so that the time doesn't tell which addresses are known.
             User().set_password(password)
         if len(matching) != 1 or not self.user_can_authenticate(matching[0]):
-            guesses.count(email)
+            guesses.count(email, *(user.email for user in tried))
             return None
         return matching[0]
 

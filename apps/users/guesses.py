@@ -4,6 +4,7 @@ bounded by a count of each."""
 from apps.users import windows
 from apps.users.channels import Channel
 from apps.users.hashing import recipient_hash
+from apps.users.models import User
 from apps.users.windows import SECOND, Standing
 
 FAILURES, HOUR = 50, 3600 * SECOND
@@ -15,8 +16,18 @@ def standing(email: str) -> Standing:
     return windows.take(_name(email), limit=FAILURES, weight=0, length=HOUR)
 
 
-def count(email: str) -> None:
-    windows.take(_name(email), limit=FAILURES, weight=1, length=HOUR)
+def count(*emails: str) -> None:
+    """One guess in vain at these addresses, of which some may be spellings of others."""
+    for name in {_name(email) for email in emails}:
+        windows.take(name, limit=FAILURES, weight=1, length=HOUR)
+
+
+def is_right(user: User, password: str) -> bool:
+    """Whether this is the password of somebody who is signed in already; counted like a sign-in's where it isn't."""
+    right = user.check_password(password)
+    if not right:
+        count(user.email)
+    return right
 
 
 def _name(email: str) -> str:

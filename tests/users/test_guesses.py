@@ -8,6 +8,7 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from apps.users import guesses
+from apps.users.models import User
 from tests.cast import OrganizationFactory, UserFactory
 from tests.routes import refused
 from tests.users.conftest import PASSWORD
@@ -34,6 +35,59 @@ def test_an_account_takes_so_many_guesses_from_wherever_they_come(member, monkey
     assert login("wrong", email="grace@example.com").status_code == 401
     page = Client().post("/admin/login/", {"username": "ada@example.com", "password": PASSWORD})
     assert page.status_code == 429
+
+
+@pytest.mark.parametrize(
+    "spelling", ["\uff41da@example.com", " " * 254 + "ada@example.com", " ada@example.com"]
+)
+def test_no_spelling_that_a_form_takes_is_another_account(spelling, member, monkeypatch):
+    monkeypatch.setattr(guesses, "FAILURES", 3)
+    entered = {"username": spelling, "password": "wrong"}
+    for _ in range(3):
+        assert Client().post("/admin/login/", entered).status_code == 200
+    assert login().status_code == 429
+    browser = Client()
+    assert browser.post("/admin/login/", {**entered, "password": PASSWORD}).status_code in (200, 429)
+    assert "_auth_user_id" not in browser.session
+
+
+def test_nor_one_that_the_database_takes(db, monkeypatch):
+    monkeypatch.setattr(guesses, "FAILURES", 3)
+    person = UserFactory(email="gina@example.com")
+    person.set_password(PASSWORD)
+    person.save()
+    if not User.objects.filter(User.at("g\u0130na@example.com")).exists():
+        pytest.skip("This database takes a dotted capital i for a letter of its own.")
+    for _ in range(3):
+        assert login("wrong", email="g\u0130na@example.com").status_code == 401
+    assert login(email="gina@example.com").status_code == 429
+    assert login(email="g\u0130na@example.com").status_code in (401, 429)
+
+
+def test_the_present_password_of_who_is_signed_in_takes_as_few(member, monkeypatch):
+    monkeypatch.setattr(guesses, "FAILURES", 3)
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {login().json()['data']['access']}")
+    body = {"old_password": "wrong", "new_password": "staple battery horse"}
+    codes = [client.post("/api/v1/auth/password/", body, format="json").status_code for _ in range(3)]
+    assert codes == [400] * 3
+    body["old_password"] = PASSWORD
+    refused(client.post("/api/v1/auth/password/", body, format="json"), 429, "rate_limited")
+    assert login().status_code == 429
+
+
+def test_and_in_the_admin(member, monkeypatch):
+    monkeypatch.setattr(guesses, "FAILURES", 3)
+    User.objects.update(is_staff=True)
+    browser = Client()
+    browser.force_login(User.objects.get())
+    new = "staple battery horse"
+    entered = {"old_password": "wrong", "new_password1": new, "new_password2": new}
+    for _ in range(3):
+        assert browser.post("/admin/password_change/", entered).status_code == 200
+    answer = browser.post("/admin/password_change/", {**entered, "old_password": PASSWORD})
+    assert answer.status_code == 429
+    assert login().status_code == 429
 
 
 def test_who_signs_in_is_not_counted(member, monkeypatch):
