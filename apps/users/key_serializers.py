@@ -43,12 +43,29 @@ class NetworkField(LineField):
             self.fail("network")
 
 
-def refuse_more_than_own(caller: Caller, wanted: int | None) -> None:
+def may_give_limit(caller: Caller, wanted: int | None) -> bool:
     """A key hands on no higher limit than it has itself: two hops would make any limit worthless."""
-    if caller.api_key is None or wanted is None:
-        return
-    own = caller.api_key.rate_limit or settings.RATE_LIMIT_KEY
-    if wanted > own:
+    return caller.api_key is None or _limit(wanted) <= _limit(caller.api_key.rate_limit)
+
+
+def may_give_addresses(caller: Caller, wanted: list[str]) -> bool:
+    """Nor does one that is for some networks only make another that is for more."""
+    own = caller.api_key.addresses if caller.api_key is not None else []
+    return not own or (bool(wanted) and all(any(_within(one, network) for network in own) for one in wanted))
+
+
+def _limit(rate_limit: int | None) -> int:
+    return rate_limit or settings.RATE_LIMIT_KEY
+
+
+def _within(one: str, network: str) -> bool:
+    inner, outer = ipaddress.ip_network(one), ipaddress.ip_network(network)
+    return inner.version == outer.version and inner[0] in outer and inner[-1] in outer
+
+
+def refuse_more_than_own(caller: Caller, wanted: int | None) -> None:
+    if caller.api_key is not None and not may_give_limit(caller, wanted):
+        own = _limit(caller.api_key.rate_limit)
         raise serializers.ValidationError(f"Your own limit is {own}; give at most that.", code="beyond")
 
 
@@ -82,6 +99,13 @@ class ApiKeySerializer(StrictModelSerializer):
         refuse_more_than_own(self.context["caller"], value)
         return value
 
+    def validate_addresses(self, value: list[str]) -> list[str]:
+        if not may_give_addresses(self.context["caller"], value):
+            raise serializers.ValidationError(
+                "Give networks within your own `addresses` only.", code="beyond"
+            )
+        return value
+
     def validate_expires_at(self, value: datetime) -> datetime:
         if value <= timezone.now():
             raise serializers.ValidationError("This is in the past already.", code="in_the_past")
@@ -96,6 +120,10 @@ class ApiKeySerializer(StrictModelSerializer):
             raise serializers.ValidationError(
                 {"scopes": serializers.ErrorDetail(f"You don't have these yourself: {beyond}.", "beyond")}
             )
+        if caller.api_key is not None:
+            attrs.setdefault("addresses", caller.api_key.addresses)
+            if not may_give_limit(caller, None):
+                attrs.setdefault("rate_limit", caller.api_key.rate_limit)
         attrs.setdefault("live", caller.live)
         if attrs["live"] and not caller.live:
             raise serializers.ValidationError(

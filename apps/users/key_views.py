@@ -21,9 +21,11 @@ from apps.users.key_serializers import (
     IssuedKeySerializer,
     KeyChangeSerializer,
     KeyRotationSerializer,
+    may_give_addresses,
+    may_give_limit,
 )
 from apps.users.models import ApiKey, Organization
-from apps.users.permissions import OrganizationRows, caller_of, require_reach
+from apps.users.permissions import BeyondReach, OrganizationRows, caller_of, require_reach
 from apps.users.scopes import Scope
 
 
@@ -98,6 +100,9 @@ class RotateView(KeyRows, APIView):
         with transaction.atomic():
             old = get_object_or_404(self.get_queryset().select_for_update(), pk=api_key)
             require_reach(request, old)
+            # Its like is in the answer.
+            if not (may_give_limit(caller, old.rate_limit) and may_give_addresses(caller, old.addresses)):
+                raise BeyondReach
             if not ApiKey.objects.alive().filter(pk=old.pk).exists():
                 raise KeyEnded
             check_quota(caller.organization)

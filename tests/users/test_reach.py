@@ -205,6 +205,43 @@ class TestKeys:
         answer = client.patch(f"{self.URL}{made['id']}/", {"rate_limit": 51}, format="json")
         assert refused(answer, 400)["errors"][0]["field"] == "rate_limit"
 
+    def test_nor_by_leaving_it_out_or_by_rotating(self, organization, settings):
+        settings.RATE_LIMIT_KEY = 100
+        own, plain = self.keys_key(organization, rate_limit=50)
+        client = self.client(plain)
+        body = {"name": "x", "scopes": ["users:read"]}
+        made = client.post(self.URL, body, format="json").json()["data"]
+        assert made["rate_limit"] == 50
+        for answer in (
+            client.post(self.URL, {**body, "rate_limit": None}, format="json"),
+            client.patch(f"{self.URL}{made['id']}/", {"rate_limit": None}, format="json"),
+        ):
+            assert refused(answer, 400)["errors"][0]["field"] == "rate_limit"
+        for limit in (None, 60):
+            fast, _ = ApiKey.objects.issue(
+                organization=organization, name="f", scopes=["users:read"], rate_limit=limit
+            )
+            answer = client.post(f"{self.URL}{fast.pk}/rotate/", {}, format="json")
+            refused(answer, 403, "beyond_reach")
+        assert client.post(f"{self.URL}{own.pk}/rotate/", {}, format="json").status_code == 201
+
+    def test_one_for_some_networks_makes_none_for_more(self, organization, settings):
+        settings.NUM_PROXIES = 1
+        own, plain = self.keys_key(organization, addresses=["203.0.113.0/24", "2001:db8::/32"])
+        client = self.client(plain)
+        client.defaults["HTTP_X_FORWARDED_FOR"] = "203.0.113.7"
+        body = {"name": "x", "scopes": ["users:read"]}
+        made = client.post(self.URL, body, format="json").json()["data"]
+        assert made["addresses"] == ["203.0.113.0/24", "2001:db8::/32"]
+        for wider in ([], ["0.0.0.0/0"], ["203.0.113.0/25", "198.51.100.7"], ["2001::/16"]):
+            answer = client.post(self.URL, {**body, "addresses": wider}, format="json")
+            assert refused(answer, 400)["errors"][0]["code"] == "beyond", wider
+        narrow = {**body, "addresses": ["203.0.113.128/25", "2001:db8::1"]}
+        assert client.post(self.URL, narrow, format="json").status_code == 201
+        free, _ = ApiKey.objects.issue(organization=organization, name="f", scopes=["users:read"])
+        refused(client.post(f"{self.URL}{free.pk}/rotate/", {}, format="json"), 403, "beyond_reach")
+        assert client.post(f"{self.URL}{own.pk}/rotate/", {}, format="json").status_code == 201
+
     def test_the_host_sets_the_ceiling(self, boss, settings):
         client = signed_in(boss)
         made = client.post(self.URL, {"name": "x"}, format="json").json()["data"]
