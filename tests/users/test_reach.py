@@ -315,6 +315,19 @@ class TestFanOut:
         assert post(api, user, channels=["push"]).status_code == 202
         assert PushLog.objects.count() == 3
 
+    def test_nobody_fills_the_organizations_quota_alone(self, user, settings):
+        settings.DEVICES_A_PERSON, settings.QUOTA_DEVICES = 2, 6
+        client, path = signed_in(user), f"/api/v1/users/{user.pk}/devices/"
+        for number in range(10):
+            body = {"token": f"token-{number}-of-many", "platform": "ios"}
+            assert client.post(path, body, format="json").status_code == 201
+        assert Device.objects.active().filter(user=user).count() == 2
+        assert Device.objects.count() == 4
+        other = UserFactory(organization=user.organization)
+        body = {"token": "anothers-token-1", "platform": "ios"}
+        answer = signed_in(other).post(f"/api/v1/users/{other.pk}/devices/", body, format="json")
+        assert answer.status_code == 201
+
     def test_more_of_before_there_was_a_bound_are_not_all_told(self, api, user, settings, version):
         settings.DEVICES_A_PERSON = 2
         for _ in range(5):

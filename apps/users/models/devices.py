@@ -24,10 +24,16 @@ class DeviceQuerySet(models.QuerySet["Device"]):
         return self.active().filter(token_hash=token_hash).update(retired_at=Now())
 
     def retire_surplus(self, person: User) -> int:
-        """Keep as many of the person's devices as they may have: those that were registered last."""
-        mine = self.active().filter(user=person)
-        newest = mine.order_by("-updated_at", "-id").values_list("pk", flat=True)[: settings.DEVICES_A_PERSON]
-        return mine.exclude(pk__in=list(newest)).update(retired_at=Now())
+        """Keep as many of the person's devices as they may have: those that were registered last. Of the retired ones
+        as many: else one person could fill their whole organization's quota."""
+        most = settings.DEVICES_A_PERSON
+        mine = self.filter(user=person)
+        newest = mine.active().order_by("-updated_at", "-id").values_list("pk", flat=True)[:most]
+        retired = mine.active().exclude(pk__in=list(newest)).update(retired_at=Now())
+        gone = mine.exclude(retired_at=None)
+        latest = gone.order_by("-retired_at", "-id").values_list("pk", flat=True)[:most]
+        gone.exclude(pk__in=list(latest)).delete()
+        return retired
 
 
 class Platform(models.TextChoices):
