@@ -6,6 +6,7 @@ from django import forms
 from django.contrib import admin
 from django.contrib.auth import admin as auth_admin
 from django.contrib.auth import forms as auth_forms
+from django.contrib.auth.models import Group
 from django.http import HttpRequest
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
@@ -27,6 +28,32 @@ else:
 
 # They would show people's tokens, of every organization.
 admin.site.unregister([BlacklistedToken, OutstandingToken])
+# Its own pages follow.
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class GroupPages(auth_admin.GroupAdmin):
+    """One group may have people of several organizations, so that groups are the superusers' affair."""
+
+    def _superuser(self, request: HttpRequest) -> bool:
+        return bool(getattr(request.user, "is_superuser", False))  # also asked before anybody signs in
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self._superuser(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        return self._superuser(request)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return self._superuser(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        return self._superuser(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        return self._superuser(request)
+
 
 TAKEN = "Another person in this organization has this address."
 

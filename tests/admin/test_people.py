@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import reverse
 
@@ -102,6 +103,20 @@ def test_staff_cant_promote_themselves(organization: Organization, staff: Any) -
     assert door.post(reverse("admin:users_user_change", args=[own.pk]), asked).status_code == 302
     own.refresh_from_db()
     assert (own.name, own.role, own.is_superuser) == ("New", "member", False)
+
+
+def test_groups_are_the_superusers(door: Client, organization: Organization, staff: Any) -> None:
+    group = Group.objects.create(name="everybody's")
+    own, listed = staff(organization), reverse("admin:auth_group_changelist")
+    page = reverse("admin:auth_group_change", args=[group.pk])
+    delete, add = reverse("admin:auth_group_delete", args=[group.pk]), reverse("admin:auth_group_add")
+    for path in (listed, page, add, reverse("admin:auth_group_history", args=[group.pk])):
+        assert own.get(path).status_code == 403, path
+        assert door.get(path).status_code == 200, path
+    for path in (page, delete, add):
+        assert own.post(path, {"name": "mine", "post": "yes"}).status_code == 403, path
+    assert listed not in text_of(own.get("/admin/"))
+    assert Group.objects.get().name == "everybody's"
 
 
 def test_staff_add_people_to_their_organization_only(organization: Organization, staff: Any) -> None:
