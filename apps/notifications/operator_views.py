@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.notifications import receipts, replay
+from apps.notifications.errors import NotHere
 from apps.notifications.models import DeadLetter
 from apps.notifications.operator_serializers import (
     DeadLetterFilterSerializer,
@@ -33,7 +34,8 @@ READ_WRITE = {"GET": Scope.DEAD_LETTERS_READ, "POST": Scope.DEAD_LETTERS_WRITE}
 
 class LetterRows(OrganizationRows):
     def get_queryset(self) -> QuerySet[DeadLetter]:
-        return self.visible(DeadLetter.objects.select_related("notification__template_version__template"))
+        rows = self.visible(DeadLetter.objects.select_related("notification__template_version__template"))
+        return self.rehearsed(rows, path="notification__live")
 
 
 class DeadLetterListView(FilteredRows, LetterRows, generics.ListAPIView[DeadLetter]):
@@ -82,7 +84,9 @@ class ReplayView(APIView):
         limit, dry_run = wanted.pop("limit"), wanted.pop("dry_run")
         ids = tuple(wanted.pop("ids")) if "ids" in wanted else None
         caller = caller_of(request)
-        selection = replay.Selection(organization=caller.organization.slug, ids=ids, **wanted)
+        selection = replay.Selection(
+            organization=caller.organization.slug, live=None if caller.live else False, ids=ids, **wanted
+        )
         letters = list(selection.letters()[:limit])
         done = [letter for letter in letters if dry_run or replay.replay(letter, by=caller.name)]
         return Response(
@@ -129,6 +133,8 @@ class ReceiptView(APIView):
                 organization=caller.organization,
                 receipt=receipts.Receipt(channel=self.channel, **asked.validated_data),
             )
+            if row.notification.live and not caller.live:
+                raise NotHere("There is no such delivery here.")
             if asked.validated_data["permanent"] and row.notification.live:
                 require_reach_of_recipient(request, row.channel, row.recipient)
         return Response({"delivery_id": str(row.pk), "status": row.status, "moved": moved})

@@ -30,6 +30,8 @@ class Selection:
     request_id: str = ""
     since: datetime | None = None
     until: datetime | None = None
+    live: bool | None = None
+    """False: only what test keys sent."""
     ids: tuple[uuid.UUID, ...] | None = None
 
     def letters(self) -> QuerySet[DeadLetter]:
@@ -52,6 +54,7 @@ class Selection:
             "notification__request_id": self.request_id,
             "created_at__gte": self.since,
             "created_at__lt": self.until,
+            "notification__live": self.live,
             "pk__in": self.ids,
         }
         return rows.filter(**{path: value for path, value in wanted.items() if value not in ("", None)})

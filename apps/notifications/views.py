@@ -46,7 +46,8 @@ class NotificationRows(OrganizationRows):
     kwargs: dict[str, Any]
 
     def get_queryset(self) -> QuerySet[Any]:
-        return self.visible(Notification.objects.select_related("template_version__template"))
+        rows = self.visible(Notification.objects.select_related("template_version__template"))
+        return self.rehearsed(rows, path="live")
 
     def notification(self) -> Notification:
         """By id first, then by request_id."""

@@ -188,6 +188,40 @@ class TestKeys:
         refused(client.delete(f"{self.URL}{live.pk}/"), 403, "beyond_reach")
         refused(client.patch(f"{self.URL}{live.pk}/", {"name": "x"}, format="json"), 403, "beyond_reach")
 
+    def test_a_test_key_changes_nothing_that_a_live_one_sent(
+        self, api, organization, user, version, unpublished
+    ):
+        from apps.notifications.models import DeadLetter, EmailLog
+
+        client = client_for(organization, live=False)
+        for sender, codes in ((client, [200, 200, 200, 200]), (api, [404, 404, 200, 404])):
+            EmailLog.objects.all().delete()
+            sent = post(sender, user, channels=["email"]).json()["data"]
+            row = EmailLog.objects.get()
+            EmailLog.objects.update(status="failed")
+            letters = [
+                DeadLetter.objects.create(
+                    organization=organization, notification_id=row.notification_id, delivery_id=row.pk,
+                    channel="email", reason=reason,
+                )
+                for reason in ("refused", "rejected")
+            ]  # fmt: skip
+            ids = [str(letter.pk) for letter in letters]
+            replayed = client.post("/api/v1/dead-letters/replay/", {"ids": ids[:1]}, format="json")
+            assert replayed.json()["data"]["replayed"] == (sender is client)
+            EmailLog.objects.update(status="queued")
+            assert [
+                client.post(f"/api/v1/dead-letters/{ids[1]}/discard/").status_code,
+                client.post(f"/api/v1/notifications/{sent['id']}/cancel/").status_code,
+                client.get(f"/api/v1/notifications/{sent['id']}/").status_code,
+                client.post(
+                    "/api/v1/email/status/",
+                    {"delivery_id": str(row.pk), "status": "delivered"},
+                    format="json",
+                ).status_code,
+            ] == codes
+            assert api.get(f"/api/v1/notifications/{sent['id']}/").status_code == 200
+
     def test_none_raises_itself(self, organization):
         key, plain = self.keys_key(organization)
         client = self.client(plain)
