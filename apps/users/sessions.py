@@ -116,4 +116,7 @@ def _kill(token: SessionToken) -> None:
     # Of two at once the row's uniqueness lets one through.
     killed: bool = token.blacklist()[1]  # type: ignore[index]
     if not killed:
+        if FAMILY in token:
+            # Shown twice, by two at once.
+            token.end_family()
         raise InvalidToken("This refresh token is not valid, or not any more.")

@@ -9,7 +9,7 @@ from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import AccessToken
 
 from apps.notifications.models import PushLog, Suppression
-from apps.users import resets
+from apps.users import resets, sessions
 from apps.users.models import ApiKey, AuditEntry, Device, User
 from apps.users.scopes import ROLE_SCOPES, Role, Scope
 from tests.cast import DeviceFactory, UserFactory
@@ -456,6 +456,21 @@ class TestSessions:
         for token in (second, third):
             refused(self.refresh(token), 401, "invalid_token")
         assert self.refresh(other).status_code == 200
+
+    def test_so_does_one_that_is_shown_twice_at_once(self, member, monkeypatch):
+        token = self.login()["refresh"]
+        alive, others = sessions._alive, []
+
+        def meanwhile(refresh):
+            found = alive(refresh)
+            if not others:
+                others.append(None)
+                others.append(self.refresh(token).json()["data"]["refresh"])
+            return found
+
+        monkeypatch.setattr(sessions, "_alive", meanwhile)
+        refused(self.refresh(token), 401, "invalid_token")
+        refused(self.refresh(others[1]), 401, "invalid_token")
 
     def test_renewing_has_an_end(self, member, settings):
         token = self.login()["refresh"]
