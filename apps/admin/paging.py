@@ -40,6 +40,11 @@ class UncountedList(ChangeList):
         # Django's would ask the reader to select a row.
         self.title = str(self.opts.verbose_name_plural).capitalize()
 
+    def get_ordering_field(self, field_name: Any) -> Any:
+        # Django's shows no heading to sort by where there is none, and sorts all the same when it is asked (`?o=`).
+        sortable = self.sortable_by is None or field_name in self.sortable_by
+        return super().get_ordering_field(field_name) if sortable else None
+
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         if not self.query and not self.has_active_filters:

@@ -123,6 +123,18 @@ def test_logs_are_not_counted(door: Client, failed: SimpleNamespace, name: str) 
     assert all("ORDER BY" in sql for sql in unlimited)
 
 
+@pytest.mark.parametrize(
+    "name", [*(f"notifications_{name}" for name in (*LOGS, "callback")), "users_auditentry"]
+)
+def test_logs_are_not_sorted_even_if_asked(door: Client, everything: dict[str, Any], name: str) -> None:
+    page = reverse(f"admin:{name}_changelist")
+    with CaptureQueriesContext(connection) as queries:
+        assert door.get(f"{page}?o=1.-2.3.4.5.6.7").status_code == 200
+    sorted_ = [query["sql"] for query in queries.captured_queries if f'FROM "{name}"' in query["sql"]]
+    assert sorted_
+    assert all(f'ORDER BY "{name}"."id" DESC' in sql for sql in sorted_ if "ORDER BY" in sql)
+
+
 def test_a_log_has_a_last_page(
     door: Client, user: User, failed: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
