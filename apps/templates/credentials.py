@@ -49,4 +49,7 @@ def secrets_of(
             waiting.extend(value)
         elif value is not None and not isinstance(value, bool):
             found.add(str(value))
+            if code in CODES:
+                # A filter of mail names a link without its scheme or host: its code alone opens the account.
+                found.add(str(value).rstrip("/").rpartition("/")[2])
     yield from sorted((text for text in found if len(text) >= SHORTEST_SECRET), key=len, reverse=True)

@@ -81,10 +81,13 @@ class TestReading:
         assert admin.get(f"/api/v1/notifications/{sent.pk}/").json()["data"]["variables"] == {"link": "•••"}
 
     @pytest.mark.usefixtures("worker")
-    def test_a_relay_that_quotes_it_tells_nobody(self, member, smtp, monkeypatch):
-        link = f"{PUBLIC}/password-reset/AZrQ0000:abcdef-0123456789/"
+    @pytest.mark.parametrize("before", ["", "hxxp:notify.example.com/password-reset/"])
+    def test_a_relay_that_quotes_it_tells_nobody(self, before, member, smtp, monkeypatch):
+        code = "AZrQ0000:abcdef-0123456789"
+        link = f"{PUBLIC}/password-reset/{code}/"
         monkeypatch.setattr(resets, "page_for", lambda user: link)
-        smtp.scripts["dot"] = f"554 5.7.1 this looks like phishing: {link} go away"
+        quoted = f"{before}{code}" if before else link
+        smtp.scripts["dot"] = f"554 5.7.1 this looks like phishing: {quoted} go away"
         ask()
         (row,) = settled("failed")
         told = str(
@@ -94,7 +97,7 @@ class TestReading:
                 *DeadLetter.objects.values_list("detail", flat=True),
             ]
         )
-        assert told.count("this looks like phishing: ••• go away") == 3
+        assert told.count(f"this looks like phishing: {before}••• go away") == 3
         assert "abcdef" not in told
 
     def test_a_declared_secret_is_kept_out_of_a_providers_words(self, organization, user):
