@@ -9,16 +9,15 @@ from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 
-from apps.admin.rows import ModelForm, OrganizationRows, operator_of
+from apps.admin.rows import OrganizationRows, RowForm, operator_of
 from apps.users.key_views import check_quota
-from apps.users.models import ApiKey, default_expiry, default_scopes
-from apps.users.quotas import QuotaReached
+from apps.users.models import ApiKey, Organization, default_expiry, default_scopes
 from apps.users.scopes import Scope
 
 CHANGEABLE = ("name", "rate_limit", "expires_at")
 
 
-class NewKeyForm(ModelForm):
+class NewKeyForm(RowForm):
     scopes = forms.MultipleChoiceField(
         choices=Scope.choices,
         initial=default_scopes,
@@ -37,15 +36,8 @@ class NewKeyForm(ModelForm):
         model = ApiKey
         fields = ("organization", "name", "scopes", "live", "rate_limit", "expires_at")
 
-    def clean(self) -> dict[str, Any] | None:
-        cleaned = super().clean()
-        organization = self.cleaned_data.get("organization")
-        if organization is not None:
-            try:
-                check_quota(organization)
-            except QuotaReached as fault:
-                raise forms.ValidationError(str(fault.detail)) from fault
-        return cleaned
+    def check_quota(self, organization: Organization) -> None:
+        check_quota(organization)
 
 
 @admin.register(ApiKey)

@@ -5,11 +5,15 @@ from django.http import HttpRequest
 
 from apps.admin.rows import OrganizationRows, RowForm
 from apps.templates.models import Template
-from apps.users.models import Category
+from apps.users.category_views import check_quota
+from apps.users.models import Category, Organization
 
 
 class CategoryForm(RowForm):
     constrained = frozenset({"organization", "code"})
+
+    def check_quota(self, organization: Organization) -> None:
+        check_quota(organization)
 
 
 @admin.register(Category)

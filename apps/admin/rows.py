@@ -10,6 +10,7 @@ from django.http import HttpRequest
 
 from apps.admin.paging import BoundedPaginator, UncountedList
 from apps.users.models import Organization, User
+from apps.users.quotas import QuotaReached
 
 if TYPE_CHECKING:
     # The stubs' classes are generic; Django's own are not.
@@ -43,6 +44,19 @@ class RowForm(ModelForm):
     constrained: ClassVar[frozenset[str]] = frozenset({"organization"})
     taken: ClassVar[str] = "Another row says the same."
     """What to say when a constraint of the model refuses the row."""
+
+    def check_quota(self, organization: Organization) -> None:
+        """Raises QuotaReached where the organization may not have another such row."""
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        organization = self.cleaned_data.get("organization")
+        if organization is not None and self.instance._state.adding:
+            try:
+                self.check_quota(organization)
+            except QuotaReached as fault:
+                raise forms.ValidationError(str(fault.detail)) from fault
+        return cleaned
 
     def _get_validation_exclusions(self) -> set[str]:
         hidden: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]

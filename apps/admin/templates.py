@@ -13,6 +13,7 @@ from apps.admin.rows import RowForm, operator_of
 from apps.admin.version_pages import VersionPages
 from apps.templates import credentials, parts
 from apps.templates.models import Template, TemplateVersion
+from apps.templates.views import check_quota
 from apps.users.models import Category, Organization
 
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ class TemplateForm(RowForm):
     class Meta:
         labels: ClassVar = {"on_unknown": "If it stays open whether a message went out"}
         field_classes: ClassVar = {"category": CategoryChoice, "fallback_version": VersionChoice}
+
+    def check_quota(self, organization: Organization) -> None:
+        check_quota(organization)
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()

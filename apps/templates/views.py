@@ -25,6 +25,7 @@ from apps.templates.serializers import (
 )
 from apps.users import quotas
 from apps.users.filters import FilteredRows
+from apps.users.models import Organization
 from apps.users.permissions import OrganizationRows, caller_of
 from apps.users.scopes import Scope
 
@@ -71,8 +72,7 @@ class TemplateListView(TemplateRows, FilteredRows, generics.ListCreateAPIView[Te
         caller = caller_of(self.request)
         contents = serializer.validated_data.pop("contents", None)
         variables = serializer.validated_data.pop("variables", [])
-        mine = Template.objects.usable().filter(organization=caller.organization)
-        quotas.check("QUOTA_TEMPLATES", caller.organization.pk, mine, "templates")
+        check_quota(caller.organization)
         with transaction.atomic():
             template = serializer.save(organization=caller.organization)
             if contents:
@@ -165,6 +165,11 @@ class DiffView(TemplateRows, APIView):
             old = numbered(template, numbers["from"], field="from")
         found = comparing.changes(old.contents.all() if old else (), new.contents.all())
         return Response({"from": old and old.number, "to": new.number, "changes": list(found)})
+
+
+def check_quota(organization: Organization) -> None:
+    mine = Template.objects.usable().filter(organization=organization)
+    quotas.check("QUOTA_TEMPLATES", organization.pk, mine, "templates")
 
 
 def numbered(template: Template, number: int, *, field: str = "version") -> TemplateVersion:

@@ -6,8 +6,9 @@ from django.db.models import ProtectedError, QuerySet
 from rest_framework import generics, status
 from rest_framework.exceptions import APIException
 
+from apps.users import quotas
 from apps.users.filters import FilteredRows
-from apps.users.models import Category
+from apps.users.models import Category, Organization
 from apps.users.permissions import OrganizationRows, caller_of
 from apps.users.preference_serializers import CategorySerializer
 from apps.users.scopes import Scope
@@ -40,7 +41,9 @@ class CategoryListView(CategoryRows, FilteredRows, generics.ListCreateAPIView[Ca
     serializer_class = CategorySerializer
 
     def perform_create(self, serializer: Any) -> None:
-        serializer.save(organization=caller_of(self.request).organization)
+        organization = caller_of(self.request).organization
+        check_quota(organization)
+        serializer.save(organization=organization)
 
 
 class CategoryDetailView(CategoryRows, generics.RetrieveUpdateDestroyAPIView[Category]):
@@ -56,3 +59,9 @@ class CategoryDetailView(CategoryRows, generics.RetrieveUpdateDestroyAPIView[Cat
             instance.delete()
         except ProtectedError as fault:
             raise CategoryInUse from fault
+
+
+def check_quota(organization: Organization) -> None:
+    # Each look at a person's preferences, which needs no sign-in, reads and shows all of them.
+    mine = Category.objects.filter(organization=organization)
+    quotas.check("QUOTA_CATEGORIES", organization.pk, mine, "categories")
