@@ -8,7 +8,7 @@ from django.http import QueryDict
 
 from apps.admin import lines
 from apps.admin.version_forms import ContentForm, EmailForms, PushForms, VersionForm, initial_of
-from apps.templates import authoring, rendering
+from apps.templates import authoring, budget, rendering
 from apps.templates.models import Layout, Template, TemplateContent, TemplateVersion
 from apps.users.channels import Channel
 from apps.users.models import User
@@ -67,7 +67,11 @@ class Draft:
             return None
 
     def render(self) -> None:
-        """Fill in each content's preview, or why there is none."""
+        """Fill in each content's preview, or why there is none. All of them may take what saving them may."""
+        with budget.allowance(cpu=budget.WRITING_CPU, seconds=budget.WRITING_SECONDS):
+            self._render()
+
+    def _render(self) -> None:
         ready = [(form, source) for form in self.contents if (source := self._compiled(form)) is not None]
         samples = getattr(self.version, "cleaned_data", {}).get("samples") or {}
         examples = {

@@ -1,9 +1,11 @@
+import time
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 
+from apps.templates import budget
 from apps.templates.models import Template, TemplateContent, TemplateVersion
 from apps.users.models import Organization
 from tests.admin.conftest import text_of
@@ -89,6 +91,18 @@ def test_the_preview_is_sandboxed_and_takes_samples(door: Client, page: str) -> 
     assert email.preview.html.endswith("[order.id]")
     assert push.preview.data["id"] == "[order.id]"
     assert TemplateVersion.objects.count() == 1
+
+
+def test_all_previews_together_take_what_saving_may(door: Client, page: str, monkeypatch: Any) -> None:
+    monkeypatch.setattr(budget, "WRITING_SECONDS", 1.0)
+    rules = "".join(f"div p b{':not(.a)' * 8} {{ a{n}: b }}" for n in range(60))
+    html = f"<style>{rules}</style>" + "<div><p><b>x" * 350
+    emails = [{**EMAIL, "language": f"a{letter}", "html": html} for letter in "abcdefgh"]
+    began = time.monotonic()
+    answer = door.post(page, posted(emails, [], _preview="1"))
+    assert time.monotonic() - began < 5
+    assert answer.status_code == 200
+    assert "takes too long" in text_of(answer)
 
 
 def test_the_form_begins_with_what_is_in_use(door: Client, page: str) -> None:
