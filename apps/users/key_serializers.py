@@ -9,7 +9,7 @@ from django.utils import timezone
 from rest_framework import serializers
 
 from apps.users.authentication import Caller
-from apps.users.models import ApiKey, default_scopes
+from apps.users.models import ApiKey, default_expiry, default_scopes
 from apps.users.scopes import Scope
 from apps.users.validation import FlagField, LineField, NumberField, StrictModelSerializer, StrictSerializer
 
@@ -52,6 +52,14 @@ def may_give_addresses(caller: Caller, wanted: list[str]) -> bool:
     """Nor does one that is for some networks only make another that is for more."""
     own = caller.api_key.addresses if caller.api_key is not None else []
     return not own or (bool(wanted) and all(any(_within(one, network) for network in own) for one in wanted))
+
+
+def longest_life(caller: Caller) -> datetime | None:
+    """Nor one that lives longer than itself was given, from now on: as long as its like by rotation. None: no end."""
+    own = caller.api_key
+    if own is None or own.expires_at is None:
+        return None
+    return timezone.now() + (own.expires_at - own.created_at)
 
 
 def _limit(rate_limit: int | None) -> int:
@@ -109,6 +117,11 @@ class ApiKeySerializer(StrictModelSerializer):
     def validate_expires_at(self, value: datetime) -> datetime:
         if value <= timezone.now():
             raise serializers.ValidationError("This is in the past already.", code="in_the_past")
+        longest = longest_life(self.context["caller"])
+        if longest is not None and value > longest:
+            raise serializers.ValidationError(
+                "Give it no longer a life than you were given yourself.", code="beyond"
+            )
         return value
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -122,6 +135,8 @@ class ApiKeySerializer(StrictModelSerializer):
             )
         if caller.api_key is not None:
             attrs.setdefault("addresses", caller.api_key.addresses)
+            if (longest := longest_life(caller)) is not None:
+                attrs.setdefault("expires_at", min(longest, default_expiry()))
             if not may_give_limit(caller, None):
                 attrs.setdefault("rate_limit", caller.api_key.rate_limit)
         attrs.setdefault("live", caller.live)

@@ -259,6 +259,19 @@ class TestKeys:
             refused(answer, 403, "beyond_reach")
         assert client.post(f"{self.URL}{own.pk}/rotate/", {}, format="json").status_code == 201
 
+    def test_one_that_ends_makes_none_that_lives_longer(self, organization):
+        now = timezone.now()
+        _, plain = self.keys_key(organization, expires_at=now + timedelta(days=7))
+        client, body = self.client(plain), {"name": "x", "scopes": ["users:read"]}
+        made = client.post(self.URL, body, format="json").json()["data"]
+        left = ApiKey.objects.get(pk=made["id"]).expires_at - now
+        assert timedelta(days=6) < left < timedelta(days=7, minutes=10)
+        for days, code in ((6, 201), (8, 400), (3650, 400)):
+            expires_at = (now + timedelta(days=days)).isoformat()
+            answer = client.post(self.URL, {**body, "expires_at": expires_at}, format="json")
+            assert answer.status_code == code, days
+        assert refused(answer, 400)["errors"][0]["code"] == "beyond"
+
     def test_one_for_some_networks_makes_none_for_more(self, organization, settings):
         settings.NUM_PROXIES = 1
         own, plain = self.keys_key(organization, addresses=["203.0.113.0/24", "2001:db8::/32"])
