@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import time
 
 import pytest
 import structlog
@@ -110,3 +111,24 @@ def test_a_line_stays_one_line(written):
 def test_ids_stay_readable():
     for text in ("01a1fdba-2bd5-76fe-8ff1-8900852d0757", "order-7", "GET /api/v1/users/", "1.2.3.4"):
         assert mask(text) == text
+
+
+@pytest.mark.parametrize("odd", ["a@b.com,c%40d.org", "a@b%40c@d", "@a%40b", "x%40%40y@z", "@"])
+def test_an_address_is_masked_whatever_stands_beside_it(odd):
+    assert all(
+        part not in mask(odd.replace("a", "alice").replace("x", "xavier")) for part in ("alice", "xavier")
+    )
+
+
+def test_a_long_url_costs_no_more_than_it_is_long(written):
+    client = APIClient()
+    took = []
+    for length in (7_500, 15_000):
+        began = time.thread_time()
+        client.get(f"/api/v1/health/live/?{'a' * length}&@a", headers={"User-Agent": f"{'b' * length} @b"})
+        took.append(time.thread_time() - began)
+
+    _, lines = written()
+
+    assert len([line for line in lines if line["event"] == "request_finished"]) == 2
+    assert max(took) < 0.5

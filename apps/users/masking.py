@@ -3,7 +3,8 @@
 import re
 from typing import Any
 
-ADDRESS = re.compile(r"([^\s<>\"'(),;:@])[^\s<>\"'(),;:@]*@([^\s<>\"'(),;:@]+)")
+ADDRESS = re.compile(r"(?<![^\s<>\"'(),;:@])([^\s<>\"'(),;:@])[^\s<>\"'(),;:@]*+@([^\s<>\"'(),;:@]+)")
+"""Begins where a word does: tried at every letter of a long one, it would take quadratic time."""
 
 
 def masked_address(address: str) -> str:

@@ -1,5 +1,6 @@
 """Every page opens, to whom it should, and shows what it should."""
 
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -98,6 +99,19 @@ def test_a_notification_tells_its_story(door: Client, failed: SimpleNamespace) -
     assert "email to a***@example.com: send" in page
     assert "code: mailbox_unknown" in page
     assert reverse("admin:notifications_emaillog_change", args=[failed.email.pk]) in page
+
+
+def test_long_metadata_cost_no_more_than_they_are_long(door: Client, failed: SimpleNamespace) -> None:
+    # Nothing in it is an address, and every letter might begin one.
+    type(failed.notification).objects.filter(pk=failed.notification.pk).update(
+        metadata={"note": "a" * 60_000}
+    )
+    began = time.thread_time()
+
+    answer = door.get(reverse("admin:notifications_notification_change", args=[failed.notification.pk]))
+
+    assert "a" * 60_000 in text_of(answer)
+    assert time.thread_time() - began < 4
 
 
 def test_the_list_of_notifications_tells_their_status(door: Client, failed: SimpleNamespace) -> None:
