@@ -95,7 +95,7 @@ def _uses(
             for path, needed in _paths(expression, not isinstance(node, CONDITIONS)):
                 name = _dotted(path)
                 if name and path.path[0] not in assigned and path.path[0] not in bound:
-                    yield name, needed and not any(f"{name}.".startswith(f"{one}.") for one in asked)
+                    yield name, needed and asked.isdisjoint(_with_above(name))
         assigned.update(node.template_scope())
         inner = bound.union(node.block_scope())
         for child in node.children(context, include_partials=False):
@@ -130,6 +130,13 @@ def _implied(condition: Expression) -> Iterator[str]:
             yield _dotted(part)
         elif isinstance(part, COMPARISONS) and isinstance(part.right, LITERALS):
             waiting.append(part.left)
+
+
+def _with_above(name: str) -> Iterator[str]:
+    """`a.b.c`, `a.b`, `a`."""
+    while name:
+        yield name
+        name = name.rpartition(".")[0]
 
 
 def _dotted(path: Path) -> str:

@@ -1,5 +1,7 @@
 """What one request may spend on templates, and what one organization."""
 
+import itertools
+import string
 import time
 
 import pytest
@@ -15,6 +17,8 @@ DEAR = "{% for a in (1..4000) %}{{ name | append: 'x' | upcase | downcase | capi
 STYLED = {**EMAIL_EN, "html": "<style>p { color: red }</style><p>{{ name }}</p>"}
 LONG = '{% render "long" %}' * 12 + "y"
 FOUR = 4 * budget.CPU_LIMIT
+LETTERS = string.ascii_letters
+WORDS = {"as", "by", "if", "in", "or"}
 
 
 @pytest.fixture(autouse=True)
@@ -92,6 +96,22 @@ class TestRequest:
             )
         )
         assert answer.status_code == 400, answer.content
+        assert seconds < FOUR
+
+    def test_names_that_many_conditions_around_them_ask_for_are_found_at_once(self, api, organization):
+        asked = iter(pair for pair in map("".join, itertools.product(LETTERS, repeat=2)) if pair not in WORDS)
+        around = "".join(f"{{% if {' and '.join(itertools.islice(asked, 90))} %}}" for _ in range(27))
+        used = f"{{{{ 'x' | append: {','.join(LETTERS * 9)} }}}}" * 38
+        content = {
+            "channel": "email",
+            "language": "en",
+            "subject": "x",
+            "text": around + used + "{% endif %}" * 27,
+        }
+        answer, seconds = taken(
+            lambda: api.post("/api/v1/templates/substitute/", {"contents": [content]}, format="json")
+        )
+        assert answer.status_code in (200, 400), answer.content
         assert seconds < FOUR
 
 
