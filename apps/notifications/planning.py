@@ -24,6 +24,9 @@ from apps.users.channels import Channel
 from apps.users.hashing import recipient_hash
 from apps.users.models import User
 
+FAULTS_SHOWN = 50
+"""So many variables are named in the answer to one request: a batch has a thousand."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -142,10 +145,11 @@ def _variables(version: TemplateVersion, given: Mapping[str, Any]) -> dict[str, 
     if not faults:
         return variables
     fields = [
-        {"field": f"variables.{fault.field}", "code": fault.code, "detail": fault.detail} for fault in faults
+        {"field": f"variables.{fault.field}", "code": fault.code, "detail": fault.detail}
+        for fault in faults[:FAULTS_SHOWN]
     ]
-    absent = [fault.field for fault in faults if fault.code == "required"]
-    if len(absent) < len(faults):
+    absent = [fault.field for fault in faults[:FAULTS_SHOWN] if fault.code == "required"]
+    if len(absent) < len(fields):
         raise Invalid.of(fields)
     raise Invalid(f"The template needs variables that are missing: {', '.join(absent)}.", fields=fields)
 

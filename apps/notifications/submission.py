@@ -13,7 +13,7 @@ from django.db import IntegrityError, connection, transaction
 from apps.notifications import backpressure, policy, timeline, topology
 from apps.notifications.callbacks import events
 from apps.notifications.coalescing import Coalescer
-from apps.notifications.errors import AlreadyDelivered, NotifierError, RequestIdReused
+from apps.notifications.errors import AlreadyDelivered, Invalid, NotifierError, RequestIdReused
 from apps.notifications.lookups import Lookups, gather
 from apps.notifications.metrics import ACCEPTED
 from apps.notifications.models import BULK_BELOW, DELIVERIES, Delivery, Event, Notification, deliveries_of
@@ -22,6 +22,8 @@ from apps.notifications.publisher import Wake, publisher
 from apps.notifications.requests import NotificationRequest
 from apps.notifications.statuses import WENT_OUT, Status
 from apps.templates import budget
+from apps.templates.bounds import TooSlow
+from apps.templates.rendering import TOO_COSTLY
 from apps.users.authentication import Caller
 from apps.users.statements import insert
 
@@ -148,6 +150,12 @@ def _plan_all(
             if request_id is not None and request_id in here:
                 results.append(_again(here[request_id], one.body_hash))
                 continue
+            try:
+                # What is refused before it is rendered costs something, too.
+                if len(asked) > 1:
+                    budget.check()
+            except TooSlow as fault:
+                raise Invalid.at("variables", TOO_COSTLY, str(fault.message)) from fault
             planned = plan(caller=caller, request=one.request, body_hash=one.body_hash, known=known)
             if crowded and one.request.priority < BULK_BELOW:
                 raise backpressure.refusal()

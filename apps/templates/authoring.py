@@ -17,6 +17,9 @@ from apps.users.channels import Channel
 from apps.users.concurrency import Busy
 from apps.users.models import Organization, User
 
+NAMES_LIMIT = 500
+"""Variables that a version may use: each is looked for in every message, and named where it is missing."""
+
 
 class ContentFault(Exception):
     """A source or a declaration can't be used. `field` is a dotted path such as `contents[0].html`."""
@@ -146,9 +149,10 @@ def checked(
             raise ContentFault(where, f"A second {row.channel} content in {row.language}; keep one.")
         seen.add((row.channel, row.language.lower()))
         parts.append(_assembled(row, where, library))
-    return Checked(
-        rendering.variables_of(*(part.text for row in parts for part in row.values())), parts, library.pinned
-    )
+    use = rendering.variables_of(*(part.text for row in parts for part in row.values()))
+    if len(use.required | use.optional) > NAMES_LIMIT:
+        raise ContentFault("contents", f"A version uses at most {NAMES_LIMIT} variables.")
+    return Checked(use, parts, library.pinned)
 
 
 def _assembled(row: TemplateContent, where: str, library: Library) -> dict[str, Assembled]:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from apps.templates import budget, compiling
+from apps.templates import budget, compiling, declarations
 from apps.templates.budget import Shares
 from tests.cast import EMAIL_EN, OrganizationFactory, template_with
 from tests.conftest import client_for, post
@@ -113,6 +113,46 @@ class TestRequest:
         )
         assert answer.status_code in (200, 400), answer.content
         assert seconds < FOUR
+
+    def test_a_version_uses_500_variables_at_most(self, api, organization):
+        names = [f"n{number}" for number in range(501)]
+
+        def written(*given):
+            content = {**EMAIL_EN, "text": "".join(f"{{{{ {name} }}}}" for name in given)}
+            body = {"code": f"uses-{len(given)}", "name": "Many", "contents": [content]}
+            return api.post("/api/v1/templates/", body, format="json")
+
+        assert written(*names[:499]).status_code == 201
+        (entry,) = refused(written(*names[:500]), 400)["errors"]
+        assert (entry["field"], "500 variables" in entry["detail"]) == ("contents", True)
+
+    def test_an_answer_names_so_many_missing_variables(self, organization, api, user):
+        template_with(
+            organization, {**EMAIL_EN, "text": "".join(f"{{{{ n{number} }}}}" for number in range(90))}
+        )
+        errors = refused(post(api, user), 400)["errors"]
+        assert len(errors) == 50
+        assert {entry["code"] for entry in errors} == {"required"}
+
+    def test_a_batch_of_what_is_refused_unrendered_has_a_bound_too(self, api, user, version, monkeypatch):
+        monkeypatch.setattr(budget, "BATCH_CPU", 0.05)
+        looked = []
+
+        def slow(declared, required, variables):
+            looked.append(1)
+            ends = time.thread_time() + 0.02
+            while time.thread_time() < ends:
+                pass
+            return {}, [declarations.Fault("name", "The template uses this variable.", "required")]
+
+        monkeypatch.setattr(declarations, "applied", slow)
+        items = [{"user_id": str(user.pk), "template_code": "hello"}] * 40
+        answer = api.post("/api/v1/notifications/batch/", {"notifications": items}, format="json")
+        results = answer.json()["data"]["results"]
+        assert [one["result"] for one in results] == ["rejected"] * 40
+        assert results[0]["errors"][0]["code"] == "required"
+        assert results[-1]["errors"][0]["code"] == "too_costly"
+        assert len(looked) < 10
 
 
 class TestShare:
