@@ -157,6 +157,8 @@ def _plan_all(
             except TooSlow as fault:
                 raise Invalid.at("variables", TOO_COSTLY, str(fault.message)) from fault
             planned = plan(caller=caller, request=one.request, body_hash=one.body_hash, known=known)
+            # Nobody reads these words: a batch's would fill the memory until all of it is stored.
+            planned.rendered.clear()
             if crowded and one.request.priority < BULK_BELOW:
                 raise backpressure.refusal()
             if full and one.request.scheduled_at is not None:

@@ -1,9 +1,11 @@
 """Many at once: each accepted or rejected by itself, in few queries, on the bulk lane."""
 
+import tracemalloc
+
 import pytest
 
 from apps.notifications.models import EmailLog, Event, Notification, PushLog
-from tests.cast import UserFactory
+from tests.cast import EMAIL_EN, UserFactory, template_with
 from tests.conftest import settled
 
 URL = "/api/v1/notifications/batch/"
@@ -106,3 +108,17 @@ def test_a_batch_is_sent(api, smtp, worker):
     assert post(api, *(item(n) for n in range(30))).json()["data"]["accepted"] == 30
     settled("sent")
     assert len(smtp.wait_for(30)) == 30
+
+
+def test_what_its_messages_say_is_not_kept_until_all_are_stored(api, organization, db):
+    # Half a megabyte each, from sixty kilobytes.
+    long = "{% capture part %}" + "x" * 60_000 + "{% endcapture %}" + "{{ part }}" * 8
+    template_with(organization, {**EMAIL_EN, "text": long}, code="long")
+    tracemalloc.start()
+    try:
+        answer = post(api, *(item(n, template_code="long") for n in range(80)))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert answer.json()["data"]["accepted"] == 80
+    assert most < 20 * 1024 * 1024
