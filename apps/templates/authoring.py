@@ -235,7 +235,9 @@ def warnings(
 ) -> list[str]:
     """What the author of a draft should know; also what a layout or partial, changed since, has broken in it."""
     try:
-        return declarations.warnings(variables, checked(rows, variables, organization).use)
+        # Whoever reads a draft pays for what its parts have become since it was saved.
+        with budget.allowance(cpu=budget.WRITING_CPU):
+            return declarations.warnings(variables, checked(rows, variables, organization).use)
     except ContentFault as fault:
         return [f"{fault.field}: {fault.detail}"]
 

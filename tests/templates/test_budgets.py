@@ -98,6 +98,26 @@ class TestRequest:
         assert answer.status_code == 400, answer.content
         assert seconds < FOUR
 
+    def test_so_has_looking_at_a_draft_whose_partial_became_dear(
+        self, api, organization, version, monkeypatch
+    ):
+        part = {"name": "long", "text": "x"}
+        assert api.post("/api/v1/templates/partials/", part, format="json").status_code == 201
+        contents = [
+            {"channel": "email", "language": f"en-A{number}", "subject": "x", "text": f"{number}{LONG}"}
+            for number in range(10, 60)
+        ]  # fmt: skip
+        draft = "/api/v1/templates/hello/draft/"
+        assert api.put(draft, {"contents": contents}, format="json").status_code == 201
+        assert api.patch(
+            "/api/v1/templates/partials/long/", {"text": "{{ name }}" * 160}, format="json"
+        ).status_code == 200  # fmt: skip
+        monkeypatch.setattr(budget, "WRITING_CPU", 0.05)
+        answer, seconds = taken(lambda: api.get(draft))
+        (warning,) = answer.json()["data"]["warnings"]
+        assert "takes too long" in warning
+        assert seconds < FOUR
+
     def test_names_that_many_conditions_around_them_ask_for_are_found_at_once(self, api, organization):
         asked = iter(pair for pair in map("".join, itertools.product(LETTERS, repeat=2)) if pair not in WORDS)
         around = "".join(f"{{% if {' and '.join(itertools.islice(asked, 90))} %}}" for _ in range(27))
