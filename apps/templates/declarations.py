@@ -4,7 +4,6 @@ A declaration is a plain dict: `name` (dotted) and `type`, and where given `requ
 `description`, `sensitive`. Null is the same as not there. Pure: no I/O.
 """
 
-import copy
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,6 +18,8 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_][A-Za-z0-9_-]*)*")
 NAME_LIMIT = 100
 VALUE_LIMIT = 8 * 1024
 """Characters of one default or example, as JSON: they are stored with every notification that needs them."""
+VALUES_LIMIT = 64 * 1024
+"""Of all of a version's defaults and examples together: a batch stores the defaults a thousand times."""
 URL_LIMIT = 2048
 
 Declaration = Mapping[str, Any]
@@ -70,6 +71,7 @@ TYPES: Mapping[str, tuple[str, Callable[[object], bool]]] = {
 def faults_of(declared: Sequence[Declaration]) -> Iterator[Fault]:
     """What is wrong with the declarations themselves: `[1].default`."""
     types: dict[str, str] = {}
+    length = 0
     for position, one in enumerate(declared):
         name, kind = one["name"], one["type"]
         if len(name) > NAME_LIMIT or not NAME.fullmatch(name):
@@ -80,10 +82,17 @@ def faults_of(declared: Sequence[Declaration]) -> Iterator[Fault]:
         wanted, fits = TYPES[kind]
         for part in ("default", "example"):
             value = one.get(part)
+            own = 0 if value is None else len(json.dumps(value))
+            length += own
             if value is not None and not fits(value):
                 yield Fault(f"[{position}].{part}", f"The type is {kind}: give {wanted}.")
-            elif value is not None and len(json.dumps(value)) > VALUE_LIMIT:
+            elif own > VALUE_LIMIT:
                 yield Fault(f"[{position}].{part}", f"Keep it under {VALUE_LIMIT} characters of JSON.")
+            elif length > VALUES_LIMIT:
+                yield Fault(
+                    f"[{position}].{part}",
+                    f"Keep all defaults and examples together under {VALUES_LIMIT} characters of JSON.",
+                )
         if one.get("required") and one.get("default") is not None:
             yield Fault(
                 f"[{position}].required", "What has a default is never missing; leave one of them out."
@@ -177,9 +186,8 @@ def _above(name: str) -> Iterator[str]:
 def _filled(
     declared: Sequence[Declaration], variables: Mapping[str, Any], parts: tuple[str, ...]
 ) -> dict[str, Any]:
-    if not declared:
-        return dict(variables)
-    found: dict[str, Any] = copy.deepcopy(dict(variables))
+    found: dict[str, Any] = dict(variables)
+    copied: set[tuple[str, ...]] = set()
     # What holds others comes first, so that they are put into it.
     for one in sorted(declared, key=lambda one: one["name"].count(".")):
         value = next((one[part] for part in parts if one.get(part) is not None), None)
@@ -188,11 +196,13 @@ def _filled(
             continue
         *above, last = one["name"].split(".")
         holder = found
-        for segment in above:
-            if holder.get(segment) is None:
-                holder[segment] = {}
+        for depth, segment in enumerate(above):
+            # The caller's own, or a default that every message shares, stays as it is.
+            if (path := tuple(above[: depth + 1])) not in copied:
+                copied.add(path)
+                holder[segment] = dict(holder.get(segment) or {})
             holder = holder[segment]
-        holder[last] = copy.deepcopy(value)
+        holder[last] = value
     return found
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from apps.notifications.models import Notification
+from apps.templates import declarations
 from tests.cast import EMAIL_EN
 from tests.conftest import post
 from tests.routes import refused, stored
@@ -177,3 +178,31 @@ def test_a_preview_without_variables_shows_the_examples(api, declared):
     assert preview(variables=SOUND).json()["data"]["contents"]["email"]["subject"] == "friend 1 EUR"
     assert faults(preview(variables={**SOUND, "name": 5})) == {("variables.name", "wrong_type")}
     assert faults(preview(variables={})) == {("email.subject", "invalid")}
+
+
+def test_all_defaults_and_examples_together_have_a_bound(api, organization):
+    lists = [{"name": f"list{n}", "type": "list", "default": ["x" * 7_000]} for n in range(10)]
+    body = {"code": "long", "name": "Long", "contents": [EMAIL_EN], "variables": lists}
+    answer = api.post("/api/v1/templates/", body, format="json")
+    assert answer.status_code == 400
+    assert [entry["field"] for entry in answer.json()["errors"]] == ["variables[9].default"]
+    body["variables"] = lists[:9]
+    assert api.post("/api/v1/templates/", body, format="json").status_code == 201
+
+
+def test_the_messages_of_a_batch_share_their_defaults():
+    order = {"items": [[]] * 1_000}
+    declared = [
+        {"name": "order", "type": "object", "default": order},
+        {"name": "order.number", "type": "number", "default": 7},
+        {"name": "order.who.name", "type": "string", "default": "Ada"},
+        {"name": "sent.at", "type": "string", "default": "now"},
+    ]
+    given = {"sent": {"by": "post"}}
+    first, second = (declarations.applied(declared, (), given)[0] for _ in range(2))
+    assert first == {
+        "order": {**order, "number": 7, "who": {"name": "Ada"}},
+        "sent": {"by": "post", "at": "now"},
+    }
+    assert first["order"]["items"] is second["order"]["items"]
+    assert (given, list(order)) == ({"sent": {"by": "post"}}, ["items"])
