@@ -13,11 +13,15 @@ from apps.notifications.models import Event
 from apps.notifications.models.parcels import Parcel
 from apps.notifications.providers.base import EmailMessage, PushMessage
 from apps.notifications.return_paths import return_path
-from apps.templates import rendering
+from apps.templates import rendering, weights
 from apps.templates.authoring import content_for
 from apps.templates.models import TemplateContent, TemplateVersion
 from apps.templates.rendering import EmailContent, PushContent
 from apps.users import links
+from apps.users.keeping import Kept
+
+SOURCES_LIMIT = 32 * 1024 * 1024
+"""Bytes, roughly, of all sources that a process keeps."""
 
 
 def _words(
@@ -33,11 +37,15 @@ def _words(
     return rendering.render(source, {"unsubscribe_url": page or None, **variables})
 
 
-@lru_cache(maxsize=256)
-def _source(version_id: Any, channel: str, language: str, default: str) -> EmailContent | PushContent | None:
-    """A version's sources for a language, read once a process: neither a version nor its contents ever change."""
+def _read_source(
+    version_id: Any, channel: str, language: str, default: str
+) -> tuple[EmailContent | PushContent | None, int]:
     content = content_for(TemplateContent.objects.filter(version=version_id), channel, language, default)
-    return content.source if content else None
+    return (content.source, weights.of_content(content)) if content else (None, 0)
+
+
+_source = Kept(_read_source, most=SOURCES_LIMIT)
+"""A version's sources for a language, read once a process: neither a version nor its contents ever change."""
 
 
 @lru_cache(maxsize=16)

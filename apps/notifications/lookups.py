@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterable
 from copy import copy
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from django.db import connection
 
@@ -13,12 +12,17 @@ from apps.notifications import policy
 from apps.notifications.models import Notification, Suppression
 from apps.notifications.policy import Facts
 from apps.notifications.requests import NotificationRequest
+from apps.templates import weights
 from apps.templates.models import Template, TemplateContent, TemplateVersion
 from apps.users.channels import Channel
 from apps.users.hashing import recipient_hash
+from apps.users.keeping import Kept
 from apps.users.models import Category, Device, Organization, User
 from apps.users.preferences import Choices, choices_of_all
 from apps.users.statements import read
+
+VERSIONS_LIMIT = 64 * 1024 * 1024
+"""Bytes, roughly, of all versions that a process keeps."""
 
 
 @dataclass(slots=True)
@@ -153,10 +157,13 @@ def _with_versions(found: Lookups, template: Template) -> None:
     found.templates[template.code] = template
 
 
-@lru_cache(maxsize=256)
-def _version(pk: uuid.UUID) -> tuple[TemplateVersion, list[TemplateContent]]:
-    """A version and its contents: neither ever changes, so a process reads them once."""
-    return TemplateVersion.objects.get(pk=pk), list(TemplateContent.objects.filter(version=pk))
+def _read_version(pk: uuid.UUID) -> tuple[tuple[TemplateVersion, list[TemplateContent]], int]:
+    version, contents = TemplateVersion.objects.get(pk=pk), list(TemplateContent.objects.filter(version=pk))
+    return (version, contents), weights.of_version(version) + sum(map(weights.of_content, contents))
+
+
+_version = Kept(_read_version, most=VERSIONS_LIMIT)
+"""A version and its contents: neither ever changes, so a process reads them once."""
 
 
 def _gather_people(found: Lookups, ids: set[uuid.UUID]) -> None:

@@ -6,7 +6,6 @@ variable's text is always escaped in HTML).
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import NoReturn, cast
 
 from liquid import BoundTemplate, Environment, Mode
@@ -21,6 +20,8 @@ from liquid.stream import TokenStream
 from liquid.tag import Tag
 from liquid.token import Token
 
+from apps.users.keeping import Kept
+
 from .bounds import LOOP_LIMIT, OUTPUT_LIMIT
 from .context import BoundedContext, BoundedRange, Missing
 from .faults import TemplateSyntaxFault, fault
@@ -32,6 +33,10 @@ SOURCE_LIMIT = 64 * 1024
 """Bytes of one part's source."""
 COMPILED_LIMIT = 256 * 1024
 """Bytes of a part with its layout and partials in it, and of what MJML makes of it."""
+PARSED_LIMIT = 64 * 1024 * 1024
+"""Bytes, roughly, of all parsed sources that a process keeps."""
+NODE_WEIGHT = 100
+"""Bytes that a parsed template takes for each character inside its braces, where these are dense."""
 LEFT_OPEN = re.compile(r"expected tag (\w+), found end of")
 
 
@@ -127,12 +132,14 @@ def bound(source: str, limit: int) -> None:
         raise TemplateSyntaxFault(f"the source is longer than {limit // 1024} KiB", 1, 1)
 
 
-@lru_cache(maxsize=256)
 def parse(source: str, html: bool) -> _Template:
     """`source` parsed, kept for the process. `html`: variables are escaped. Raises TemplateSyntaxFault."""
+    return _parsed(source, html)
+
+
+def _parse(source: str, html: bool) -> tuple[_Template, int]:
     bound(source, COMPILED_LIMIT)
-    for _ in spans(source):
-        pass
+    weight = len(source) + sum(end - start for start, end in spans(source)) * NODE_WEIGHT
     try:
         template = cast(_Template, (_HTML if html else _TEXT).from_string(source))
         _harden(template)
@@ -142,7 +149,10 @@ def parse(source: str, html: bool) -> _Template:
             raise TemplateSyntaxFault("an expression is nested too deeply", 1, 1) from None
         at = error.token.start_index if error.token and error.token.start_index >= 0 else len(source)
         raise fault(_sentence(str(error.message)), source, at) from None
-    return template
+    return template, weight
+
+
+_parsed = Kept(_parse, most=PARSED_LIMIT)
 
 
 def _sentence(message: str) -> str:

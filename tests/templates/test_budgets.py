@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from apps.templates import budget, compiling, declarations
+from apps.notifications import composing, lookups
+from apps.templates import budget, compiling, declarations, engine
 from apps.templates.budget import Shares
 from tests.cast import EMAIL_EN, OrganizationFactory, template_with
 from tests.conftest import client_for, post
@@ -203,6 +204,31 @@ class TestShare:
         assert shares._now("acme") < 0
         now[0] = 10.0
         assert shares._now("acme") == pytest.approx(budget.SHARE_KEPT - 6 + 10 * budget.SHARE)
+
+
+class TestKept:
+    """Of what callers write a process keeps so much, however many write it."""
+
+    @pytest.fixture(autouse=True)
+    def nothing_kept(self):
+        for kept in (engine._parsed, lookups._version, composing._source):
+            kept.forget()
+
+    def test_sources_count_by_what_is_in_their_braces(self, api, organization):
+        dense = f"{{{{ 'x' | append: {','.join(LETTERS * 9)} }}}}" * 60
+        contents = [{**EMAIL_EN, "html": "", "text": f"{number}{dense}"} for number in range(2)]
+        for content in contents:
+            api.post("/api/v1/templates/substitute/", {"contents": [content]}, format="json")
+        assert engine._parsed.weight > 2 * engine.NODE_WEIGHT * len(dense)
+        assert engine._parsed.weight < engine.PARSED_LIMIT
+
+    def test_a_version_counts_with_everything_in_it(self, api, user, organization):
+        variables = [{"name": "list", "type": "list", "default": [[]] * 1_000}]
+        body = {"code": "long", "name": "Long", "variables": variables}
+        body["contents"] = [{**EMAIL_EN, "language": one, "text": "x" * 50_000} for one in ("en", "fr")]
+        assert api.post("/api/v1/templates/", body, format="json").status_code == 201
+        assert post(api, user, template_code="long").status_code == 202
+        assert lookups._version.weight > 2 * 50_000 + 20 * 3_000
 
 
 class TestCompiler:
