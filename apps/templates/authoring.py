@@ -19,6 +19,8 @@ from apps.users.models import Organization, User
 
 NAMES_LIMIT = 500
 """Variables that a version may use: each is looked for in every message, and named where it is missing."""
+WHOLE_LIMIT = 4 * 1024 * 1024
+"""Characters of all parts together with their layouts and partials in them: a few kilobytes may name these often."""
 
 
 class ContentFault(Exception):
@@ -143,16 +145,27 @@ def checked(
     library = Library(organization)
     seen: set[tuple[str, str]] = set()
     parts: list[dict[str, Assembled]] = []
+    whole = 0
     for position, row in enumerate(rows):
         where = f"contents[{position}]"
         if (row.channel, row.language.lower()) in seen:
             raise ContentFault(where, f"A second {row.channel} content in {row.language}; keep one.")
         seen.add((row.channel, row.language.lower()))
         parts.append(_assembled(row, where, library))
+        whole = _no_longer(whole, (part.text for part in parts[-1].values()))
     use = rendering.variables_of(*(part.text for row in parts for part in row.values()))
     if len(use.required | use.optional) > NAMES_LIMIT:
         raise ContentFault("contents", f"A version uses at most {NAMES_LIMIT} variables.")
     return Checked(use, parts, library.pinned)
+
+
+def _no_longer(whole: int, more: Iterable[str]) -> int:
+    """What `whole` grows to by these parts. Raises ContentFault past the limit."""
+    whole += sum(map(len, more))
+    if whole > WHOLE_LIMIT:
+        megabytes = WHOLE_LIMIT // 1024**2
+        raise ContentFault("contents", f"With layouts and partials all of it is longer than {megabytes} MiB.")
+    return whole
 
 
 def _assembled(row: TemplateContent, where: str, library: Library) -> dict[str, Assembled]:
@@ -217,6 +230,7 @@ def compile_contents(rows: Sequence[TemplateContent], found: Checked, organizati
 
     Raises ContentFault.
     """
+    whole = 0
     for position, (row, parts) in enumerate(zip(rows, found.parts, strict=True)):
         row.compiled = {}
         for part, assembled in parts.items():
@@ -226,6 +240,7 @@ def compile_contents(rows: Sequence[TemplateContent], found: Checked, organizati
                 rendering.variables_of(source)
             if source != sources_of(row)[part]:
                 row.compiled[part] = source
+        whole = _no_longer(whole, row.compiled.values())
 
 
 def warnings(

@@ -5,6 +5,7 @@ import email.policy
 
 import pytest
 
+from apps.templates import authoring
 from apps.templates.models import Layout, Partial, TemplateContent
 from tests.cast import EMAIL_EN, PUSH_EN, OrganizationFactory
 from tests.conftest import client_for, post, settled
@@ -50,6 +51,28 @@ def fault(answer, field):
     (entry,) = refused(answer, 400, "validation_error")["errors"]
     assert entry["field"] == field, entry
     return entry["detail"]
+
+
+def test_a_few_names_of_partials_make_no_version_of_megabytes(api, organization):
+    partial(api, "long", text="x" * 60_000)
+    text = '{% render "long" %}' * 4
+    contents = [
+        {"channel": "email", "language": f"en-A{number}", "subject": "x", "text": text}
+        for number in range(10, 40)
+    ]
+    answer = api.post(URL, {"code": "hello", "name": "Hello", "contents": contents})
+    assert "4 MiB" in fault(answer, "contents")
+    assert not TemplateContent.objects.exists()
+    template(api, *contents[:17])
+
+
+def test_nor_does_compiling(api, organization, monkeypatch):
+    monkeypatch.setattr(authoring, "WHOLE_LIMIT", 2_000)
+    styled = "<style>p { color: #123456 }</style>" + "<p>x</p>" * 100
+    contents = [
+        {**EMAIL_EN, "language": one, "subject": "x", "html": styled, "text": ""} for one in ("en", "fr")
+    ]
+    assert "MiB" in fault(api.post(URL, {"code": "hello", "name": "Hello", "contents": contents}), "contents")
 
 
 class TestParts:
