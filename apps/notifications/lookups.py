@@ -21,6 +21,12 @@ from apps.users.models import Category, Device, Organization, User
 from apps.users.preferences import Choices, choices_of_all
 from apps.users.statements import read
 
+UNASKED = (
+    "variables",
+    "metadata",
+    *(f"template_version__{name}" for name in ("required", "optional", "variables", "warnings", "pinned")),
+)
+"""Of notifications that came before: a batch may name a thousand, and these columns may be large."""
 VERSIONS_LIMIT = 64 * 1024 * 1024
 """Bytes, roughly, of all versions that a process keeps."""
 
@@ -70,7 +76,7 @@ def gather(organization: Organization, requests: Iterable[NotificationRequest], 
     for template in templates:
         _with_versions(found, template)
     if came_before:
-        rows = Notification.objects.select_related("template_version__template")
+        rows = Notification.objects.select_related("template_version__template").defer(*UNASKED)
         for row in rows.filter(organization=organization, live=live, request_id__in=request_ids):
             found.earlier[str(row.request_id)] = row
     for category in {template.category for template in found.templates.values()}:

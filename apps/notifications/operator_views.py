@@ -31,11 +31,18 @@ from apps.users.scopes import Scope
 
 READ_WRITE = {"GET": Scope.DEAD_LETTERS_READ, "POST": Scope.DEAD_LETTERS_WRITE}
 
+SHOWN = (
+    *(field.name for field in DeadLetter._meta.concrete_fields),
+    "notification__request_id",
+    "notification__template_version__template__code",
+)
+"""Not the messages themselves, which may be large."""
+
 
 class LetterRows(OrganizationRows):
     def get_queryset(self) -> QuerySet[DeadLetter]:
-        rows = self.visible(DeadLetter.objects.select_related("notification__template_version__template"))
-        return self.rehearsed(rows, path="notification__live")
+        rows = DeadLetter.objects.select_related("notification__template_version__template")
+        return self.rehearsed(self.visible(rows.only(*SHOWN)), path="notification__live")
 
 
 class DeadLetterListView(FilteredRows, LetterRows, generics.ListAPIView[DeadLetter]):

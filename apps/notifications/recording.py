@@ -129,6 +129,7 @@ def _given(sent: list[Done], now: float) -> str:
 
 def _announce(model: type[Delivery], pks: list[Any]) -> None:
     rows: Any = model.objects.filter(pk__in=pks).select_related("notification")  # type: ignore[attr-defined]
+    rows = rows.defer("notification__variables", "notification__metadata")
     announced = defaultdict(list)
     for row in rows:
         announced[row.organization_id].append(events.Move(row, Status.SENT))

@@ -100,6 +100,12 @@ class TemplateQuerySet(AuditedQuerySet["Template"]):
     def usable(self) -> "TemplateQuerySet":
         return self.filter(archived_at=None)
 
+    def listed(self) -> "TemplateQuerySet":
+        """Without what is large in their versions, and in no list."""
+        large = ("required", "optional", "variables", "pinned")
+        versions = ("active_version", "fallback_version")
+        return self.defer(*(f"{version}__{name}" for version in versions for name in large))
+
 
 class Template(models.Model):
     """A kind of message, known to callers by its code. One of its versions is active."""

@@ -105,9 +105,9 @@ def changed_since(version: TemplateVersion) -> list[str]:
 def uses(part: Layout | Partial) -> Iterator[Use]:
     """Every template in use whose active version took this part, with its layouts' and partials' own."""
     kind = "layouts" if isinstance(part, Layout) else "partials"
-    rows = Template.objects.usable().filter(organization=part.organization_id)
-    for template in rows.exclude(active_version=None).select_related("active_version").order_by("code"):
-        version = template.active_version
-        revision = version.pinned.get(kind, {}).get(part.name) if version else None
-        if version and revision is not None:
-            yield Use(template.code, version.number, revision, revision < part.revision)
+    rows = Template.objects.usable().filter(organization=part.organization_id).exclude(active_version=None)
+    # These columns alone: what else a version says is up to megabytes of objects, a thousand times.
+    wanted = ("code", "active_version__number", "active_version__pinned")
+    for code, number, pinned in rows.order_by("code").values_list(*wanted):
+        if (revision := pinned.get(kind, {}).get(part.name)) is not None:
+            yield Use(code, number, revision, revision < part.revision)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.db.models.functions import Now
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiResponse, extend_schema
@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.templates import authoring, comparing, credentials
-from apps.templates.models import Template, TemplateVersion
+from apps.templates.models import Template, TemplateContent, TemplateVersion
 from apps.templates.serializers import (
     ActivateSerializer,
     DiffSerializer,
@@ -68,6 +68,10 @@ class TemplateListView(TemplateRows, FilteredRows, generics.ListCreateAPIView[Te
     scopes: ClassVar = READ_WRITE
     serializer_class = TemplateSerializer
 
+    def get_queryset(self) -> QuerySet[Any]:
+        rows: QuerySet[Any] = super().get_queryset().listed()  # type: ignore[attr-defined]
+        return rows
+
     def perform_create(self, serializer: Any) -> None:
         caller = caller_of(self.request)
         contents = serializer.validated_data.pop("contents", None)
@@ -104,7 +108,9 @@ class VersionListView(TemplateRows, FilteredRows, generics.ListCreateAPIView[Tem
     serializer_class = VersionSerializer
 
     def get_queryset(self) -> QuerySet[TemplateVersion]:
-        return self.template().versions.select_related("template").prefetch_related("contents")
+        # As they were written: what they were compiled into is many times as long.
+        written = Prefetch("contents", TemplateContent.objects.defer("compiled"))
+        return self.template().versions.select_related("template").prefetch_related(written)
 
     def perform_create(self, serializer: Any) -> None:
         fields = serializer.validated_data
