@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from django.conf import settings
 from django.core.validators import RegexValidator
 from rest_framework import serializers
 
@@ -26,6 +27,32 @@ from apps.users.validation import (
 )
 
 CORRELATION_PATTERN = re.compile(r"\A[\x21-\x7e]{1,128}\Z")
+
+VALUES_LIMIT = 10_000
+"""Of one message, with the names of its objects. A page of a list, and a sender's chunk, hold a hundred messages: in
+memory an empty list takes twenty times as much as in JSON."""
+TOO_LARGE = (
+    f"Variables and metadata hold {VALUES_LIMIT} values and {settings.BODY_LIMIT // 1024} KiB at most."
+)
+
+
+def _too_large(*given: Any) -> bool:
+    values, length, waiting = 0, 0, list(given)
+    while waiting:
+        part = waiting.pop()
+        values += 1
+        match part:
+            case str():
+                length += len(part)
+            case dict():
+                values += len(part)
+                length += sum(map(len, part))
+                waiting.extend(part.values())
+            case list():
+                waiting.extend(part)
+        if values + len(waiting) > VALUES_LIMIT or length > settings.BODY_LIMIT:
+            return True
+    return False
 
 
 class RequestIdField(LineField):
@@ -96,6 +123,8 @@ class NotificationRequestSerializer(StrictSerializer):
                     {"notification_type": "Give channels only."}, code="conflict"
                 )
             attrs["channels"] = [attrs["notification_type"]]
+        if _too_large(attrs["variables"], attrs["metadata"]):
+            raise serializers.ValidationError({"variables": TOO_LARGE}, code="too_large")
         return attrs
 
     def validate_metadata(self, value: dict[str, Any]) -> dict[str, Any]:

@@ -122,3 +122,28 @@ def test_what_its_messages_say_is_not_kept_until_all_are_stored(api, organizatio
         tracemalloc.stop()
     assert answer.json()["data"]["accepted"] == 80
     assert most < 20 * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    "large",
+    [
+        {"variables": {"name": "x", "list": [[]] * 10_000}},
+        {"metadata": {f"{n:x}": 0 for n in range(5_100)}},
+        {"metadata": {"note": "x" * 140_000}, "variables": {"name": "x" * 140_000}},
+        {"variables": {"name": "x", "x" * 270_000: 0}},
+    ],
+    ids=["lists", "names", "texts", "a name"],
+)
+def test_an_item_is_no_larger_than_a_message(large, api, db):
+    results = post(api, item(1), item(2, **large)).json()["data"]["results"]
+    assert [one["result"] for one in results] == ["accepted", "rejected"]
+    (entry,) = results[1]["errors"]
+    assert (entry["field"], entry["code"]) == ("variables", "too_large")
+
+
+def test_a_message_of_many_values_is_refused_by_itself_too(api, db):
+    most = {"list": [[]] * 9_990, "name": "x"}
+    one = {**item(1), "metadata": most}
+    assert api.post("/api/v1/notifications/", one, format="json").status_code == 202
+    one["metadata"]["more"] = [0] * 10
+    assert api.post("/api/v1/notifications/", one, format="json").status_code == 400
