@@ -39,6 +39,8 @@ from apps.users.validation import CursorQuery, field_errors
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key", location="header", description="At most 255 visible ASCII characters."
 )
+ITEM_LENGTH = 4_200
+"""Bytes of a batch that count as one item, so that the largest body counts as the most items: it costs as much."""
 READ_WRITE = {"GET": Scope.NOTIFICATIONS_READ, "POST": Scope.NOTIFICATIONS_WRITE}
 
 
@@ -205,7 +207,8 @@ class BatchView(APIView):
         batch.is_valid(raise_exception=True)
         items: list[Any] = batch.validated_data["notifications"]
         caller = caller_of(request)
-        throttling.take_items(request._request, caller, len(items))
+        length = int(request.META.get("CONTENT_LENGTH") or 0)
+        throttling.take_items(request._request, caller, max(len(items), length // ITEM_LENGTH))
         results: list[dict[str, Any]] = [{} for _ in items]
         asked: dict[int, submission.Asked] = {}
         for index, item in enumerate(items):

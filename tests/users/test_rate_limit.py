@@ -207,6 +207,14 @@ def test_the_items_of_batches_have_a_quota_of_their_own(api, settings, version, 
     assert quota(api.get(USERS)) == (8, 3)
 
 
+def test_a_long_item_counts_as_many(api, settings, version, unpublished):
+    settings.RATE_LIMIT_ITEMS = 1000
+    assert quota(batch(api, 1)) == (1000, 999)
+    long = {"template_code": "hello", "metadata": {"note": "x" * 400_000}}
+    assert quota(batch(api, 1, notifications=[long] * 9))[1] < 150
+    wait_of(batch(api, 1, notifications=[long] * 9))
+
+
 def test_the_address_is_the_one_that_trusted_proxies_saw(db, settings):
     settings.RATE_LIMIT_ADDRESS = 1
 
