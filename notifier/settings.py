@@ -222,8 +222,10 @@ RATE_LIMIT_PERSON = read("RATE_LIMIT_PERSON", env.int, 600, "a whole number from
 RATE_LIMIT_ITEMS = read("RATE_LIMIT_ITEMS", env.int, 60_000, "a number from 1000", valid=lambda n: n >= 1000)
 # What one organization can keep: see apps.users.quotas.
 QUOTA_KEYS = read("QUOTA_KEYS", env.int, 100, "a whole number from 1", valid=lambda n: n >= 1)
-QUOTA_CATEGORIES = read("QUOTA_CATEGORIES", env.int, 500, "a whole number from 1", valid=lambda n: n >= 1)
 QUOTA_TEMPLATES = read("QUOTA_TEMPLATES", env.int, 1000, "a whole number from 1", valid=lambda n: n >= 1)
+QUOTA_PARTS = read("QUOTA_PARTS", env.int, 500, "a whole number from 1", valid=lambda n: n >= 1)
+QUOTA_CATEGORIES = read("QUOTA_CATEGORIES", env.int, 100, "a whole number from 1", valid=lambda n: n >= 1)
+"""A person's preferences show all of them, and one change may be about each."""
 QUOTA_DEVICES = read("QUOTA_DEVICES", env.int, 1_000_000, "a whole number from 1", valid=lambda n: n >= 1)
 QUOTA_SCHEDULED = read("QUOTA_SCHEDULED", env.int, 1_000_000, "a whole number from 1", valid=lambda n: n >= 1)
 DEVICES_A_PERSON = read("DEVICES_A_PERSON", env.int, 20, "a whole number from 1", valid=lambda n: n >= 1)

@@ -13,6 +13,7 @@ from apps.templates import parts
 from apps.templates.models import Layout, Partial
 from apps.templates.part_serializers import LayoutSerializer, PartialSerializer, UseSerializer
 from apps.templates.views import READ_WRITE, content_faults_shown
+from apps.users import quotas
 from apps.users.filters import FilteredRows
 from apps.users.permissions import OrganizationRows, caller_of
 
@@ -29,8 +30,10 @@ class PartRows(OrganizationRows):
         return {"request": self.request, "caller": caller_of(self.request)}
 
     def perform_create(self, serializer: Any) -> None:
+        organization = caller_of(self.request).organization
+        quotas.check("QUOTA_PARTS", organization.pk, self.get_queryset(), f"{self.model.__name__.lower()}s")
         with content_faults_shown():
-            serializer.save(organization=caller_of(self.request).organization)
+            serializer.save(organization=organization)
 
     def perform_update(self, serializer: Any) -> None:
         with content_faults_shown():

@@ -429,6 +429,24 @@ class TestFanOut:
         assert codes == [302, 200]
         assert "which is its quota" in answer.content.decode()
 
+    @pytest.mark.parametrize(
+        ("path", "quota", "named"),
+        [
+            ("categories/", "QUOTA_CATEGORIES", "code"),
+            ("templates/layouts/", "QUOTA_PARTS", "name"),
+            ("templates/partials/", "QUOTA_PARTS", "name"),
+        ],
+    )
+    def test_so_have_categories_layouts_and_partials(self, path, quota, named, api, settings):
+        setattr(settings, quota, 1)
+        rest = {"name": "News"} if path == "categories/" else {"text": "{{ content }}"}
+
+        def added(name):
+            return api.post(f"/api/v1/{path}", {**rest, named: name}, format="json")
+
+        assert added("first").status_code == 201
+        assert quota in refused(added("second"), 409, "quota_reached")["message"]
+
 
 class TestSessions:
     def login(self):
