@@ -45,7 +45,7 @@ class BoundedContext(RenderContext):
 
     def __init__(self, template: BoundTemplate, **kwargs: Any) -> None:
         self._steps = 0
-        self._clock_at = 0
+        self._clock_at = self._looked_up = 0
         self._deadline, self._why = cpu_deadline()
         self._held: dict[str, int] = {}
         self._kept = 0
@@ -68,8 +68,18 @@ class BoundedContext(RenderContext):
             raise TooMuch("the template does too much work")
         if self._steps >= self._clock_at:
             self._clock_at = self._steps + 16
-            if time.thread_time() > self._deadline:
-                raise TooSlow(self._why)
+            self._look_at_clock()
+
+    def _look_at_clock(self) -> None:
+        if time.thread_time() > self._deadline:
+            raise TooSlow(self._why)
+
+    def get(self, path: list[object], *, token: Token | None, default: object = UNDEFINED) -> object:
+        # One condition may compare large values with each other hundreds of times, and is one step.
+        self._looked_up += 1
+        if not self._looked_up % 16:
+            self._look_at_clock()
+        return super().get(path, token=token, default=default)
 
     def assign(self, key: str, val: Any) -> None:
         if is_undefined(val):

@@ -4,9 +4,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from apps.templates import context
 from apps.templates.rendering import EmailContent, RenderError, TemplateFault, render_email
 
 
@@ -72,6 +74,31 @@ def test_a_hostile_template_is_stopped_soon(name: str) -> None:
     with pytest.raises(TemplateFault):
         text(HOSTILE[name], s="a" * 200_000, n=[["a"] * 20_000], big=BIG)
     assert time.thread_time() - began < 2
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% if " + " and ".join(["o != p"] * 90) + " %}{% endif %}",
+        "{% case o %}{% when " + ",".join(["p"] * 450) + " %}{% endcase %}",
+        "{{ o | append: " + ",".join(["p"] * 400) + " }}",
+    ],
+    ids=["if", "when", "filter"],
+)
+def test_one_condition_is_stopped_in_its_middle(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_up: list[object] = []
+
+    def get(self: context.RenderContext, path: list[object], **kwargs: object) -> object:
+        looked_up.append(path)
+        return "".join(map(str, path))
+
+    # What is compared may be large: here each takes a tenth of a second.
+    monkeypatch.setattr(context.RenderContext, "get", get)
+    monkeypatch.setattr(context, "time", SimpleNamespace(thread_time=lambda: len(looked_up) / 10))
+    monkeypatch.setattr(context, "cpu_deadline", lambda: (0.5, "this takes too long"))
+    with pytest.raises(RenderError, match="too long"):
+        text(source)
+    assert len(looked_up) < 20
 
 
 def test_hostile_templates_together_stay_within_512_mib() -> None:
