@@ -1,4 +1,5 @@
-"""A program of its own: reads {text, mjml, hole} as JSON, writes {html} or {message, index}.
+"""A program of its own: reads {text, mjml, hole, most} as JSON, writes {html}, {too_long} where that has more than
+`most` bytes, or {message, index}.
 
 What the compiled libraries are given is bounded in size and not in cost: a style sheet can make a hundred
 megabytes out of a few kilobytes, and a fault in them would end the process. So it is this one, which may use
@@ -37,7 +38,11 @@ def main() -> None:
             if hole:
                 css += sheets(text[start:end])
             text = compiled(text, opaque)
-        answer: dict[str, str | int] = {"html": inlined(text, css)}
+        html = inlined(text, css)
+        # Who waits for it would hold it several times over, and may not use it.
+        answer: dict[str, str | int] = {"html": html}
+        if len(html) > asked["most"] or len(html.encode("utf-8", "surrogatepass")) > asked["most"]:
+            answer = {"too_long": True}
     except MarkupFault as fault:
         answer = {"message": fault.message, "index": fault.index}
     json.dump(answer, sys.stdout)

@@ -5,6 +5,7 @@ import resource
 import socketserver
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 
 import pytest
@@ -167,6 +168,19 @@ BOMBS = {
     "tables": "<style>td{b:c}</style>" + "<table><tr><td>" * 4_000,
     "formatting": "<style>td{b:c}</style>" + "<b><p>" * 10_000,
 }
+
+
+def test_what_is_too_long_stays_with_the_compiler(api):
+    # It makes twenty megabytes of this, which the API would hold several times over.
+    html = "<style>p{" + "".join(f"--a{n}:b;" for n in range(1_000)) + "}</style>" + "<p>" * 2_000
+    tracemalloc.start()
+    try:
+        answer = api.post(URL, {"code": "x", "name": "x", "contents": [{**EMAIL_EN, "html": html}]})
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert "longer than 256 KiB" in refused(answer, 400)["errors"][0]["detail"]
+    assert most < 8 * 1024 * 1024
 
 
 @pytest.mark.parametrize("name", BOMBS)
