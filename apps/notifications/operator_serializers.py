@@ -15,6 +15,7 @@ from apps.users.validation import (
     LineField,
     MaskedField,
     NumberField,
+    ShortListField,
     StrictSerializer,
 )
 
@@ -49,7 +50,7 @@ class DeadLetterFilterSerializer(SelectionSerializer, CursorQuery):
 
 
 class ReplaySerializer(SelectionSerializer):
-    ids = serializers.ListField(child=IdField(), required=False, max_length=1000)
+    ids = ShortListField(child=IdField(), required=False, max_length=1000)
     limit = NumberField(required=False, default=100, min_value=1, max_value=1000)
     dry_run = FlagField(required=False, default=False)
 

@@ -16,21 +16,21 @@ from apps.users.channels import Channel
 from apps.users.masking import masked_value
 from apps.users.validation import (
     IDENTIFIER_PATTERN,
+    VALUES_LIMIT,
     AddressField,
     CursorQuery,
     LanguageField,
     LineField,
     MaskedField,
     NumberField,
+    ShortDictField,
+    ShortListField,
     StrictSerializer,
     validate_timezone,
 )
 
 CORRELATION_PATTERN = re.compile(r"\A[\x21-\x7e]{1,128}\Z")
 
-VALUES_LIMIT = 10_000
-"""Of one message, with the names of its objects. A page of a list, and a sender's chunk, hold a hundred messages: in
-memory an empty list takes twenty times as much as in JSON."""
 TOO_LARGE = (
     f"Variables and metadata hold {VALUES_LIMIT} values and {settings.BODY_LIMIT // 1024} KiB at most."
 )
@@ -92,7 +92,7 @@ class NotificationRequestSerializer(StrictSerializer):
     user_id = IdField(required=False)
     recipient = RecipientSerializer(required=False)
     template_code = CodeField()
-    channels = serializers.ListField(
+    channels = ShortListField(
         child=serializers.ChoiceField(choices=Channel.choices),
         required=False,
         allow_empty=False,
@@ -101,13 +101,13 @@ class NotificationRequestSerializer(StrictSerializer):
     notification_type = serializers.ChoiceField(
         choices=Channel.choices, required=False, help_text="The same as `channels` with this one."
     )
-    variables = serializers.DictField(required=False, default=dict)
+    variables = ShortDictField(max_length=VALUES_LIMIT, required=False, default=dict)
     language = LanguageField(required=False)
     request_id = RequestIdField(required=False)
     priority = NumberField(required=False, default=5, min_value=1, max_value=10)
     scheduled_at = serializers.DateTimeField(required=False)
     expires_at = serializers.DateTimeField(required=False)
-    metadata = serializers.DictField(required=False, default=dict)
+    metadata = ShortDictField(max_length=VALUES_LIMIT, required=False, default=dict)
     callback_url = CallbackUrlField(
         required=False, help_text="Told of every final status, beside the organization's endpoint."
     )
@@ -168,7 +168,7 @@ class BatchItemSerializer(NotificationRequestSerializer):
 
 class BatchSerializer(StrictSerializer):
     # Checked one by one afterwards: one bad item spoils no other.
-    notifications = serializers.ListField(
+    notifications = ShortListField(
         child=serializers.JSONField(),
         allow_empty=False,
         max_length=1000,

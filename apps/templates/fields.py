@@ -8,6 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.templates import declarations
+from apps.templates.bounds import DATA_KEYS_LIMIT
 from apps.templates.models import (
     CODE_HINT,
     CODE_PATTERN,
@@ -25,6 +26,8 @@ from apps.users.validation import (
     LanguageField,
     LineField,
     NumberField,
+    ShortDictField,
+    ShortListField,
     StrictSerializer,
     TextField,
 )
@@ -80,7 +83,7 @@ class CategoryField(serializers.Field[Any, Any, Any, Any]):
         return value.code
 
 
-class DataField(serializers.DictField):
+class DataField(ShortDictField):
     """A push's data: string keys to Liquid sources."""
 
     child = TextField(allow_blank=True, max_length=4096)
@@ -115,7 +118,7 @@ class ContentSerializer(StrictSerializer):
 
     def get_fields(self) -> dict[str, Any]:
         # As a class attribute it would hide the serializer's own `data`.
-        return {**super().get_fields(), "data": DataField(required=False)}
+        return {**super().get_fields(), "data": DataField(max_length=DATA_KEYS_LIMIT, required=False)}
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         own = _fields_of(attrs["channel"])
@@ -135,7 +138,7 @@ def _fields_of(channel: str) -> tuple[str, ...]:
     return TemplateContent.EMAIL_FIELDS if channel == Channel.EMAIL else TemplateContent.PUSH_PARTS
 
 
-class ContentsField(serializers.ListField):
+class ContentsField(ShortListField):
     """A version's contents. Faults are named by position: `contents[1].html`."""
 
     child = ContentSerializer()
@@ -169,7 +172,7 @@ class DeclarationSerializer(StrictSerializer):
         }
 
 
-class DeclarationsField(serializers.ListField):
+class DeclarationsField(ShortListField):
     child = DeclarationSerializer()
 
     def __init__(self, **kwargs: Any) -> None:

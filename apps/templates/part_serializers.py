@@ -7,7 +7,13 @@ from rest_framework import serializers
 from apps.templates import parts
 from apps.templates.fields import CodeField, SourceField
 from apps.templates.models import Layout, Partial, SourceFormat
-from apps.users.validation import LineField, StrictModelSerializer, StrictSerializer, TextField
+from apps.users.validation import (
+    LineField,
+    ShortDictField,
+    StrictModelSerializer,
+    StrictSerializer,
+    TextField,
+)
 
 
 class PartSerializer(StrictModelSerializer):
@@ -52,7 +58,8 @@ class PartialSerializer(PartSerializer):
 
 
 class LayoutSerializer(PartSerializer):
-    values = serializers.DictField(
+    values = ShortDictField(
+        max_length=parts.VALUES_LIMIT,
         child=LineField(max_length=parts.VALUE_LENGTH, allow_blank=True),
         required=False,
         help_text="What stands for `{{ layout.name }}`; where the name begins with colour, a colour.",

@@ -16,10 +16,12 @@ from apps.templates.fields import (
 )
 from apps.templates.models import OnUnknown, Template, TemplateDraft, TemplateVersion
 from apps.users.validation import (
+    VALUES_LIMIT,
     FlagField,
     LanguageField,
     LineField,
     NumberField,
+    ShortDictField,
     StrictModelSerializer,
     StrictSerializer,
     TextField,
@@ -132,8 +134,10 @@ class PreviewSerializer(StrictSerializer):
     )
     draft = FlagField(required=False, default=False, help_text="The draft instead of a version.")
     language = LanguageField(required=False)
-    variables = serializers.DictField(
-        required=False, help_text="Default: the examples that the version's author gave."
+    variables = ShortDictField(
+        max_length=VALUES_LIMIT,
+        required=False,
+        help_text="Default: the examples that the version's author gave.",
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -146,7 +150,7 @@ class SubstituteSerializer(StrictSerializer):
     template_code = CodeField(required=False)
     contents = ContentsField(required=False, allow_empty=False, help_text="Instead of a template's.")
     language = LanguageField(required=False)
-    variables = serializers.DictField(required=False, default=dict)
+    variables = ShortDictField(max_length=VALUES_LIMIT, required=False, default=dict)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if ("template_code" in attrs) == ("contents" in attrs):

@@ -11,7 +11,14 @@ from rest_framework import serializers
 from apps.users.authentication import Caller
 from apps.users.models import ApiKey, default_expiry, default_scopes
 from apps.users.scopes import Scope
-from apps.users.validation import FlagField, LineField, NumberField, StrictModelSerializer, StrictSerializer
+from apps.users.validation import (
+    FlagField,
+    LineField,
+    NumberField,
+    ShortListField,
+    StrictModelSerializer,
+    StrictSerializer,
+)
 
 DAY = 24 * 3600
 
@@ -79,14 +86,14 @@ def refuse_more_than_own(caller: Caller, wanted: int | None) -> None:
 
 class ApiKeySerializer(StrictModelSerializer):
     name = LineField(max_length=100)
-    scopes = serializers.ListField(
+    scopes = ShortListField(
         child=serializers.ChoiceField(choices=Scope.choices),
         required=False, allow_empty=False, max_length=len(Scope),
         help_text="Default: send and read. None that the caller lacks.",
     )  # fmt: skip
     live = FlagField(required=False, help_text="False: a test key, whose messages go to the sandbox.")
     rate_limit = RateLimitField()
-    addresses = serializers.ListField(
+    addresses = ShortListField(
         child=NetworkField(), required=False, max_length=ApiKey.ADDRESSES_LIMIT,
         help_text="Networks whose callers may show the key; empty: everywhere.",
     )  # fmt: skip

@@ -14,6 +14,7 @@ from apps.users.validation import (
     FlagField,
     LineField,
     NumberField,
+    ShortDictField,
     StrictModelSerializer,
     StrictSerializer,
 )
@@ -33,7 +34,7 @@ class PreferencesSerializer(StrictSerializer):
 
     email = FlagField(required=False)
     push = FlagField(required=False)
-    categories = serializers.DictField(child=CategoryPreferenceSerializer(), required=False)
+    categories = ShortDictField(child=CategoryPreferenceSerializer(), max_length=1000, required=False)
 
     def validate_categories(self, value: dict[str, Any]) -> dict[Category, dict[str, bool | None]]:
         rows = Category.objects.filter(organization=self.context["organization"], code__in=list(value))
