@@ -14,7 +14,9 @@ from apps.admin.rows import OrganizationRows, RowForm
 from apps.admin.version_forms import LinesField, SourceField
 from apps.templates import authoring, parts, rendering
 from apps.templates.models import Layout, Partial, SourceFormat, Template, TemplateContent
+from apps.templates.part_views import check_quota
 from apps.users.channels import Channel
+from apps.users.models import Organization
 
 WIDE = "width:min(720px,70vw);box-sizing:border-box"
 WORDS = "Here stands what a template says."
@@ -47,6 +49,9 @@ class PartForm(RowForm):
         for field in self.fields.values():
             if isinstance(field, SourceField | LinesField):
                 field.widget.attrs["style"] = f"{WIDE};font-family:monospace"
+
+    def check_quota(self, organization: Organization) -> None:
+        check_quota(type(self.instance), organization)
 
     def _post_clean(self) -> None:
         super()._post_clean()  # type: ignore[misc]

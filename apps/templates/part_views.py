@@ -15,7 +15,13 @@ from apps.templates.part_serializers import LayoutSerializer, PartialSerializer,
 from apps.templates.views import READ_WRITE, content_faults_shown
 from apps.users import quotas
 from apps.users.filters import FilteredRows
+from apps.users.models import Organization
 from apps.users.permissions import OrganizationRows, caller_of
+
+
+def check_quota(model: type[Layout | Partial], organization: Organization) -> None:
+    mine = model.objects.filter(organization=organization)
+    quotas.check("QUOTA_PARTS", organization.pk, mine, f"{model.__name__.lower()}s")
 
 
 class PartRows(OrganizationRows):
@@ -31,7 +37,7 @@ class PartRows(OrganizationRows):
 
     def perform_create(self, serializer: Any) -> None:
         organization = caller_of(self.request).organization
-        quotas.check("QUOTA_PARTS", organization.pk, self.get_queryset(), f"{self.model.__name__.lower()}s")
+        check_quota(self.model, organization)
         with content_faults_shown():
             serializer.save(organization=organization)
 
