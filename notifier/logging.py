@@ -10,6 +10,8 @@ import structlog
 _AT = re.compile(r"(?:@|%40)(?=[A-Za-z0-9.-])")
 _LOCAL = string.ascii_letters + string.digits + ".!#$'*+^_`{|}~%-"
 """What may stand before it in an address."""
+CALLERS_OWN, CALLERS_LIMIT = ("request", "user_agent"), 2_000
+"""What of a line anybody may make as long as a header, without a key and as often as they like."""
 # A device token or a key: a long unbroken run with a digit in it. UUIDs (36 characters) stay: they are ids.
 SHORTEST_TOKEN = 60
 _TOKEN = re.compile(r"(?<![\w:-])(?=[\w:-]*\d)[\w:-]{60,}(?![\w:-])|nk_(?:live|test)_\w+\.[\w-]+")
@@ -40,6 +42,10 @@ def mask_event(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Mut
     """The structlog processor that masks every string of a log event, a traceback's included."""
     for key, value in event.items():
         event[key] = _masked(value)
+    for name in CALLERS_OWN:
+        # Only now: half a token would not look like one.
+        if len(told := str(event.get(name, ""))) > CALLERS_LIMIT:
+            event[name] = f"{told[:CALLERS_LIMIT]}…"
     return event
 
 

@@ -132,3 +132,13 @@ def test_a_long_url_costs_no_more_than_it_is_long(written):
 
     assert len([line for line in lines if line["event"] == "request_finished"]) == 2
     assert max(took) < 0.5
+
+
+def test_nobody_makes_a_line_as_long_as_they_like(written):
+    APIClient().get(f"/api/v1/health/live/?{'a/' * 7_500}", headers={"User-Agent": "b/" * 7_500})
+
+    text, lines = written()
+
+    (line,) = [line for line in lines if line["event"] == "request_finished"]
+    assert line["request"].startswith("GET /api/v1/health/live/?a/a/")
+    assert len(text) < 6_000
