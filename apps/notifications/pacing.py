@@ -27,6 +27,8 @@ SLOWEST = 1.0
 UNHURRIED = 10.0
 """Messages a second that count as its pace where it was less: one complaint in a quiet hour is no flood."""
 LOOK_EVERY = 1.0
+NAMES_KEPT = 10_000
+"""Without Redis: so many in a process before those are looked for that are past."""
 
 # Each allowance is one number, the time at which it would be used up if it were used evenly (GCRA). `field` has the
 # turn given to the last of those of a lane who were put off, at most `cap` seconds ahead.
@@ -153,12 +155,14 @@ class LocalPace:
         self._lock = threading.Lock()
         self._used: dict[str, float] = {}
         self._booked: dict[tuple[str, bool], float] = {}
+        self._look_at = NAMES_KEPT
 
     def take(
         self, limits: Sequence[tuple[str, float]], *, most: float = LONGEST_WAIT, urgent: bool = False
     ) -> Turn:
         with self._lock:
             now = self._clock()
+            self._forget(now)
             used = {name: max(self._used.get(name, 0.0), now) + 1 / rate for name, rate in limits}
             longest = max(0.0, *(used[name] - now - max(1.0, 1 / rate) for name, rate in limits))
             if longest <= PATIENCE:
@@ -170,6 +174,13 @@ class LocalPace:
             turn = min(turn, now + max(longest, most))
             self._booked |= {(name, urgent): turn for name, _ in limits}
             return Turn(False, turn - now)
+
+    def _forget(self, now: float) -> None:
+        """What is past says nothing any more; there is a name for each domain that anybody wrote to."""
+        if len(self._used) + len(self._booked) > self._look_at:
+            self._used = {name: ends for name, ends in self._used.items() if ends > now}
+            self._booked = {name: turn for name, turn in self._booked.items() if turn > now}
+            self._look_at = max(NAMES_KEPT, 2 * (len(self._used) + len(self._booked)))
 
 
 class _Slowed:

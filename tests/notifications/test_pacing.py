@@ -47,6 +47,21 @@ def test_no_second_gets_more_than_its_allowance_and_one_burst(rate, gaps):
         assert len(within) <= 2 * max(1.0, rate) + 1.001
 
 
+def test_domains_of_long_ago_are_forgotten(monkeypatch):
+    monkeypatch.setattr(pacing, "NAMES_KEPT", 100)
+    clock = Clock()
+    pace = LocalPace(clock)
+    for number in range(1_000):
+        clock.now += 0.1
+        assert pace.take([("account", 100), (f"account:{number}.test", 1)]).granted
+    assert len(pace._used) <= 101
+    # What is not past counts on.
+    for _ in range(2):
+        pace.take([("account:busy.test", 1)])
+    monkeypatch.setattr(pace, "_look_at", 0)
+    assert pace.take([("account:busy.test", 1)]).wait > 0
+
+
 def test_those_put_off_get_turns_one_after_the_other():
     clock = Clock()
     pace = LocalPace(clock)
