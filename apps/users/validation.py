@@ -140,7 +140,7 @@ class ShortListField(serializers.ListField):
 class ShortDictField(serializers.DictField):
     """The same for an object's names, of which DRF counts none."""
 
-    default_error_messages = {"max_length": "Ensure this field has no more than {max_length} names."}
+    default_error_messages = {"max_length": "Give at most {max_length} names."}
 
     def __init__(self, *, max_length: int, **kwargs: Any) -> None:
         self.max_length = max_length
