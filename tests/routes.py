@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.apps import apps
@@ -158,7 +159,8 @@ ROUTES = [
     Route(
         "POST", "api-keys", Scope.API_KEYS_WRITE,
         body={
-            "name": "Shop", "scopes": ["api-keys:write"], "live": True, "expires_at": "2036-01-01T00:00:00Z",
+            "name": "Shop", "scopes": ["api-keys:write"], "live": True,
+            "expires_at": f"{datetime.now(UTC) + timedelta(days=30)}",
         },
     ),
     Route("GET", "api-key", Scope.API_KEYS_WRITE),

@@ -127,7 +127,8 @@ class ApiKeySerializer(StrictModelSerializer):
         longest = longest_life(self.context["caller"])
         if longest is not None and value > longest:
             raise serializers.ValidationError(
-                "Give it no longer a life than you were given yourself.", code="beyond"
+                f"Give it no longer a life than you were given yourself: until {longest:%Y-%m-%d %H:%MZ}.",
+                code="beyond",
             )
         return value
 
