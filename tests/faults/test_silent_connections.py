@@ -143,7 +143,7 @@ def test_what_the_front_refuses_is_answered_in_our_form(system: System, key: str
         own_answer(client.get("notifications/?x=" + "y" * 20_000), 414, "uri_too_long")
         own_answer(client.get("notifications/", headers={"X-Large": "y" * 20_000}), 431, "headers_too_large")
         own_answer(client.get("notifications/", headers={"Host": "a b"}), 400, "bad_request")
-        (socket,) = (system.directory / "var/front").glob("*/api.sock")
+        (socket,) = (system.directory / "var/front").glob("*/api-0.sock")
         socket.unlink()
         # The connections that nginx has may still be good.
         wait_for(lambda: client.get("users/").status_code == 502, 30, lambda: system.log("api"))
@@ -204,7 +204,7 @@ def test_it_stops_in_order_and_leaves_nothing(system: System, key: str) -> None:
     (own,) = front.iterdir()
     # Its user's alone, whose nginx may use it (root may whatever its mode is).
     assert own.stat().st_mode & 0o777 == 0o700
-    assert (own / "api.sock").stat().st_mode & 0o600 == 0o600
+    assert (own / "api-0.sock").stat().st_mode & 0o600 == 0o600
     with system.client(key) as client:
         assert client.get("health/live/").status_code == 200
     system.parts["api"].terminate()
