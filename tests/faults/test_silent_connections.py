@@ -223,7 +223,10 @@ def test_without_granian_it_ends_and_what_it_left_is_cleared_by_the_next(system:
     assert not old.exists()
     pid = system.parts["api"].pid
     granian, _nginx = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    (worker,) = Path(f"/proc/{granian}/task/{granian}/children").read_text().split()
     os.kill(int(granian), signal.SIGKILL)
     wait_for(lambda: system.parts["api"].poll() is not None, 30, lambda: system.log("api"))
     assert system.parts["api"].returncode == 1
     assert "ended by itself" in system.log("api")
+    # Nor does a worker outlive it.
+    wait_for(lambda: not Path(f"/proc/{worker}/exe").exists(), 10, lambda: system.log("api"))
