@@ -13,6 +13,7 @@ from apps.notifications.providers.base import EmailMessage, Outcome, Result
 from apps.notifications.providers.smtp import SmtpProvider
 from apps.notifications.providers.smtp_settings import SmtpSettings
 from apps.notifications.providers.smtp_wire import Wire as SmtpWire
+from tests.conftest import wait_until
 from tests.wire.smtp import Do, ScriptedSmtpServer, Stall
 
 
@@ -132,6 +133,9 @@ def test_one_that_fails_takes_no_other_with_it(client, script, first, second, co
     with ScriptedSmtpServer(**script) as server:
         provider = client(server, command_timeout=1.0, data_timeout=1.0, dot_timeout=1.0)
         assert send(provider, A, B).result == first
+        if (first, connections) == ("sent", 2):
+            # The relay hangs up before it is the second one's turn, and not in the middle of it.
+            wait_until(lambda: not server.open)
         assert send(provider, B).result == second
         assert server.connections == connections
         assert arrived(server).count("b") == (second == "sent")
