@@ -33,7 +33,8 @@ def reached(name: str, organization: Hashable, *rows: QuerySet[Any]) -> bool:
     limit: int = getattr(settings, name)
     if limit <= LARGE:
         return _count(rows, limit) >= limit
-    key = (name, organization)
+    # One setting may stand for several kinds of rows, each with a count of its own.
+    key = (name, organization, *(some.model for some in rows))
     with _lock:
         count, at = _known.get(key, (0, float("-inf")))
     if time.monotonic() - at >= COUNT_STANDS:

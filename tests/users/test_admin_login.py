@@ -6,15 +6,7 @@ from rest_framework_simplejwt.tokens import AccessToken
 
 from apps.users.scopes import Role
 from tests.routes import refused
-
-PASSWORD = "correct horse battery"
-
-
-@pytest.fixture
-def person(user):
-    user.set_password(PASSWORD)
-    user.save()
-    return user
+from tests.users.conftest import PASSWORD
 
 
 def login(password=PASSWORD, email="ada@example.com"):
@@ -22,14 +14,14 @@ def login(password=PASSWORD, email="ada@example.com"):
 
 
 @pytest.mark.parametrize("role", [Role.ADMIN, Role.EDITOR, Role.OPERATOR])
-def test_operators_come_in(role, person):
-    person.role = role
-    person.save()
+def test_operators_come_in(role, member):
+    member.role = role
+    member.save()
 
     assert set(login().json()["data"]) == {"access", "refresh"}
 
 
-def test_a_member_is_answered_as_a_wrong_password_is(person):
+def test_a_member_is_answered_as_a_wrong_password_is(member):
     wrong = refused(login("wrong horse"), 401, "invalid_credentials")
 
     assert refused(login(), 401, "invalid_credentials") == wrong
@@ -37,11 +29,11 @@ def test_a_member_is_answered_as_a_wrong_password_is(person):
 
 
 @pytest.mark.parametrize("role", Role.values)
-def test_everybody_is_listed_for_those_who_may_see_everybody(role, person):
-    person.role = role
-    person.save()
+def test_everybody_is_listed_for_those_who_may_see_everybody(role, member):
+    member.role = role
+    member.save()
     client = APIClient()
-    client.credentials(HTTP_AUTHORIZATION=f"Bearer {AccessToken.for_user(person)}")
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {AccessToken.for_user(member)}")
 
     answer = client.get("/api/v1/admin/users/")
 

@@ -9,7 +9,8 @@ from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import AccessToken
 
 from apps.notifications.models import PushLog, Suppression
-from apps.users import resets, sessions
+from apps.templates.models import Layout, Partial
+from apps.users import quotas, resets, sessions
 from apps.users.models import ApiKey, AuditEntry, Device, User
 from apps.users.scopes import ROLE_SCOPES, Role, Scope
 from tests.cast import DeviceFactory, UserFactory
@@ -445,6 +446,14 @@ class TestFanOut:
 
         assert added("first").status_code == 201
         assert quota in refused(added("second"), 409, "quota_reached")["message"]
+
+    def test_layouts_are_not_counted_for_partials(self, organization, settings, monkeypatch):
+        settings.QUOTA_PARTS = 1
+        # As where it is so large that a count stands for a while.
+        monkeypatch.setattr(quotas, "LARGE", 0)
+        Layout.objects.create(organization=organization, name="brand", text="{{ content }}")
+        assert quotas.reached("QUOTA_PARTS", organization.pk, Layout.objects.all())
+        assert not quotas.reached("QUOTA_PARTS", organization.pk, Partial.objects.all())
 
 
 class TestSessions:
