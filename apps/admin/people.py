@@ -10,7 +10,7 @@ from django.contrib.auth.models import Group
 from django.http import HttpRequest
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
-from apps.admin.rows import OrganizationRows, RowForm, operator_of
+from apps.admin.rows import OrganizationRows, RowForm, is_superuser, operator_of
 from apps.users.masking import masked_token
 from apps.users.models import Category, Device, NotificationPreference, User
 from apps.users.scopes import Role
@@ -36,23 +36,11 @@ admin.site.unregister(Group)
 class GroupPages(auth_admin.GroupAdmin):
     """One group may have people of several organizations, so that groups are the superusers' affair."""
 
-    def _superuser(self, request: HttpRequest) -> bool:
-        return bool(getattr(request.user, "is_superuser", False))  # also asked before anybody signs in
+    def has_module_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        return is_superuser(request)
 
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return self._superuser(request)
-
-    def has_view_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
-        return self._superuser(request)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return self._superuser(request)
-
-    def has_change_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
-        return self._superuser(request)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
-        return self._superuser(request)
+    has_view_permission = has_add_permission = has_module_permission
+    has_change_permission = has_delete_permission = has_module_permission
 
 
 TAKEN = "Another person in this organization has this address."

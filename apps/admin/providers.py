@@ -5,7 +5,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
 
-from apps.admin.rows import ReadOnly, audit_name, operator_of
+from apps.admin.rows import ReadOnly, audit_name, is_superuser, operator_of
 from apps.notifications import breaker, pacing
 from apps.notifications.models import CircuitChange, ProviderState
 
@@ -20,7 +20,7 @@ class Shared(ReadOnly):
         return rows if operator_of(request).is_superuser else rows.none()
 
     def has_module_permission(self, request: HttpRequest) -> bool:
-        return bool(getattr(request.user, "is_superuser", False))  # also asked before anybody signs in
+        return is_superuser(request)
 
 
 @admin.register(ProviderState)

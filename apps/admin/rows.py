@@ -33,6 +33,11 @@ def operator_of(request: HttpRequest) -> User:
     return request.user
 
 
+def is_superuser(request: HttpRequest) -> bool:
+    """Also asked before anybody signs in."""
+    return bool(getattr(request.user, "is_superuser", False))
+
+
 def audit_name(request: HttpRequest) -> str:
     """The operator in the audit trail, as everywhere: `user:<id>`."""
     return f"user:{operator_of(request).pk}"
