@@ -2,15 +2,40 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import IO, Any
 
 from django.conf import settings
+from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from rest_framework.exceptions import APIException, ParseError
 from rest_framework.parsers import BaseParser
 from rest_framework.settings import api_settings
 
 DEPTH_LIMIT = 32
+CHUNK = 64 * 1024
+CHUNKS = 128
+"""Twice the largest body that is taken: who sends more loses the connection."""
+
+
+class WholeBodyMiddleware:
+    """Reads what is left of a body before its answer leaves: a refusal often needs none of it.
+
+    The server closes a connection whose request it has not read to the end, and whoever is still sending then, or
+    begins the next request on it, gets no answer: nginx makes a 502 of it.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        # The caller may be gone: there is nobody to tell.
+        with suppress(UnreadablePostError):
+            for _ in range(CHUNKS):
+                if not request.read(CHUNK):
+                    break
+        return response
 
 
 class PayloadTooLarge(APIException):

@@ -122,6 +122,7 @@ INSTALLED_APPS = [
     "notifier.local",
 ]
 MIDDLEWARE = [
+    "notifier.parsing.WholeBodyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "notifier.headers.HeadersMiddleware",

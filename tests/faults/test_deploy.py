@@ -1,10 +1,12 @@
 """Deploys and database trouble: nothing is lost, nothing is doubled, and requests are told at once."""
 
+import http.client
 import re
 import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import psycopg
 import pytest
@@ -104,6 +106,27 @@ def test_sessions_cut_every_200_ms_lose_nothing(make_system, smtp, key):
         f"<{pk}@sender.test>" for pk in EmailLog.objects.filter(status="sent").values_list("pk", flat=True)
     }
     assert sent <= set(taken)
+
+
+@pytest.mark.parametrize("length", [100, 300_000])
+def test_a_refusal_before_the_body_has_come_keeps_the_connection(make_system, length):
+    """The next request on it would otherwise have no answer: the server hangs up on what it has not read."""
+    system = make_system()
+    system.start_api()
+    with closing(http.client.HTTPConnection("127.0.0.1", system.port, timeout=10)) as connection:
+        connection.connect()
+        connection.auto_open = 0  # Never a second one without a word.
+        for _ in range(2):
+            connection.putrequest("POST", "/api/v1/notifications/")
+            connection.putheader("Authorization", "Api-Key no-such.key")
+            connection.putheader("Content-Type", "application/json")
+            connection.putheader("Content-Length", str(length))
+            connection.endheaders()
+            time.sleep(0.2)
+            connection.send(b" " * length)
+            answer = connection.getresponse()
+            assert answer.status == 401
+            answer.read()
 
 
 def test_a_database_that_is_away_is_said_at_once_and_forgiven_soon(make_system, key):
