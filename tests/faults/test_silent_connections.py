@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -153,13 +154,13 @@ def test_what_the_front_refuses_is_answered_in_our_form(system: System, key: str
         assert refused.headers["X-Correlation-ID"] == "mine"
 
 
-@pytest.mark.parametrize("length", [100, 100_000, 4_000_000])
-def test_a_refusal_that_needs_no_body_is_an_answer_at_any_length(system: System, length: int) -> None:
+def test_a_refusal_that_needs_no_body_is_an_answer_at_any_length(system: System) -> None:
     """Without `WholeBodyMiddleware` granian closes on nginx while it sends: some of these are a 502."""
-    body = {"unread": "x" * length}
-    with system.client("no-such.key") as client, ThreadPoolExecutor(8) as pool:
-        answers = pool.map(lambda _: client.post("notifications/", json=body).status_code, range(90))
-        assert set(answers) == {401}
+    for length, address in ((100_000, "127.0.0.2"), (4_000_000, "127.0.0.3")):
+        body = {"unread": "x" * length}
+        with system.client("no-such.key", address=address) as client, ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(partial(client.post, json=body), ["notifications/"] * 90))
+            assert {answer.status_code for answer in answers} == {401}
 
 
 @pytest.mark.parametrize(
