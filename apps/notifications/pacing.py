@@ -168,12 +168,12 @@ class LocalPace:
             if longest <= PATIENCE:
                 self._used |= used
                 return Turn(True, longest)
-            turn = max(
-                now + longest, *(self._booked.get((name, urgent), 0.0) + 1 / rate for name, rate in limits)
+            wait = max(
+                longest, *(self._booked.get((name, urgent), 0.0) + 1 / rate - now for name, rate in limits)
             )
-            turn = min(turn, now + max(longest, most))
-            self._booked |= {(name, urgent): turn for name, _ in limits}
-            return Turn(False, turn - now)
+            wait = min(wait, max(longest, most))
+            self._booked |= {(name, urgent): now + wait for name, _ in limits}
+            return Turn(False, wait)
 
     def _forget(self, now: float) -> None:
         """What is past says nothing any more; there is a name for each domain that anybody wrote to."""
