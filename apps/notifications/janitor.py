@@ -68,7 +68,9 @@ class Janitor:
                 path.unlink(missing_ok=True)
                 del self._settled_at[path]
         except (BlockingIOError, FileNotFoundError):
-            # Its writer lives, or another janitor is at it or was quicker.
+            # Its writer lives, or another janitor is at it or was quicker. One that was found before its writer had
+            # locked it is not settled.
+            self._settled_at.pop(path, None)
             return 0
         finally:
             os.close(file)

@@ -117,8 +117,8 @@ class Wires:
             if self._threads is None:
                 # More than slots, so that a thread that is just ending keeps nobody waiting.
                 self._threads = ThreadPoolExecutor(max_workers=2 * self.limit, thread_name_prefix="wire")
-            threads = self._threads
-        threads.submit(self._run, work)
+            # Under the lock: `join` may not come between.
+            self._threads.submit(self._run, work)
         return True
 
     def join(self) -> None:

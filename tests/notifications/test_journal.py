@@ -1,6 +1,8 @@
 """What a killed sender leaves: its journal says which rows went out, may have, or never did."""
 
+import fcntl
 import os
+import time
 
 import pytest
 from django.db.models import F
@@ -139,6 +141,20 @@ def test_a_claim_that_is_committed_late_is_found(claimed, segment, settings, mon
     wait_until(lambda: cleaner.turn() == 6)
     wait_until(lambda: cleaner.turn() == 0 and not left(settings))
     assert set(EmailLog.objects.values_list("status", flat=True)) == {"queued"}
+
+
+def test_one_that_was_seen_before_its_writer_locked_it_has_its_grace(db, segment, settings, monkeypatch):
+    monkeypatch.setattr(janitor, "GRACE_SECONDS", 0.2)
+    cleaner = Janitor()
+    fcntl.flock(segment._file, fcntl.LOCK_UN)
+    cleaner.turn()
+    fcntl.flock(segment._file, fcntl.LOCK_EX)
+    cleaner.turn()
+    time.sleep(0.3)
+    die(segment)
+    cleaner.turn()
+    assert left(settings)
+    wait_until(lambda: cleaner.turn() == 0 and not left(settings))
 
 
 def test_what_was_never_begun_is_sent_by_the_next(claimed, segment, smtp):

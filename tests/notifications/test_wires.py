@@ -1,5 +1,7 @@
 """Whose message may go on the wire, of a process's places."""
 
+import threading
+
 import pytest
 
 from apps.notifications.wires import Wires
@@ -49,3 +51,23 @@ def test_who_was_passed_over_is_come_back_to_in_turn():
     wires.end("noisy")
     assert wires.next_passed_over() == ("email", "noisy")
     assert wires.next_passed_over() is None
+
+
+def test_a_loan_that_meets_the_end_of_the_threads_starts_anew(monkeypatch):
+    """Of `join` while another thread lends: no slot is lost."""
+    wires = Wires(2)
+    done = []
+    assert wires.lend(lambda: done.append(1))
+    joined = threading.Thread(target=wires.join)
+    real = wires._threads.submit
+
+    def submit(*words):
+        joined.start()
+        joined.join(0.1)
+        return real(*words)
+
+    monkeypatch.setattr(wires._threads, "submit", submit)
+    assert wires.lend(lambda: done.append(2))
+    joined.join(10)
+    assert done == [1, 2]
+    assert wires.idle
