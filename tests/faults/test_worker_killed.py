@@ -1,6 +1,7 @@
 """Workers killed in mid-send: nothing is lost, and what may have gone out twice is named."""
 
 import random
+import signal
 import time
 from collections import Counter
 
@@ -18,12 +19,23 @@ THREADS = 4
 pytestmark = pytest.mark.chaos
 
 
+def what_waits(system):
+    """The rows that have not ended, and what each thread of the worker does."""
+    system.signal("email", signal.SIGABRT)
+    system.parts["email"].wait(10)
+    rows = EmailLog.objects.exclude(status__in=["sent", "unknown"])
+    rows = list(
+        rows.values("id", "status", "claimed_by", "fence", "attempts", "resends", "due_at", "lease_until")
+    )
+    return f"{counts()}\n{rows}\n{system.log('email')[-20_000:]}"
+
+
 @pytest.mark.parametrize("on_unknown", ["hold", "resend"])
 def test_ten_killed_workers_lose_nothing(on_unknown, make_system, smtp, key):
     Template.objects.update(on_unknown=on_unknown)
     # Slow enough that every kill meets sends on the wire.
     smtp.scripts["dot"] = (Stall(0.05), "250 2.0.0 taken")
-    system = make_system()
+    system = make_system(PYTHONFAULTHANDLER="1")
     system.start_api()
     system.start_tick()
     with system.client(key) as client:
@@ -39,7 +51,9 @@ def test_ten_killed_workers_lose_nothing(on_unknown, make_system, smtp, key):
 
     # There is one resend: what is met by two kills stays unknown.
     stays = EmailLog.objects.filter(status="unknown", attempts__gte=1 if on_unknown == "hold" else 2)
-    wait_until(lambda: counts()["sent"] + stays.count() == COUNT, seconds=180, seen=counts)
+    wait_until(
+        lambda: counts()["sent"] + stays.count() == COUNT, seconds=180, seen=lambda: what_waits(system)
+    )
 
     ambiguous = Event.objects.filter(kind="unknown").values_list("delivery_id", flat=True)
     assert 0 < len(ambiguous) <= KILLS * THREADS
