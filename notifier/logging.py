@@ -108,6 +108,8 @@ def logging_config(*, console: bool, level: str = "INFO") -> dict[str, Any]:
             # A reader who left early is not our error.
             "django.core.servers.basehttp": {"level": "ERROR"},
             "mail.log": {"level": "WARNING"},
+            # It names each of its detectors for each mail.
+            "flufl.bounce": {"level": "WARNING"},
             # The delivery's own line says more, and says it once.
             "celery.app.trace": {"level": "WARNING"},
             "celery.worker.strategy": {"level": "WARNING"},

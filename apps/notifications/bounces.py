@@ -1,23 +1,49 @@
-"""Delivery status notifications (RFC 3464): what a mail server says by mail of a message that it had taken."""
+"""What a mail server says by mail of a message that it had taken: delivery reports (RFC 3464, RFC 6533), complaints
+(RFC 5965), and words that no standard knows."""
 
 import re
 import uuid
 from email.message import Message
-from email.parser import BytesHeaderParser, BytesParser
+from email.utils import parseaddr
 
 from django.conf import settings
+from flufl.bounce import all_failures
 
-from apps.notifications import return_paths
-from apps.notifications.providers.smtp_outcomes import refuses_address
+from apps.notifications import mail_parts, return_paths
+from apps.notifications.providers.refusals import GONE, reported
 from apps.notifications.providers.told import Kind, Told, detail_of, key_of
 
 SIZE_LIMIT = 256 * 1024
 """Octets that are looked at: the report comes before the message that it returns."""
-PARTS_LIMIT = 20
-_KINDS = {"failed": Kind.BOUNCED, "delayed": Kind.DELAYED, "delivered": Kind.DELIVERED}
+TEXT_LIMIT = 32 * 1024
+"""Characters of a bounce without a report in which its words are looked for."""
+_KINDS = {
+    # Spellings that are sent, beside the standard's own.
+    **dict.fromkeys(("failed", "failure", "fail", "failled", "faild"), Kind.BOUNCED),
+    "delayed": Kind.DELAYED,
+    "delivered": Kind.DELIVERED,
+}
+_STATUS_PARTS = ("message/delivery-status", "message/global-delivery-status")
+_FEEDBACK = "message/feedback-report"
+_RETURNED = (
+    "message/rfc822",
+    "message/global",
+    "text/rfc822-headers",
+    "message/rfc822-headers",
+    "message/global-headers",
+)
+_MAIL_SYSTEM = re.compile(
+    r"(?:mailer|mail|mta)[-_. ]?(?:daemon|delivery|system)|mdaemon|post[-_ ]?master", re.IGNORECASE
+)
 _STATUS = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}")
-_MESSAGE_ID = re.compile(r"<([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})@[^\s<>]+>", re.IGNORECASE)
+_ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+# Without a domain, or with an odd one: what our own sender's address was at the time.
+_MESSAGE_ID = re.compile(rf"<({_ID})@[^\s<>]*>", re.IGNORECASE)
+_MESSAGE_ID_LINE = re.compile(rf"^[\s>]*Message-ID:\s*<({_ID})@[^\s<>]*>", re.IGNORECASE | re.MULTILINE)
+# What a server was told, to the end of its paragraph.
+_REPLY = re.compile(r"(?<![^\s(:])[45][0-9]{2}[ -](?:[^\r\n]+(?:\r?\n)?)+")
 _DELIVERED_TO = ("Delivered-To", "X-Original-To", "Envelope-To", "To")
+_ORIGINAL = ("Original-Mail-From", "Original-Rcpt-To")
 
 
 class NotABounce(Exception):
@@ -27,43 +53,109 @@ class NotABounce(Exception):
 def read(octets: bytes) -> Told:
     """What the mail tells. Raises NotABounce and return_paths.Forged; and whatever a mail that was made to
     break the parser brings about."""
-    mail = BytesParser().parsebytes(octets[:SIZE_LIMIT])
-    if mail.get_content_type() != "multipart/report":
-        raise NotABounce("no report")
-    parts = _parts(mail)
-    recipient = _recipient(parts)
-    action = _words(recipient, "Action").lower()
+    mail = mail_parts.parse(octets[:SIZE_LIMIT])
+    parts = list(mail_parts.leaves(mail))
+    if mail_parts.kind_of(mail) == "multipart/report" or _is_automatic(mail):
+        for part in parts:
+            kind = mail_parts.kind_of(part)
+            if kind in _STATUS_PARTS and (groups := _recipients(part)):
+                return _report(groups, mail, parts)
+            if kind == _FEEDBACK:
+                return _complaint(part, mail, parts)
+    return _without_report(mail, parts)
+
+
+def _report(groups: list[Message], mail: Message, parts: list[Message]) -> Told:
+    """Of several recipients that one address became, it is about one to whom it can't be delivered."""
+    actions = [mail_parts.token(group, "Action") for group in groups]
+    failed = [
+        group for group, action in zip(groups, actions, strict=True) if _KINDS.get(action) is Kind.BOUNCED
+    ]
+    recipient = (failed or groups)[0]
+    action = mail_parts.token(recipient, "Action")
     kind = _KINDS.get(action)
     if kind is None:
         raise NotABounce(f"reports {action[:40] or 'nothing'}")
-    status = _STATUS.match(_words(recipient, "Status"))
-    said = _words(recipient, "Diagnostic-Code").partition(";")[2]
+    status = _STATUS.match(mail_parts.token(recipient, "Status"))
+    said = _said(recipient)
     delivery_id, proven = _delivery(mail, parts)
     detail = detail_of(f"{status[0] if status else ''} {said}".strip())
+    # An alias of several people is no dead address while one of them is reached.
+    gone = len(failed) == len(groups) and reported(status[0] if status else "", said) in GONE
     return Told(
         kind=kind,
         key=key_of(kind, delivery_id, detail),
         delivery_id=delivery_id,
         detail=detail,
-        permanent=kind is Kind.BOUNCED and proven and _is_gone(status[0] if status else "", said),
+        permanent=kind is Kind.BOUNCED and proven and gone,
     )
 
 
-def _is_gone(status: str, said: str) -> bool:
-    """By the table of SMTP's replies. Exim's status is 5.0.0 whatever it was told, so that counts last."""
-    verdict = refuses_address(said)
-    return bool(refuses_address(status) if verdict is None else verdict)
+def _complaint(part: Message, mail: Message, parts: list[Message]) -> Told:
+    fields = next(iter(mail_parts.fields_in(mail_parts.text_of(part))), Message())
+    feedback = mail_parts.token(fields, "Feedback-Type")
+    if feedback != "abuse":
+        # Others praise ("not-spam"), or tell of signatures and viruses.
+        raise NotABounce(f"feedback {feedback[:40] or 'of no type'}")
+    original = "\n".join(mail_parts.field(fields, name) for name in _ORIGINAL)
+    named = return_paths.delivery_in(original)
+    # Whoever has the message could also press its unsubscribe link, so its Message-ID is proof enough.
+    delivery_id = named or _delivery(mail, parts)[0]
+    detail = detail_of(f"abuse {mail_parts.field(fields, 'User-Agent')}".strip())
+    return Told(
+        kind=Kind.COMPLAINED,
+        key=key_of(Kind.COMPLAINED, delivery_id),
+        delivery_id=delivery_id,
+        detail=detail,
+    )
 
 
-def _recipient(parts: list[Message]) -> Message:
-    """The report's lines about the recipient; of several, about one to whom it can't be delivered."""
-    for part in parts:
-        if part.get_content_type() == "message/delivery-status":
-            recipients = [group for group in _parts(part) if group["Action"] is not None]
-            failed = [group for group in recipients if _words(group, "Action").lower() == "failed"]
-            if recipients:
-                return (failed or recipients)[0]
-    raise NotABounce("no delivery status")
+def _without_report(mail: Message, parts: list[Message]) -> Told:
+    """A bounce in words of a server's own: where it names a message of ours it did come back, and what its words
+    say of the address is nothing to end one by."""
+    if not _from_the_mail_system(mail) or "vacation" in str(mail.get("Auto-Submitted", "")).lower():
+        raise NotABounce("no report")
+    named = mail_parts.field(mail, "X-Failed-Recipients")
+    delayed, failed = (set(), {named}) if named else all_failures(mail)
+    if not failed and not delayed:
+        raise NotABounce("no report")
+    delivery_id, _ = _delivery(mail, parts)
+    kind = Kind.BOUNCED if failed else Kind.DELAYED
+    text = mail_parts.text_of(parts[0])[:TEXT_LIMIT] if parts else ""
+    reply = _REPLY.search(text)
+    detail = detail_of(reply[0] if reply else mail_parts.field(mail, "Subject"))
+    return Told(kind=kind, key=key_of(kind, delivery_id, detail), delivery_id=delivery_id, detail=detail)
+
+
+def _recipients(part: Message) -> list[Message]:
+    """The report's blocks that are each about a recipient."""
+    return [group for group in mail_parts.fields_in(mail_parts.text_of(part)) if group["Action"] is not None]
+
+
+def _said(recipient: Message) -> str:
+    """The other server's words; some put them into a field of their own."""
+    diagnostic = mail_parts.field(recipient, "Diagnostic-Code")
+    if not diagnostic:
+        diagnostic = mail_parts.field(recipient, "X-Supplementary-Info").strip("<>")
+    return re.sub(r"^[A-Za-z0-9-]+\s*;\s*", "", diagnostic)
+
+
+def _is_automatic(mail: Message) -> bool:
+    """No person wrote it: its sender can't be answered, or is a mail system."""
+    return _return_path(mail) == "" or _from_the_mail_system(mail)
+
+
+def _from_the_mail_system(mail: Message) -> bool:
+    """Whether a server wrote it of itself. A person's automatic answer can't be answered either."""
+    name, address = parseaddr(mail_parts.field(mail, "From"))
+    locals_ = (one.rpartition("@")[0] or one for one in (address, _return_path(mail) or ""))
+    return bool(mail["X-Failed-Recipients"]) or any(_MAIL_SYSTEM.search(one) for one in (name, *locals_))
+
+
+def _return_path(mail: Message) -> str | None:
+    """Empty for mail that is not to be answered, None where the receiving server has written none."""
+    value = mail.get("Return-Path")
+    return None if value is None else str(value).strip().strip("<>").strip()
 
 
 def _delivery(mail: Message, parts: list[Message]) -> tuple[uuid.UUID, bool]:
@@ -76,23 +168,13 @@ def _delivery(mail: Message, parts: list[Message]) -> tuple[uuid.UUID, bool]:
     if (named := return_paths.delivery_in("\n".join(to))) is not None:
         return named, True
     for part in parts:
-        if part.get_content_type() in ("message/rfc822", "message/global"):
-            returned = next(iter(_parts(part)), None)
-        elif part.get_content_type() in ("text/rfc822-headers", "message/global-headers"):
-            raw = part.get_payload(decode=True)
-            returned = BytesHeaderParser().parsebytes(raw) if isinstance(raw, bytes) else None
+        if mail_parts.kind_of(part) in _RETURNED:
+            returned = mail_parts.fields_in(mail_parts.text_of(part))[:1]
+            found = _MESSAGE_ID.search(mail_parts.field(returned[0], "Message-ID")) if returned else None
+        elif mail_parts.kind_of(part).startswith("text/"):
+            found = _MESSAGE_ID_LINE.search(mail_parts.text_of(part)[:TEXT_LIMIT])
         else:
             continue
-        if returned is not None and (found := _MESSAGE_ID.search(_words(returned, "Message-ID"))):
+        if found:
             return uuid.UUID(found[1]), not settings.BOUNCE_ADDRESS
     raise NotABounce("names no message of ours")
-
-
-def _parts(whole: Message) -> list[Message]:
-    inner = whole.get_payload()
-    found = inner if isinstance(inner, list) else []
-    return [part for part in found[:PARTS_LIMIT] if isinstance(part, Message)]
-
-
-def _words(part: Message, name: str) -> str:
-    return " ".join(str(part.get(name, "")).split())

@@ -12,9 +12,11 @@ from django.db.models.functions import Now
 
 from apps.notifications import recipients, timeline
 from apps.notifications.callbacks import events
+from apps.notifications.disabled_mailboxes import disabled_before
 from apps.notifications.metrics import RETRIES
 from apps.notifications.models import DeadLetter, Delivery, from_now
 from apps.notifications.providers.base import Outcome, Result
+from apps.notifications.providers.refusal_words import Meaning
 from apps.notifications.publisher import publisher
 from apps.notifications.retry import deferral, policy_for
 from apps.notifications.statuses import SENDER_MOVES, Status, movable_to
@@ -188,6 +190,11 @@ def _sent(row: Delivery, outcome: Outcome) -> bool:
 
 def _retry(row: Delivery, outcome: Outcome) -> bool:
     attempts = row.attempts + 1
+    if outcome.code == Meaning.DISABLED and disabled_before(row):
+        if not _fail(row, outcome, reason=outcome.code, attempts=attempts):
+            return False
+        recipients.retire(row, reason=outcome.code, detail=outcome.detail)
+        return True
     wait = policy_for(row.channel).wait(attempts, floor=outcome.wait or 0.0)
     if wait is None:
         return _fail(row, outcome, reason="retries_exhausted", attempts=attempts)

@@ -8,8 +8,10 @@ from django.db.models.functions import Now
 
 from apps.notifications import recipients, timeline
 from apps.notifications.callbacks import events
+from apps.notifications.disabled_mailboxes import disabled_before
 from apps.notifications.errors import InHand, NotHere
 from apps.notifications.models import DELIVERIES, DeadLetter, Delivery
+from apps.notifications.providers.refusals import disabled_for_now
 from apps.notifications.statuses import RECEIPT_MOVES, Status, movable_to
 from apps.users.models import Organization
 
@@ -64,7 +66,7 @@ def move(row: Delivery, receipt: Receipt) -> bool:
         ).update(state=DeadLetter.State.DISCARDED, closed_at=Now(), closed_by="receipt")
         row.status = receipt.status
         events.announce([events.Move(row, receipt.status)])
-    if receipt.permanent and receipt.status == Status.BOUNCED:
+    if receipt.status == Status.BOUNCED and (receipt.permanent or _disabled_again(row, receipt.detail)):
         recipients.retire(row, reason="bounced", detail=receipt.detail)
     return moved
 
@@ -73,3 +75,7 @@ def complain(row: Delivery, *, detail: str, source: str) -> None:
     """The person called it unwanted: its status stays, and nothing more goes there. Call in a transaction."""
     timeline.note(row, timeline.COMPLAINED, detail=detail, source=source)
     recipients.retire(row, reason="complaint", detail=detail)
+
+
+def _disabled_again(row: Delivery, detail: str) -> bool:
+    return disabled_for_now(detail) and disabled_before(row)

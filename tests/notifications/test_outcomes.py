@@ -4,9 +4,10 @@ from datetime import timedelta
 
 import pytest
 from django.db.models import F
+from django.db.models.functions import Now
 from django.utils import timezone
 
-from apps.notifications.models import DeadLetter, EmailLog, ProviderState, PushLog, Suppression
+from apps.notifications.models import DeadLetter, EmailLog, Event, ProviderState, PushLog, Suppression
 from apps.templates.models import Template
 from apps.users.models import Device
 from notifier.local import fcm_answers
@@ -63,6 +64,23 @@ def test_550_5_1_1_fails_at_once_and_suppresses_the_address(api, user, smtp):
     again = email(api, user)
     skipped = api.get(f"/api/v1/notifications/{again}/").json()["data"]
     assert (skipped["status"], skipped["deliveries"][0]["reason"]) == ("skipped", "suppressed")
+
+
+def test_disabled_for_now_ends_an_address_on_the_second_day(api, user, smtp):
+    smtp.scripts["rcpt"] = "450 4.2.1 this account is disabled"
+    first = email(api, user)
+    assert tried().error_code == "mailbox_disabled"
+    EmailLog.objects.update(status="failed", due_at=Now())
+    email(api, user)
+    wait_until(lambda: EmailLog.objects.filter(error_code="mailbox_disabled").count() == 2)
+    assert not Suppression.objects.exists()
+
+    EmailLog.objects.update(status="failed", due_at=Now())
+    Event.objects.filter(notification_id=first, kind="retry").update(at=Now() - timedelta(days=1, hours=1))
+    third = email(api, user)
+    wait_until(lambda: EmailLog.objects.filter(notification_id=third, status="failed").exists())
+    assert timeline(third) == [("accepted", ""), ("failed", "mailbox_disabled")]
+    assert Suppression.objects.active().get().reason == "mailbox_disabled"
 
 
 def test_535_is_our_fault_and_burns_nothing(api, user, settings, smtp, time_passes):

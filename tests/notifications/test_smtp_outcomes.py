@@ -68,9 +68,20 @@ def said(phase: Phase, *lines: str) -> Outcome:
         (MAIL, "550 who are you", PERMANENT, "refused"),
         (DATA, "554 no valid recipients", PERMANENT, "refused"),
         (DOT, "550 5.1.1 nobody", PERMANENT, "mailbox_unknown"),
-        (RCPT, "554 5.1.1 nobody", PERMANENT, "mailbox_unknown"),
+        (MAIL, "550 5.1.1 user unknown", PERMANENT, "sender_refused"),
+        (RCPT, "554 5.1.1 nobody", PERMANENT, "refused"),
+        (RCPT, "554 5.1.1 user unknown", PERMANENT, "mailbox_unknown"),
+        (RCPT, "550 5.2.1 gets mail too fast", RETRY, "rate_limited"),
+        (RCPT, "550 5.2.121 limit of the hour", RETRY, "rate_limited"),
+        (RCPT, "550 too many messages, come back later", PERMANENT, "rate_limited"),
+        (RCPT, "550 the mailbox is over its quota", RETRY, "mailbox_full"),
+        (RCPT, "550 the sending address is on a block list", PERMANENT, "policy_refused"),
+        (RCPT, "450 4.2.1 mailbox disabled", RETRY, "mailbox_disabled"),
+        (MAIL, "450 4.2.1 mailbox disabled", RETRY, "temporarily_refused"),
+        (RCPT, "450 4.2.1 gets mail at a rate", RETRY, "temporarily_refused"),
+        (DATA, "550 5.1.1 user unknown", PERMANENT, "mailbox_unknown"),
         (RCPT, "551 moved", PERMANENT, "refused"),
-        (RCPT, "550 10.0.0.1 is listed", PERMANENT, "mailbox_unknown"),
+        (RCPT, "550 10.0.0.1 is listed", PERMANENT, "policy_refused"),
         (DOT, "250 2.0.0 Ok", SENT, "accepted"),
         (DOT, "299 fine", SENT, "accepted"),
         *((p, "garbage", RETRY, "unreadable_reply") for p in Phase if p is not DOT),
@@ -89,7 +100,7 @@ def test_a_reply_s_outcome(phase: Phase, line: str, result: Result, code: str) -
 
 @pytest.mark.parametrize("enhanced", ["1.1", "1.2", "1.3", "1.4", "1.6", "1.10", "2.1", "7.17", "7.18"])
 @pytest.mark.parametrize("code", [550, 551, 553])
-def test_only_rcpt_says_that_a_recipient_is_gone(code: int, enhanced: str) -> None:
+def test_a_code_alone_ends_a_recipient_at_rcpt_only(code: int, enhanced: str) -> None:
     for phase in (MAIL, RCPT, DATA, DOT):
         outcome = said(phase, f"{code} 5.{enhanced} gone")
         assert (outcome.result, outcome.recipient_gone) == (PERMANENT, phase is RCPT)
@@ -99,10 +110,12 @@ def test_only_rcpt_says_that_a_recipient_is_gone(code: int, enhanced: str) -> No
 @pytest.mark.parametrize(
     ("line", "gone"),
     [
+        ("550 (5.1.1) rejected", True),
         ("550 no such user", True),
         ("550 #5.1.1 no such user", True),
-        ("551 no such user", False),
-        ("553 no such user", False),
+        ("551 no such user", True),
+        ("553 no such user", True),
+        ("550 rejected", False),
         ("550 5.1.0 address rejected", False),
         ("550 5.1.7 bad sender", False),
         ("550 5.7.1 relaying denied", False),
@@ -112,6 +125,15 @@ def test_only_rcpt_says_that_a_recipient_is_gone(code: int, enhanced: str) -> No
 )
 def test_suppression_at_rcpt(line: str, gone: bool) -> None:
     assert said(RCPT, line).recipient_gone is gone
+
+
+@pytest.mark.parametrize("phase", [DATA, DOT])
+def test_past_rcpt_words_alone_end_a_recipient(phase: Phase) -> None:
+    """A message has one recipient, and some servers look it up only once they have the message."""
+    assert said(
+        phase, "554 delivery error: dd This user doesn't have an account (kim@example.com)"
+    ).recipient_gone
+    assert not said(phase, "554 delivery error: dd blocked").recipient_gone
 
 
 @pytest.mark.parametrize(

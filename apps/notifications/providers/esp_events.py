@@ -19,7 +19,8 @@ from anymail.webhooks.sparkpost import SparkPostTrackingWebhookView
 from django.http import HttpRequest
 
 from apps.notifications.providers.esp_settings import EspSettings
-from apps.notifications.providers.smtp_outcomes import refuses_address
+from apps.notifications.providers.refusal_words import Meaning
+from apps.notifications.providers.refusals import GONE, reported
 from apps.notifications.providers.told import MESSAGE_ID_LIMIT, Kind, Told, detail_of, key_of
 
 CLOCKS_DIFFER_SECONDS = 300
@@ -184,8 +185,9 @@ def _told(service: str, events: Iterable[AnymailTrackingEvent]) -> Iterable[Told
 def _is_hard(service: str, word: str, event: AnymailTrackingEvent) -> bool:
     # Mailgun calls every refusal permanent; its reasons are what django-anymail has sorted.
     hard = event.reject_reason == RejectReason.BOUNCED if service == "mailgun" else word in _HARD[service]
-    # A server that refuses for its policy has said nothing of the address, whatever the service makes of it.
-    return hard and refuses_address(_words(event)) is not False
+    # A server that refuses for its policy has said nothing of the address, whatever the service makes of it. Where
+    # nothing is quoted, or nothing that says anything, the service's own word counts.
+    return hard and reported("", _words(event)) in GONE | {Meaning.SILENT}
 
 
 def _words(event: AnymailTrackingEvent) -> str:

@@ -12,7 +12,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 
+from apps.notifications.providers import refusals
 from apps.notifications.providers.base import DETAIL_LIMIT, Outcome, Result
+from apps.notifications.providers.refusal_words import Meaning
+from apps.notifications.providers.refusals import GONE
 
 LINE_LIMIT = 4096
 """Octets of one reply line; the standard says 512, real servers say more."""
@@ -40,18 +43,12 @@ SESSION = frozenset({Phase.CONNECT, Phase.BANNER, Phase.EHLO, Phase.TLS, Phase.A
 _LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?", re.DOTALL)
 # Some servers put a "#" or a bracket before the code; four numbers in a row are an IP address.
 _ENHANCED = re.compile(r"\W{0,2}[245]\.([0-9]{1,3}\.[0-9]{1,3})(?![0-9]|\.[0-9])")
-_QUOTED = re.compile(r"(?:\b(5[0-9]{2})[ -]\W{0,2})?(?<![0-9.])5\.([0-9]{1,3}\.[0-9]{1,3})(?![0-9]|\.[0-9])")
 _QUEUED = re.compile(
     r"queued as <?(?P<a>[^\s<>;,]+)|\bid=(?P<b>[^\s<>;,]+)|\bOk (?P<c>[0-9a-f]{16}-[0-9a-f-]{16,})",
     re.IGNORECASE,
 )
 _AUTH_CODES = frozenset({530, 534, 535, 538})
 _THROTTLED = frozenset({"7.28", "7.650"})
-_GONE = {
-    **dict.fromkeys(("1.1", "1.2", "1.3", "1.4", "1.6", "1.10"), "mailbox_unknown"),
-    "2.1": "mailbox_disabled",
-    **dict.fromkeys(("7.17", "7.18"), "mailbox_reassigned"),
-}
 _HOST_UNKNOWN = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
 
 
@@ -141,16 +138,7 @@ def classify(phase: Phase, reply: Reply) -> Outcome:
         return Outcome(Result.DEFERRED, "throttled", detail)
     if phase in SESSION:
         return _session(phase, reply, detail)
-    return _temporary(reply, detail) if first_digit == 4 else _final(phase, reply, detail)
-
-
-def refuses_address(words: str) -> bool | None:
-    """Whether a server's refusal that somebody quotes says that the address is dead; None where it has no
-    enhanced code that could say so."""
-    quoted = _QUOTED.search(words)
-    if quoted is None:
-        return None
-    return classify(Phase.RCPT, Reply(int(quoted[1] or 550), quoted[2], ())).recipient_gone
+    return _temporary(phase, reply, detail) if first_digit == 4 else _final(phase, reply, detail)
 
 
 def _session(phase: Phase, reply: Reply, detail: str) -> Outcome:
@@ -166,15 +154,17 @@ def _session(phase: Phase, reply: Reply, detail: str) -> Outcome:
     return Outcome(Result.CONFIGURATION, code, detail, provider_fault=True)
 
 
-def _temporary(reply: Reply, detail: str) -> Outcome:
+def _temporary(phase: Phase, reply: Reply, detail: str) -> Outcome:
     if reply.code == 421:
         return Outcome(Result.RETRY, "service_closing", detail, provider_fault=True)
     if reply.code in (450, 451) and (
         reply.enhanced == "7.1" or re.search(r"gr[ea]y.?list", reply.text, re.IGNORECASE)
     ):
         return Outcome(Result.RETRY, "greylisted", detail, wait=GREYLIST_WAIT)
-    if reply.enhanced == "2.2":
-        return Outcome(Result.RETRY, "mailbox_full", detail)
+    said = refusals.meaning(reply.code, reply.enhanced, reply.text)
+    if said is Meaning.FULL or (said is Meaning.DISABLED and phase is Phase.RCPT):
+        # Disabled for now: an end only where it is said again on another day (`disabled_mailboxes`).
+        return Outcome(Result.RETRY, said, detail)
     return Outcome(Result.RETRY, "temporarily_refused", detail)
 
 
@@ -182,25 +172,25 @@ def _final(phase: Phase, reply: Reply, detail: str) -> Outcome:
     # 530 is the answer to MAIL or RCPT from a server that wants AUTH first: the relay's, not the recipient's.
     if reply.code in _AUTH_CODES and phase is not Phase.DOT:
         return Outcome(Result.CONFIGURATION, "auth_failed", detail, provider_fault=True)
-    if reply.enhanced == "2.2":
-        return Outcome(Result.RETRY, "mailbox_full", detail)
-    if phase is Phase.RCPT and (
-        (reply.code in (550, 551, 553) and reply.enhanced in _GONE)
-        or (reply.code == 550 and not reply.enhanced)
-    ):
-        code = _GONE.get(reply.enhanced, "mailbox_unknown")
-        return Outcome(Result.PERMANENT, code, detail, recipient_gone=True)
-    return Outcome(Result.PERMANENT, _refusal(phase, reply), detail)
+    said = refusals.meaning(reply.code, reply.enhanced, reply.text)
+    if said is Meaning.FULL or (said is Meaning.RATE and reply.enhanced.startswith("2.")):
+        # It passes, whatever the first digit says.
+        return Outcome(Result.RETRY, said, detail)
+    # Past RCPT a code is of the message; only words can be of its one recipient.
+    gone = said in GONE and (
+        phase is Phase.RCPT or (phase is not Phase.MAIL and refusals.in_words(reply.text))
+    )
+    return Outcome(Result.PERMANENT, _refusal(phase, reply, said), detail, recipient_gone=gone)
 
 
-def _refusal(phase: Phase, reply: Reply) -> str:
+def _refusal(phase: Phase, reply: Reply, said: Meaning) -> str:
     subject = reply.enhanced.partition(".")[0]
-    if reply.enhanced == "3.4" or (reply.code == 552 and not subject and phase is not Phase.RCPT):
-        return "too_large"
-    if phase is Phase.MAIL and subject == "1":
+    if phase is Phase.MAIL and (subject == "1" or said in GONE):
         return "sender_refused"
-    if reply.enhanced in _GONE:
-        return _GONE[reply.enhanced]
+    if said is Meaning.TOO_LARGE or (reply.code == 552 and not subject and phase is not Phase.RCPT):
+        return "too_large"
+    if said in GONE or said in (Meaning.RATE, Meaning.POLICY):
+        return said
     return {"5": "protocol_refused", "6": "content_refused", "7": "policy_refused"}.get(subject, "refused")
 
 
