@@ -6,8 +6,10 @@ from django.db.models.functions import Now
 from django.http import HttpRequest
 
 from apps.admin.rows import ReadOnly, audit_name, is_superuser, operator_of
-from apps.notifications import breaker, pacing
-from apps.notifications.models import CircuitChange, ProviderState
+from apps.admin.times import moment
+from apps.notifications import breaker, pacing, unread_events
+from apps.notifications.models import CircuitChange, ProviderState, UnreadEvent
+from apps.users.masking import masked_words
 
 
 class Shared(ReadOnly):
@@ -60,3 +62,43 @@ class CircuitChangePages(Shared):
     list_display = ("at", "provider", "kind", "code", "detail", "seconds", "by")
     list_filter = ("provider", "kind")
     ordering = ("-id",)
+
+
+@admin.register(UnreadEvent)
+class UnreadEventPages(Shared):
+    """What email services told in a shape that this release doesn't know."""
+
+    list_display = ("told", "source", "state", "fault", "times")
+    list_filter = ("state", "source")
+    fields = (
+        "told",
+        "source",
+        "state",
+        "fault",
+        "times",
+        "as_it_came",
+        "content_type",
+        "closed",
+        "closed_by",
+    )
+    ordering = ("-id",)
+    actions = ("read_again", "ignore")
+
+    told = moment("created_at", "told")
+    closed = moment("closed_at")
+
+    @admin.display(description="as it came")
+    def as_it_came(self, event: UnreadEvent) -> str:
+        """Addresses masked: who is meant is nobody's question here."""
+        return masked_words(event.body.encode("latin-1").decode("utf-8", "replace")[:4000])
+
+    @admin.action(description="Read the selected again")
+    def read_again(self, request: HttpRequest, queryset: QuerySet[UnreadEvent]) -> None:
+        missed = [why for _, why in unread_events.read_again(queryset, by=audit_name(request))]
+        read = missed.count("")
+        self.message_user(request, f"{read} read and applied; {len(missed) - read} can't be read yet.")
+
+    @admin.action(description="Ignore the selected: forget what they say")
+    def ignore(self, request: HttpRequest, queryset: QuerySet[UnreadEvent]) -> None:
+        done = unread_events.close(queryset, UnreadEvent.State.IGNORED, by=audit_name(request))
+        self.message_user(request, f"{done} ignored.")

@@ -18,7 +18,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
-from apps.notifications import cancelling
+from apps.notifications import cancelling, unread_events
 from apps.notifications.models import (
     DELIVERIES,
     DeadLetter,
@@ -69,6 +69,8 @@ class Erasure:
         yield from self._notifications(theirs, by)
         self._elsewhere(theirs, by)
         self._suppressions(theirs, by)
+        if self.address:
+            self.done["unread events"] += unread_events.forget(self.address, by=by)
         if self.user is not None:
             self._account(self.user, by)
         # What was accepted meanwhile.

@@ -107,6 +107,16 @@ class RequestIdReused(NotifierError):
     code = "request_id_reused"
 
 
+class PayloadTooLarge(NotifierError):
+    status = 413
+    code = "payload_too_large"
+
+
+class EventsUnread(NotifierError):
+    status = 503
+    code = "events_unread"
+
+
 class TooManyWaiting(NotifierError):
     status = 503
     code = "too_many_waiting"

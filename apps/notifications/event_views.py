@@ -11,12 +11,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.notifications import errors, provider_events
+from apps.notifications import errors, provider_events, unread_events
 from apps.notifications.providers import esp_events
-from apps.notifications.providers.esp_settings import KEY_NAMES, EspSettings
-from apps.notifications.providers.registry import configured
+from apps.notifications.providers.registry import service_of
 from apps.users import throttling
-from apps.users.channels import Channel
+
+FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
+_NOT_HERE = errors.NotHere("There is no such provider, or its URL says nothing of events.")
 
 
 class EventsTakenSerializer(serializers.Serializer[Any]):
@@ -41,39 +42,47 @@ class ServiceEventsView(APIView):
         # Anybody may post here: nothing is parsed before it is verified, which costs a hash. What isn't signed is
         # counted by the middleware, and answered with a 429 once that is enough; what is signed is taken all the
         # same, since a service's events come from a few addresses, in bursts.
-        service = _service(provider)
+        service = service_of(provider)
+        if service is None:
+            raise _NOT_HERE
         self.body_limit = (
             settings.BODY_LIMIT if service.service in esp_events.SIGNED_INSIDE else self.body_limit
         )
+        form = service.service in esp_events.FORMS and request.content_type.startswith(FORM_TYPES)
         parser = self.get_content_negotiator().select_parser(request, self.get_parsers())
-        if parser is None:
+        if parser is None and not form:
             raise UnsupportedMediaType(request.content_type)
-        post = self._body(request)
+        post = self._body(request, form=form)
+        if esp_events.is_ping(service, post):
+            return Response({"taken": 0})
+        if not service.webhook:
+            raise _NOT_HERE
         if len(post.body) <= self.body_limit:
             try:
                 esp_events.verify(service, post)
             except esp_events.Unverified as fault:
                 raise errors.Unverified("This was not signed with the account's secret.") from fault
             throttling.take_request(request._request, None, weight=0)
-        # The checks that every body of the API passes, its size first.
-        parser.parse(io.BytesIO(post.body), request.content_type, {"view": self})
+        if parser is not None and not form:
+            # The checks that every body of the API passes, its size first.
+            parser.parse(io.BytesIO(post.body), request.content_type, {"view": self})
+        elif len(post.body) > self.body_limit:
+            raise errors.PayloadTooLarge(f"The body is larger than {self.body_limit} bytes.")
         try:
-            told = esp_events.read(service, post)
+            told, unread = esp_events.read(service, post)
         except esp_events.NotTracking as fault:
             raise errors.NotTracking("Set this URL for tracking events, not for inbound mail.") from fault
-        return Response({"taken": provider_events.take(provider, told)})
+        taken = provider_events.take(provider, told)
+        if unread:
+            unread_events.keep(provider, post, unread)
+            words = (
+                f"{len(unread)} of these events have a shape that is not known here: kept for the operators."
+            )
+            raise errors.EventsUnread(words, headers={"Retry-After": "3600"})
+        return Response({"taken": taken})
 
-    def _body(self, request: Request) -> esp_events.Post:
+    def _body(self, request: Request, *, form: bool) -> esp_events.Post:
         """The body as it came, which is what is signed, up to one octet past its limit."""
         stream: Any = request.stream
-        return esp_events.Post(request.META, stream.read(self.body_limit + 1) if stream is not None else b"")
-
-
-def _service(name: str) -> EspSettings:
-    """The account's settings. Raises NotHere where no account of that name takes events."""
-    for account in configured(Channel.EMAIL):
-        if account.name == name and account.scheme in KEY_NAMES:
-            settings = EspSettings.from_url(account.url)
-            if settings.webhook:
-                return settings
-    raise errors.NotHere("There is no such provider, or its URL says nothing of events.")
+        octets = stream.read(self.body_limit + 1) if stream is not None else b""
+        return esp_events.Post(request.META, octets, form=form)

@@ -22,6 +22,7 @@ from apps.notifications.models import (
     Callback,
     DeadLetter,
     ProviderState,
+    UnreadEvent,
 )
 from apps.notifications.providers.registry import configured
 
@@ -46,7 +47,7 @@ class Gauges:
             self._next_at = time.monotonic() + EVERY_SECONDS
             # Nothing known is better than something old.
             LOOKED.families = ()
-            LOOKED.families = (*_waiting(), _circuits(), _letters(), *self._queues(), _looked_at())
+            LOOKED.families = (*_waiting(), _circuits(), _letters(), _unread(), *self._queues(), _looked_at())
         return 0
 
     def forget(self) -> None:
@@ -114,6 +115,15 @@ def _letters() -> Metric:
     return GaugeMetricFamily(
         "notifier_dead_letters_open",
         f"Dead letters that wait for an operator; at most {ENOUGH}.",
+        value=waiting,
+    )
+
+
+def _unread() -> Metric:
+    waiting = UnreadEvent.objects.filter(state=UnreadEvent.State.OPEN).order_by()[:ENOUGH].count()
+    return GaugeMetricFamily(
+        "notifier_unread_events",
+        "Events of email services in a shape that is not known here.",
         value=waiting,
     )
 

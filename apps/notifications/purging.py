@@ -14,6 +14,7 @@ from apps.notifications.models import (
     IdempotencyRecord,
     Notification,
     ProviderEvent,
+    UnreadEvent,
     from_now,
 )
 from apps.notifications.statuses import Status
@@ -42,11 +43,13 @@ def candidates(days: int) -> list[tuple[str, QuerySet[Any]]]:
     letters = DeadLetter.objects.filter(notification=None, created_at__lt=from_now(-days * DAY)).exclude(
         state=DeadLetter.State.OPEN
     )
+    closed_events = UnreadEvent.objects.filter(closed_at__lt=from_now(-days * DAY))
     return [
         ("callbacks", callbacks),
         ("notifications", old),
         ("idempotency keys", keys),
         ("foreign dead letters", letters),
+        ("unread events that were closed", closed_events),
         ("provider events", ProviderEvent.objects.filter(due_at=None, created_at__lt=from_now(-days * DAY))),
         # Only ended sessions have a row, and after its expiry the token is refused without one.
         ("ended sessions", OutstandingToken.objects.filter(expires_at__lt=Now())),

@@ -34,6 +34,7 @@ CHECKS = (
     Check("redis", cache.answers),
     Check("tick", work.tick, needs="migrations"),
     Check("providers", work.providers, needs="migrations"),
+    Check("events", work.events, needs="migrations"),
     Check("email", mail.signs_in),
     Check("push", push.accepts),
 )

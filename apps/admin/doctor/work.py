@@ -1,10 +1,12 @@
 """The work itself: a tick turns, and no provider rests."""
 
+from collections import Counter
+
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from apps.admin.doctor.findings import Finding, ok, wrong
-from apps.notifications.models import ProviderState, TickLease
+from apps.notifications.models import ProviderState, TickLease, UnreadEvent
 from apps.notifications.tick import NAME
 
 
@@ -17,6 +19,16 @@ def tick() -> list[Finding]:
         last = timezone.localtime(stale.lease_until)
         return [wrong(f"The tick does not run: {stale.holder} was last seen at {last:%F %T %Z}.", remedy)]
     return [wrong("No tick runs.", remedy)]
+
+
+def events() -> list[Finding]:
+    waiting = UnreadEvent.objects.filter(state=UnreadEvent.State.OPEN).values_list("source", flat=True)
+    found = Counter(waiting[:1000])
+    if not found:
+        return [ok("Every event of an email service could be read.")]
+    told = ", ".join(f"{count} of {source}" for source, count in sorted(found.items()))
+    remedy = "See them in the admin (Unread events); after an upgrade run manage.py reread_events."
+    return [wrong(f"Events of email services have a shape that this release does not know: {told}.", remedy)]
 
 
 def providers() -> list[Finding]:

@@ -18,7 +18,7 @@ from apps.notifications.models.deliveries import (
     PushLog,
     deliveries_of,
 )
-from apps.notifications.models.provider_events import ProviderEvent
+from apps.notifications.models.provider_events import ProviderEvent, UnreadEvent
 from apps.notifications.models.records import (
     CircuitChange,
     DeadLetter,
@@ -51,6 +51,7 @@ __all__ = [
     "PushLog",
     "Suppression",
     "TickLease",
+    "UnreadEvent",
     "Waiting",
     "WebhookEndpoint",
     "deliveries_of",

@@ -6,6 +6,8 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from anymail.exceptions import AnymailConfigurationError, AnymailWebhookValidationFailure
@@ -16,13 +18,20 @@ from anymail.webhooks.mailgun import MailgunTrackingWebhookView
 from anymail.webhooks.postmark import PostmarkTrackingWebhookView
 from anymail.webhooks.resend import ResendTrackingWebhookView
 from anymail.webhooks.sparkpost import SparkPostTrackingWebhookView
+from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest
+from django.http.multipartparser import MultiPartParserError
+from django.utils.http import parse_header_parameters
 
+from apps.notifications.providers import esp_shapes
+from apps.notifications.providers.base import DETAIL_LIMIT
 from apps.notifications.providers.esp_settings import EspSettings
 from apps.notifications.providers.refusal_words import Meaning
 from apps.notifications.providers.refusals import GONE, reported
 from apps.notifications.providers.told import MESSAGE_ID_LIMIT, Kind, Told, detail_of, key_of
 
+PING_LIMIT = 4096
+"""Octets of a service's trial of the URL."""
 CLOCKS_DIFFER_SECONDS = 300
 """How old, or how far ahead, a signature with a time may be: what Standard Webhooks recommend."""
 MAILGUN_TRIES_FOR_SECONDS = 24 * 3600
@@ -42,16 +51,46 @@ class Post(HttpRequest):
 
     body = b""
 
-    def __init__(self, meta: dict[str, Any], body: bytes) -> None:
+    def __init__(self, meta: dict[str, Any], body: bytes, *, form: bool = False) -> None:
         super().__init__()
         self.method = "POST"
         self.META = meta
         self.content_type = "application/json"
-        self.body = body
+        self.body = self._body = body
+        self.form = form
+        if form:
+            self.content_type, self.content_params = parse_header_parameters(meta.get("CONTENT_TYPE", ""))
+            self._read_started = False
+            self.META = {**meta, "CONTENT_LENGTH": str(len(body))}
+            # What is no form has no fields, and so no signature.
+            with suppress(MultiPartParserError, SuspiciousOperation):
+                self._load_post_and_files()  # type: ignore[attr-defined]
+                self.POST = self._post  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """An event in a shape that nobody here knows. `body`: itself, as a post of its own; `fault`: what was missed."""
+
+    body: bytes
+    fault: str
 
 
 SIGNED_INSIDE = frozenset({"mailgun"})
 """Services whose signature is a part of the body, so that this has to be read to be verified: one event a post."""
+FORMS = frozenset({"mailgun"})
+"""Services that also post forms: Mailgun's older hooks."""
+_MAILERSEND_PING_KEY = b"test_Am3L1GuOIc4blLUuHqAPxxwkZaJyEk8G"
+"""What MailerSend signs its trial of a URL with, before there is a key of its own: public, so it proves nothing."""
+
+
+def is_ping(settings: EspSettings, post: Post) -> bool:
+    """A service's trial of this URL, which it won't save unless it is answered. Nothing comes of it."""
+    if settings.service != "mailersend" or len(post.body) > PING_LIMIT:
+        return False
+    signature = hmac.new(_MAILERSEND_PING_KEY, post.body, "sha256").hexdigest()
+    given = str(post.META.get("HTTP_SIGNATURE", ""))
+    return hmac.compare_digest(signature.encode(), given.encode()) and esp_shapes.is_ping(post.body)
 
 
 def verify(settings: EspSettings, post: Post) -> None:
@@ -71,17 +110,39 @@ def verify(settings: EspSettings, post: Post) -> None:
         raise Unverified from fault
 
 
-def read(settings: EspSettings, post: Post) -> list[Told]:
-    """What a verified post tells; kinds that mean nothing here are left out.
+def read(settings: EspSettings, post: Post) -> tuple[list[Told], list[Unread]]:
+    """What a verified post tells, and what of it can't be read; kinds that mean nothing here are neither.
 
-    Raises NotTracking; and whatever a body in an unknown shape brings about.
+    One that can't be read keeps no other. Raises NotTracking, and ValueError for what is no JSON.
     """
     view = _VIEWS[settings.service](settings.webhook)
-    try:
-        events = view.parse_events(post)
-    except AnymailConfigurationError as fault:
-        raise NotTracking from fault
-    return list(_told(settings.service, events))
+    if post.form:
+        bodies = [post.body]
+    else:
+        bodies = [json.dumps(event, ensure_ascii=False).encode() for event in esp_shapes.split(post.body)]
+    told: list[Told] = []
+    unread: list[Unread] = []
+    for body in bodies:
+        try:
+            told += _read_one(settings.service, view, post, body)
+        except AnymailConfigurationError as fault:
+            raise NotTracking from fault
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as fault:
+            # The library takes the shape of what it reads for granted, and may fail in any way.
+            unread.append(Unread(body, f"{type(fault).__name__}: {fault}"[:DETAIL_LIMIT]))
+    return told, unread
+
+
+def _read_one(service: str, view: Any, post: Post, body: bytes) -> list[Told]:
+    if post.form:
+        return list(_told(service, view.parse_events(post), ""))
+    event = esp_shapes.of_a_message(service, json.loads(body))
+    if event is None:
+        return []
+    shaped = json.dumps([event] if service == "sparkpost" else event).encode()
+    # Sorted: the same event may come with its fields in another order.
+    raw = json.dumps(json.loads(body), sort_keys=True)
+    return list(_told(service, view.parse_events(Post(post.META, shaped)), raw))
 
 
 class _ResendView(ResendTrackingWebhookView):  # type: ignore[misc]
@@ -107,7 +168,8 @@ class _ResendView(ResendTrackingWebhookView):  # type: ignore[misc]
 class _MailgunView(MailgunTrackingWebhookView):  # type: ignore[misc]
     def run_validators(self, request: HttpRequest) -> None:
         super().run_validators(request)
-        signed_at = float(json.loads(request.body)["signature"]["timestamp"])
+        form = request.content_type != "application/json"
+        signed_at = float((request.POST if form else json.loads(request.body)["signature"])["timestamp"])
         if not abs(time.time() - signed_at) < MAILGUN_TRIES_FOR_SECONDS:
             raise Unverified
 
@@ -138,7 +200,7 @@ _KINDS = {
 
 # django-anymail doesn't tell a dead address from a full mailbox; each service does, in words of its own.
 _WORDS: dict[str, Callable[[Any], Any]] = {
-    "brevo": lambda raw: raw["event"],
+    "brevo": lambda raw: raw.get("event"),
     "mailersend": lambda raw: raw["data"]["type"],
     "postmark": lambda raw: raw.get("Type") or raw.get("SuppressionReason"),
     "resend": lambda raw: raw["data"].get("bounce", {}).get("type"),
@@ -160,9 +222,16 @@ _SOFT = {
 }
 
 
-def _told(service: str, events: Iterable[AnymailTrackingEvent]) -> Iterable[Told]:
+_RESULTS = {
+    # Kinds that django-anymail doesn't know: taken, and then not sent after all.
+    "resend": ("type", {"email.failed": Kind.BOUNCED, "email.suppressed": Kind.BOUNCED}),
+    "mailersend": ("type", {"activity.suppressed": Kind.BOUNCED}),
+}
+
+
+def _told(service: str, events: Iterable[AnymailTrackingEvent], raw: str) -> Iterable[Told]:
     for event in events:
-        kind = _KINDS.get(event.event_type)
+        kind = _KINDS.get(event.event_type) or _kind_of(service, event)
         if kind is None:
             continue
         permanent = False
@@ -174,7 +243,7 @@ def _told(service: str, events: Iterable[AnymailTrackingEvent]) -> Iterable[Told
                 permanent = _is_hard(service, word, event)
         yield Told(
             kind=kind,
-            key=_key(service, kind, event),
+            key=_key(service, kind, event, raw),
             delivery_id=_delivery_id(event.metadata),
             provider_message_id=str(event.message_id or "")[:MESSAGE_ID_LIMIT],
             detail=detail_of(_words(event)),
@@ -190,17 +259,30 @@ def _is_hard(service: str, word: str, event: AnymailTrackingEvent) -> bool:
     return hard and reported("", _words(event)) in GONE | {Meaning.SILENT}
 
 
+def _kind_of(service: str, event: AnymailTrackingEvent) -> Kind | None:
+    name, kinds = _RESULTS.get(service, ("", {}))
+    return kinds.get(event.esp_event[name]) if name else None
+
+
 def _words(event: AnymailTrackingEvent) -> str:
-    return str(event.mta_response or event.description or "")
+    words = event.mta_response or event.description
+    if (
+        not words
+        and isinstance(event.esp_event, dict)
+        and isinstance(data := event.esp_event.get("data"), dict)
+    ):
+        failed = data.get("failed") or data.get("suppressed")
+        words = failed.get("reason") or failed.get("message") if isinstance(failed, dict) else ""
+    return str(words or "")
 
 
-def _key(service: str, kind: Kind, event: AnymailTrackingEvent) -> str:
+def _key(service: str, kind: Kind, event: AnymailTrackingEvent, raw: str) -> str:
     if service == "mailgun":
         # The id is what its signature is of, and the body is not: with another body it is no second event.
         return key_of(event.event_id)
     if event.event_id:
         return key_of(kind, event.event_id)
-    return key_of(kind, json.dumps(event.esp_event, sort_keys=True))
+    return key_of(kind, raw)
 
 
 def _delivery_id(metadata: Any) -> uuid.UUID | None:

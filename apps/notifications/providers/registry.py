@@ -8,7 +8,7 @@ from django.conf import settings
 from apps.notifications.providers.accounts import Account
 from apps.notifications.providers.base import EmailProvider, PushProvider
 from apps.notifications.providers.esp import EspProvider
-from apps.notifications.providers.esp_settings import EspSettings
+from apps.notifications.providers.esp_settings import KEY_NAMES, EspSettings
 from apps.notifications.providers.fcm import FcmProvider
 from apps.notifications.providers.fcm_settings import FcmSettings
 from apps.notifications.providers.sandbox import SandboxProvider, SandboxSettings
@@ -16,6 +16,7 @@ from apps.notifications.providers.schemes import SCHEMES, accounts_in
 from apps.notifications.providers.smtp import SmtpProvider
 from apps.notifications.providers.smtp_settings import SmtpSettings
 from apps.notifications.providers.unusable import UnusableProvider
+from apps.users.channels import Channel
 
 Provider = EmailProvider | PushProvider
 
@@ -48,6 +49,14 @@ def accounts_for(channel: str, *, live: bool) -> list[Ready]:
 def configured(channel: str) -> tuple[Account, ...]:
     """The channel's accounts by its setting, in the order written. Raises ValueError."""
     return accounts_in(channel, getattr(settings, setting_of(channel)))
+
+
+def service_of(name: str) -> EspSettings | None:
+    """The settings of the account with an email service; None where no such account has this name."""
+    for account in configured(Channel.EMAIL):
+        if account.name == name and account.scheme in KEY_NAMES:
+            return EspSettings.from_url(account.url)
+    return None
 
 
 def setting_of(channel: str) -> str:

@@ -1,0 +1,88 @@
+"""A post of an email service as single events, each as django-anymail reads it.
+
+What services send is not always what they document: a field may be null where others leave it out, several events may
+come at once, and posts come that are about no message.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+UNUSED: dict[str, tuple[str, ...]] = {
+    # Read by the library and by nobody here, so that an odd one need not be a fault.
+    "brevo": ("ts_epoch", "tags", "tag"),
+    "mailgun": ("timestamp", "tags", "client-info"),
+    "postmark": ("DeliveredAt", "BouncedAt", "ReceivedAt", "ChangedAt", "Tag"),
+}
+
+
+def split(body: bytes) -> list[Any]:
+    """The events of a body in JSON. Raises ValueError."""
+    value = json.loads(body)
+    return value if isinstance(value, list) else [value]
+
+
+def of_a_message(service: str, event: Any) -> Any | None:
+    """The event as the library reads it; None where it is about no message of ours. Raises what an unknown shape
+    brings about."""
+    if not isinstance(event, dict):
+        raise TypeError(f"An event is an object, not {type(event).__name__}.")
+    event = _without_nulls(event)
+    shaped = _SHAPES[service](event) if service in _SHAPES else event
+    if shaped is None:
+        return None
+    for part in (shaped, shaped.get("event-data")):
+        if isinstance(part, dict):
+            for name in UNUSED.get(service, ()):
+                part.pop(name, None)
+    return shaped
+
+
+def is_ping(body: bytes) -> bool:
+    """MailerSend tries a URL before it saves it, with an event that is of nothing."""
+    try:
+        event = json.loads(body)
+    except ValueError:
+        return False
+    return isinstance(event, dict) and event.get("type") == "webhook.test"
+
+
+def _without_nulls(value: Any) -> Any:
+    match value:
+        case dict():
+            return {key: _without_nulls(one) for key, one in value.items() if one is not None}
+        case list():
+            return [_without_nulls(one) for one in value if one is not None]
+    return value
+
+
+def _mailersend(event: dict[str, Any]) -> Mapping[str, Any] | None:
+    kind = event["type"]
+    if kind != "inbound.message" and not kind.startswith("activity."):
+        # Of the account: a domain, a sender, a list that was verified; or a ping.
+        return None
+    data = event.get("data")
+    if kind.startswith("activity.") and isinstance(data, dict):
+        data.setdefault("type", kind.removeprefix("activity."))
+        if isinstance(data.get("email"), str):
+            # The flat form.
+            data["email"] = {
+                "message": {"id": data.get("message_id")},
+                "recipient": {"email": data["email"]},
+            }
+    return event
+
+
+def _resend(event: dict[str, Any]) -> Mapping[str, Any] | None:
+    return event if event["type"].startswith("email.") else None
+
+
+def _sparkpost(event: dict[str, Any]) -> Mapping[str, Any] | None:
+    return event if event["msys"] else None
+
+
+_SHAPES: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "mailersend": _mailersend,
+    "resend": _resend,
+    "sparkpost": _sparkpost,
+}
