@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from apps.users.mailboxes import InvalidAddress, sender, spelled
 from notifier.secrets_file import local_secret
 
 
@@ -112,6 +113,37 @@ def address(name: str) -> tuple[str, int] | None:
         name, env.str, "", "host:port, as 127.0.0.1:9464", valid=lambda text: not text or _port(text) > 0
     )
     return (text.rpartition(":")[0].strip("[]"), _port(text)) if text else None
+
+
+def sender_address(name: str, default: str) -> str:
+    """`name` as the From of every message, as a header has it."""
+    text = str(env.str(name, default=default))
+    try:
+        if not text.isprintable():
+            raise InvalidAddress("Remove line breaks and control characters.")
+        return str(sender(text))
+    except InvalidAddress as fault:
+        raise ImproperlyConfigured(
+            f"{name} must be an address, or `Name <address>`; it is {text!r}. {fault}"
+        ) from None
+
+
+BOUNCES_LOCAL = re.compile(r"[a-z0-9._-]{1,19}", re.IGNORECASE)
+
+
+def bounce_address(name: str) -> str:
+    """`name` as the address to whose local part + and a token is added; empty where it is unset."""
+    text = str(env.str(name, default=""))
+    try:
+        address = spelled(text) if text else ""
+    except InvalidAddress as fault:
+        raise ImproperlyConfigured(f"{name} must be an address; it is {text!r}. {fault}") from None
+    if address and not BOUNCES_LOCAL.fullmatch(address.rpartition("@")[0]):
+        raise ImproperlyConfigured(
+            f"{name} must be an address without + whose local part has at most 19 letters, digits and . _ -; it"
+            f" is {text!r}."
+        )
+    return address
 
 
 def _port(text: str) -> int:

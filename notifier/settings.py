@@ -14,7 +14,18 @@ from django.core.exceptions import ImproperlyConfigured
 
 from apps.notifications.providers.schemes import accounts_in
 from notifier.caching import caches
-from notifier.environment import address, env, flag, provider_url, read, retry_policy, secret, secret_list
+from notifier.environment import (
+    address,
+    bounce_address,
+    env,
+    flag,
+    provider_url,
+    read,
+    retry_policy,
+    secret,
+    secret_list,
+    sender_address,
+)
 from notifier.logging import logging_config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -309,14 +320,8 @@ always are."""
 # --- Providers --------------------------------------------------------------------------------------------
 EMAIL_PROVIDER_URL = provider_url("EMAIL_PROVIDER_URL", partial(accounts_in, "email"))
 PUSH_PROVIDER_URL = provider_url("PUSH_PROVIDER_URL", partial(accounts_in, "push"))
-EMAIL_FROM = read(
-    "EMAIL_FROM", env.str, "Notifier <notifier@localhost>", "an address, or `Name <address>`",
-    valid=lambda value: "@" in value and "\n" not in value and "\r" not in value,
-)  # fmt: skip
-BOUNCE_ADDRESS = read(
-    "BOUNCE_ADDRESS", env.str, "", "an address without + whose local part has at most 19 characters",
-    valid=lambda value: re.fullmatch(r"([a-z0-9._-]{1,19}@[a-z0-9][a-z0-9.-]*)?", value, re.IGNORECASE) is not None,
-)  # fmt: skip
+EMAIL_FROM = sender_address("EMAIL_FROM", "Notifier <notifier@localhost>")
+BOUNCE_ADDRESS = bounce_address("BOUNCE_ADDRESS")
 """Bounces come to this address, with + and a token in its local part, which may have 64 characters in all."""
 
 # --- Delivery: schedules and limits, all times in seconds ---------------------------------------------------

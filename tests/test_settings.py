@@ -58,6 +58,17 @@ def test_a_good_set_starts():
         ("DATABASE_POOL_SIZE", "many"),
         ("WORKER_THREADS", "0"),
         ("EMAIL_FROM", "nobody"),
+        ("EMAIL_FROM", "Acme <>"),
+        ("EMAIL_FROM", "a@example.com, b@example.com"),
+        ("EMAIL_FROM", "Kim <a@example.com>, Lee <b@example.com>"),
+        ("EMAIL_FROM", "Acme <a@exa_mple.com>"),
+        ("EMAIL_FROM", "Acme <a@xn--a.example>"),
+        ("EMAIL_FROM", "Acme <a@[::1]>"),
+        ("EMAIL_FROM", "Acme\u2028 <a@example.com>"),
+        ("BOUNCE_ADDRESS", "bounces"),
+        ("BOUNCE_ADDRESS", "bounces@[::1]"),
+        ("BOUNCE_ADDRESS", '"bou nces"@example.com'),
+        ("BOUNCE_ADDRESS", "bouncés@example.com"),
         ("BOUNCE_ADDRESS", "bounces+tag@example.com"),
         ("BOUNCE_ADDRESS", "a-local-part-of-20-chars@example.com"),
         ("EVENTS_EXCHANGE", "perhaps"),
@@ -81,6 +92,25 @@ def test_a_bad_value_is_named(name, value):
     assert name in said[0]
 
 
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ("Acme, Inc. <a@example.com>", '"Acme, Inc." <a@example.com>'),
+        ('"Acme, Inc." <a@example.com>', '"Acme, Inc." <a@example.com>'),
+        ("[Prod] Alerts <a@example.com>", '"[Prod] Alerts" <a@example.com>'),
+        ("Büro <a@bücher.example>", '"Büro" <a@xn--bcher-kva.example>'),
+        ("=?utf-8?q?B=C3=BCro?= <a@example.com>", '"Büro" <a@example.com>'),
+        ("a@bücher.example", "a@xn--bcher-kva.example"),
+    ],
+)
+def test_any_sender_is_read(given, read):
+    assert shown("EMAIL_FROM", EMAIL_FROM=given) == read
+
+
+def test_a_bounce_address_may_have_any_domain():
+    assert shown("BOUNCE_ADDRESS", BOUNCE_ADDRESS="Back@bücher.example") == "Back@xn--bcher-kva.example"
+
+
 def test_a_secret_is_not_repeated_in_the_sentence():
     assert "hunter2" not in start(SECRET_KEY="hunter2").stderr
     assert "hunter2" not in start(METRICS_TOKEN="hunter2").stderr
@@ -88,18 +118,23 @@ def test_a_secret_is_not_repeated_in_the_sentence():
     assert "hunter2" not in start(EMAIL_PROVIDER_URL="smtp://me:hunter2@relay:port").stderr
 
 
-@pytest.mark.parametrize(("given", "allowed"), [({}, "False"), ({"ALLOW_REGISTRATION": "true"}, "True")])
-def test_accounts_are_ones_own_to_make_only_where_that_is_said(given, allowed):
-    keep = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    shown = subprocess.run(
-        [sys.executable, "-c", "from notifier import settings; print(settings.ALLOW_REGISTRATION)"],
+def shown(name, **given):
+    """A setting as a process that starts with these variables has it."""
+    keep = {one: os.environ[one] for one in ("PATH", "HOME") if one in os.environ}
+    done = subprocess.run(
+        [sys.executable, "-X", "utf8", "-c", f"from notifier import settings; print(settings.{name})"],
         cwd=ROOT,
         env={**keep, **GOOD, **given},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert shown.stdout.strip() == allowed
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize(("given", "allowed"), [({}, "False"), ({"ALLOW_REGISTRATION": "true"}, "True")])
+def test_accounts_are_ones_own_to_make_only_where_that_is_said(given, allowed):
+    assert shown("ALLOW_REGISTRATION", **given) == allowed
 
 
 SECRETS = ("DATABASE_URL", "BROKER_URL", "SECRET_KEY", "JWT_SIGNING_KEY", "HASH_KEY", "ENCRYPTION_KEYS")

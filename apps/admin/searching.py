@@ -7,8 +7,7 @@ from typing import Any
 from django.db.models import Q, QuerySet
 
 from apps.notifications.models import DELIVERIES, Delivery, Notification
-from apps.users.channels import Channel
-from apps.users.hashing import recipient_hash
+from apps.users.hashing import hashes_of, recipient_hash
 from apps.users.models import Organization
 
 
@@ -66,7 +65,7 @@ def of_dead_letter(term: str) -> Iterator[Q]:
 
 
 def _recipient(term: str) -> Q:
-    return Q(recipient_hash__in=[recipient_hash(channel, term) for channel in Channel.values])
+    return Q(recipient_hash__in=hashes_of(term))
 
 
 def _deliveries(condition: Q, field: str) -> list[Any]:

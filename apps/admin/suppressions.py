@@ -3,8 +3,6 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ActionForm
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
@@ -12,7 +10,8 @@ from apps.admin.filters import RecentValues
 from apps.admin.rows import OrganizationRows, RowForm, audit_name, operator_of
 from apps.notifications.models import Suppression
 from apps.users.channels import Channel
-from apps.users.hashing import recipient_hash
+from apps.users.hashing import hashes_of, recipient_hash
+from apps.users.mailboxes import InvalidAddress, spelled
 from apps.users.masking import masked_token, masked_words
 from apps.users.models import User
 from apps.users.permissions import reaches_recipient
@@ -35,15 +34,16 @@ class NewSuppressionForm(RowForm):
         if channel and address:
             if channel == Channel.EMAIL:
                 try:
-                    validate_email(address)
-                except ValidationError as fault:
-                    self.add_error("address", fault)
+                    address = spelled(address)
+                except InvalidAddress as fault:
+                    self.add_error("address", str(fault))
+                    return cleaned
             organization = self.cleaned_data.get("organization")
             if not reaches_recipient(self.operator, channel, address, organization):
                 self.add_error("address", "Whoever has this address or device may do more than you.")
             self.instance.recipient_hash = recipient_hash(channel, address)
             # A token is found by its hash; only an address is worth reading.
-            self.instance.recipient = address[:254] if channel == Channel.EMAIL else ""
+            self.instance.recipient = address if channel == Channel.EMAIL else ""
         return cleaned
 
 
@@ -73,8 +73,7 @@ class SuppressionPages(OrganizationRows):
     ) -> tuple[QuerySet[Any], bool]:
         if not search_term:
             return queryset, False
-        hashes = [recipient_hash(channel, search_term.strip()) for channel in Channel.values]
-        return queryset.filter(recipient_hash__in=hashes), False
+        return queryset.filter(recipient_hash__in=hashes_of(search_term.strip())), False
 
     def get_fields(self, request: HttpRequest, obj: Any | None = None) -> list[Any]:
         if obj is None:

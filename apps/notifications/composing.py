@@ -1,8 +1,6 @@
 """What one delivery says: its pinned version, or the template's fallback, rendered for one person."""
 
 from collections.abc import Mapping
-from email.utils import parseaddr
-from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -19,6 +17,7 @@ from apps.templates.models import TemplateContent, TemplateVersion
 from apps.templates.rendering import EmailContent, PushContent
 from apps.users import links
 from apps.users.keeping import Kept
+from apps.users.mailboxes import sender
 
 SOURCES_LIMIT = 32 * 1024 * 1024
 """Bytes, roughly, of all sources that a process keeps."""
@@ -46,11 +45,6 @@ def _read_source(
 
 _source = Kept(_read_source, most=SOURCES_LIMIT)
 """A version's sources for a language, read once a process: neither a version nor its contents ever change."""
-
-
-@lru_cache(maxsize=16)
-def _domain_of(sender: str) -> str:
-    return parseaddr(sender)[1].rpartition("@")[2]
 
 
 def _unsubscribing(parcel: Parcel, page: str) -> dict[str, str]:
@@ -109,7 +103,7 @@ def compose(parcel: Parcel) -> EmailMessage | PushMessage:
     if isinstance(words, EmailContent):
         return EmailMessage(
             # The same for every try of a delivery: a mailbox that gets two shows one.
-            message_id=f"<{parcel.pk}@{_domain_of(settings.EMAIL_FROM)}>",
+            message_id=f"<{parcel.pk}@{sender(settings.EMAIL_FROM).domain}>",
             sender=settings.EMAIL_FROM,
             to=parcel.recipient,
             subject=words.subject,

@@ -31,8 +31,7 @@ from apps.notifications.models import (
 )
 from apps.notifications.statuses import Status
 from apps.users.auditing import acting
-from apps.users.channels import Channel
-from apps.users.hashing import recipient_hash
+from apps.users.hashing import hashes_of
 from apps.users.models import Organization, User
 from apps.users.scopes import Role
 
@@ -89,7 +88,7 @@ class Erasure:
         return self._to(self._hashes())
 
     def _hashes(self) -> list[str]:
-        found = [recipient_hash(Channel.EMAIL, self.address)] if self.address else []
+        found = hashes_of(self.address) if self.address else []
         if self.user is not None:
             found += self.user.devices.values_list("token_hash", flat=True)
         return found
@@ -198,12 +197,12 @@ def known_by(who: str, organization: Organization | None = None) -> list[Erasure
         people = User.objects.filter(pk=uuid.UUID(who))
     except ValueError:
         people = User.objects.filter(User.at(who))
-        hashed = recipient_hash(Channel.EMAIL, who)
-        told = EmailLog.objects.filter(recipient_hash=hashed).order_by().values("organization").distinct()
-        suppressed = Suppression.objects.filter(recipient_hash=hashed).values("organization")
+        hashes = hashes_of(who)
+        told = EmailLog.objects.filter(recipient_hash__in=hashes).order_by().values("organization").distinct()
+        suppressed = Suppression.objects.filter(recipient_hash__in=hashes).values("organization")
         places = Organization.objects.filter(Q(pk__in=told) | Q(pk__in=suppressed))
     else:
-        hashed, places = "", Organization.objects.none()
+        places = Organization.objects.none()
     people, places = people.select_related("organization"), places.order_by("slug")
     if organization is not None:
         people, places = people.filter(organization=organization), places.filter(pk=organization.pk)

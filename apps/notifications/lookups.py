@@ -2,7 +2,7 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field
 
@@ -15,7 +15,7 @@ from apps.notifications.requests import NotificationRequest
 from apps.templates import weights
 from apps.templates.models import Template, TemplateContent, TemplateVersion
 from apps.users.channels import Channel
-from apps.users.hashing import recipient_hash
+from apps.users.hashing import former_hashes, recipient_hash
 from apps.users.keeping import Kept
 from apps.users.models import Category, Device, Organization, User
 from apps.users.preferences import Choices, choices_of_all
@@ -63,16 +63,20 @@ def gather(organization: Organization, requests: Iterable[NotificationRequest], 
     user_ids = {request.user_id for request in asked if request.user_id is not None}
     if user_ids:
         _gather_people(found, user_ids)
-    hashes = [recipient_hash(Channel.EMAIL, request.email) for request in asked if request.email]
+    addresses = {request.email for request in asked if request.email}
+    addresses.update(user.email for user in found.users.values())
+    hashes = [recipient_hash(Channel.EMAIL, address) for address in addresses]
     hashes += [
         recipient_hash(Channel.PUSH, request.device_token) for request in asked if request.device_token
     ]
-    hashes += [recipient_hash(Channel.EMAIL, user.email) for user in found.users.values()]
     hashes += [device.token_hash for devices in found.devices.values() for device in devices]
+    former = {was: address for address in addresses for was in former_hashes(address)}
     request_ids = {request.request_id for request in asked if request.request_id is not None}
     templates, found.suppressed, came_before = _ask(
-        organization, {request.template_code for request in asked}, hashes, request_ids, live=live
+        organization, {request.template_code for request in asked}, [*hashes, *former], request_ids, live=live
     )
+    if former.keys() & {recipient for _, recipient in found.suppressed}:
+        found.suppressed = found.suppressed.union(_recognised(found, former))
     for template in templates:
         _with_versions(found, template)
     if came_before:
@@ -146,6 +150,18 @@ def _ask(
         frozenset((channel, recipient) for channel, recipient in map(str.split, suppressed)),
         came_before,
     )
+
+
+def _recognised(found: Lookups, former: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """What is suppressed by a hash of an earlier release, by today's. Only now, that somebody names the address of
+    an erased person, can that be made; the row gets it, so that a sender finds it as well."""
+    for channel, was in found.suppressed:
+        if channel == Channel.EMAIL and was in former:
+            now = recipient_hash(Channel.EMAIL, former[was])
+            rows = Suppression.objects.active().filter(organization=found.organization, channel=channel)
+            if not rows.filter(recipient_hash=now).exists():
+                rows.filter(recipient_hash=was).update(recipient_hash=now)
+            yield channel, now
 
 
 def _with_versions(found: Lookups, template: Template) -> None:

@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 from apps.notifications.models import Suppression
 from apps.users.channels import Channel
 from apps.users.filters import FilteredRows
-from apps.users.hashing import recipient_hash
+from apps.users.hashing import hashes_of, recipient_hash
 from apps.users.permissions import OrganizationRows, caller_of, require_reach_of_recipient
 from apps.users.scopes import Scope
 from apps.users.validation import AddressField, CursorQuery, LineField, MaskedField, StrictSerializer
@@ -44,7 +44,7 @@ class NewSuppressionSerializer(StrictSerializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if attrs["channel"] == Channel.EMAIL:
             try:
-                AddressField().run_validation(attrs["recipient"])
+                attrs["recipient"] = AddressField().run_validation(attrs["recipient"])
             except serializers.ValidationError as fault:
                 raise serializers.ValidationError({"recipient": fault.detail}) from fault
         return attrs
@@ -82,8 +82,7 @@ class SuppressionListView(FilteredRows, SuppressionRows, generics.ListAPIView[Su
         if "active" in asked:
             rows = rows.filter(lifted_at__isnull=asked["active"])
         if "recipient" in asked:
-            hashes = [recipient_hash(channel, asked["recipient"]) for channel in Channel.values]
-            rows = rows.filter(recipient_hash__in=hashes)
+            rows = rows.filter(recipient_hash__in=hashes_of(asked["recipient"]))
         return rows
 
     @extend_schema(parameters=[SuppressionFilterSerializer])

@@ -6,6 +6,7 @@ import hmac
 from django.conf import settings
 
 from apps.users.channels import Channel
+from apps.users.mailboxes import comparable, former_comparables
 
 
 def keyed_hash(message: bytes) -> str:
@@ -16,10 +17,21 @@ def keyed_hash(message: bytes) -> str:
 def recipient_hash(channel: str, value: str) -> str:
     """The keyed hash of an address or token, the same for every spelling of an address."""
     if channel == Channel.EMAIL:
-        value = normalise_email(value)
-    return keyed_hash(f"{channel}\0{value}".encode())
+        value = comparable(value)
+    return _hash(channel, value)
 
 
-def normalise_email(address: str) -> str:
-    """The address in one spelling for comparison: trimmed, lower case. Mail is sent to the original."""
-    return address.strip().lower()
+def former_hashes(address: str) -> list[str]:
+    """Hashes that an earlier release gave other spellings of this address. Rows whose address is erased still have
+    them: there is nothing left to make the hash of."""
+    return [_hash(Channel.EMAIL, spelling) for spelling in former_comparables(address)]
+
+
+def hashes_of(value: str) -> list[str]:
+    """All hashes by which rows of this address or device token may be found, whichever of the two it is."""
+    return [*(recipient_hash(channel, value) for channel in Channel.values), *former_hashes(value)]
+
+
+def _hash(channel: str, value: str) -> str:
+    # A search term may be anything, and half a character has no octets.
+    return keyed_hash(f"{channel}\0{value}".encode("utf-8", "surrogatepass"))

@@ -92,7 +92,7 @@ class UserSerializer(StrictModelSerializer):
 class UserFilterSerializer(PageQuery):
     """The list's query parameters."""
 
-    email = LineField(required=False, max_length=254, help_text="Exactly this address, in any case.")
+    email = AddressField(required=False, help_text="Exactly this address, in any spelling.")
 
 
 class DeviceSerializer(StrictModelSerializer):

@@ -6,8 +6,10 @@ from functools import cache
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.core.validators import EmailValidator
 from rest_framework import serializers
 
+from apps.users.mailboxes import ADDRESS_LIMIT, InvalidAddress, spelled
 from apps.users.masking import masked_words
 
 LANGUAGE_PATTERN = r"\A[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}\Z"
@@ -104,10 +106,22 @@ class ClockField(serializers.TimeField):
 
 
 class AddressField(LineField, serializers.EmailField):
-    """An email address of at most 254 characters."""
+    """An email address, in the one spelling that `apps.users.mailboxes` gives it."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(max_length=254, **kwargs)
+        super().__init__(max_length=ADDRESS_LIMIT, **kwargs)
+        # Django's own takes addresses that nobody can have, and refuses some that people do.
+        self.validators = [one for one in self.validators if not isinstance(one, EmailValidator)]
+
+    def to_internal_value(self, data: Any) -> str:
+        value = super().to_internal_value(data)
+        if len(value) > ADDRESS_LIMIT or LINE_BREAKERS.search(value):
+            # The validators say so.
+            return value
+        try:
+            return spelled(value)
+        except InvalidAddress as fault:
+            raise serializers.ValidationError(str(fault), code="invalid") from fault
 
 
 class LanguageField(LineField):

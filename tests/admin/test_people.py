@@ -55,6 +55,18 @@ def test_an_address_cant_be_changed_to_a_taken_one(door: Client, user: User) -> 
     assert "Another person in this organization has this address." in text_of(answer)
 
 
+def test_an_address_has_one_spelling(door: Client, organization: Organization) -> None:
+    assert door.post(reverse(ADD), form(organization, email="Kim@bücher.example")).status_code == 302
+    assert User.objects.get(name="New").email == "Kim@xn--bcher-kva.example"
+    answer = door.post(reverse(ADD), form(organization, email='"kim"@XN--BCHER-KVA.example'))
+    assert "Another person in this organization has this address." in text_of(answer)
+    assert door.post(reverse(ADD), form(organization, email="pelé@example.com")).status_code == 302
+    for wrong in ("kim@[::1]", "kim@example.com\u200b", "kim", "kim@xn--a.example"):
+        assert "Enter a valid email address" in text_of(
+            door.post(reverse(ADD), form(organization, email=wrong))
+        )
+
+
 def test_the_change_password_link_works(door: Client, user: User) -> None:
     assert "../password/" in text_of(door.get(reverse("admin:users_user_change", args=[user.pk])))
     page = reverse("admin:auth_user_password_change", args=[user.pk])

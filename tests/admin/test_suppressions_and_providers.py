@@ -62,6 +62,26 @@ def test_an_address_must_be_one(door: Client, organization: Organization) -> Non
     assert "valid email address" in text_of(door.post(reverse(ADD), asked(organization, address="ada")))
 
 
+@pytest.mark.parametrize(
+    "address", ["ada@[::1]", "ada@example.com\u200b", "ada@xn--a.example", "\u212a@example.com"]
+)
+def test_an_address_that_nobody_can_have_is_refused(
+    address: str, door: Client, organization: Organization
+) -> None:
+    assert door.post(reverse(ADD), asked(organization, address=address)).status_code == 200
+    assert not Suppression.objects.exists()
+
+
+def test_an_address_is_suppressed_in_every_spelling(door: Client, organization: Organization) -> None:
+    assert door.post(reverse(ADD), asked(organization, address="ada@bücher.example")).status_code == 302
+    again = text_of(door.post(reverse(ADD), asked(organization, address='"ada"@xn--bcher-kva.example')))
+    assert "Nothing is sent to this recipient already." in again
+    row = Suppression.objects.get()
+    assert row.recipient == "ada@xn--bcher-kva.example"
+    page = reverse("admin:notifications_suppression_changelist")
+    assert list(door.get(page, {"q": "ADA@BÜCHER.example"}).context["cl"].result_list) == [row]
+
+
 def test_a_circuit_can_be_closed(door: Client) -> None:
     ProviderState.objects.create(name="smtp", open_until=from_now(60), code="auth_failed")
     door.post(

@@ -4,9 +4,14 @@ import base64
 import json
 import socket
 import threading
-from urllib.parse import unquote_plus
+from dataclasses import replace
+from email import policy
+from email.header import decode_header, make_header
+from email.parser import BytesParser
+from urllib.parse import parse_qsl, unquote_plus
 
 import pytest
+from anymail.utils import parse_single_address
 
 from apps.notifications.models import ProviderState
 from apps.notifications.providers import registry
@@ -81,6 +86,69 @@ def test_it_is_taken_with_all_that_it_says(name, service, made):
         assert part in told, part
     signed = base64.b64encode(f"api:{KEY}".encode()).decode()
     assert any(KEY in value or signed in value for value in call.headers.values())
+
+
+SENDERS = {
+    "Acme, Inc. <news@sender.test>": ("Acme, Inc.", "news@sender.test"),
+    '"Acme, Inc." <news@sender.test>': ("Acme, Inc.", "news@sender.test"),
+    "[Prod] Alerts <news@sender.test>": ("[Prod] Alerts", "news@sender.test"),
+    'Acme "Best" (dept.) <news@sender.test>': ("Acme Best (dept.)", "news@sender.test"),
+    "Büro <news@bücher.example>": ("Büro", "news@xn--bcher-kva.example"),
+    "news@bücher.example": ("", "news@xn--bcher-kva.example"),
+    "=?utf-8?q?B=C3=BCro?= <news@sender.test>": ("Büro", "news@sender.test"),
+}
+
+
+def said_of_sender(name, call):
+    """The name and the address that the service is told, read from its own form of it."""
+    if name != "mailgun":
+        return parse_single_address(json.loads(call.body)["From" if name == "postmark" else "from"])
+    head = next(value for key, value in call.headers.items() if key.lower() == "content-type")
+    told = BytesParser(policy=policy.default).parsebytes(f"Content-Type: {head}\r\n\r\n".encode() + call.body)
+    fields = {
+        part.get_param("name", header="Content-Disposition"): part.get_content() for part in told.iter_parts()
+    } or dict(parse_qsl(call.body.decode()))
+    return parse_single_address(fields["from"].strip())
+
+
+@pytest.mark.parametrize("name", TAKEN)
+@pytest.mark.parametrize(("sender", "read"), SENDERS.items())
+def test_any_sender(name, sender, read, service, made):
+    service.always = TAKEN[name]
+    outcome = made(url(name, service)).send(replace(MESSAGE, sender=sender), may_commit=lambda: True)
+    assert outcome.result is Result.SENT, outcome
+    told = said_of_sender(name, service.calls[0])
+    assert (str(make_header(decode_header(told.display_name))), told.addr_spec) == read
+
+
+@pytest.mark.parametrize("name", TAKEN)
+@pytest.mark.parametrize(
+    "address", ['"a<b"@example.com', '"a, b"@example.com', "kim@[192.0.2.1]", "pelé@example.com"]
+)
+def test_any_address_is_told_as_it_is(name, address, service, made):
+    taken = {"ErrorCode": 0, "Message": "OK", "MessageID": "pm-1", "To": address}
+    service.always = said(200, taken) if name == "postmark" else TAKEN[name]
+    outcome = made(url(name, service)).send(replace(MESSAGE, to=address), may_commit=lambda: True)
+    assert outcome.result is Result.SENT, outcome
+    body = service.calls[0].body
+    told = (
+        json.dumps(json.loads(body), ensure_ascii=False)
+        if body.startswith(b"{")
+        else unquote_plus(body.decode())
+    )
+    assert address.replace('"', '\\"' if body.startswith(b"{") else '"') in told
+
+
+@pytest.mark.parametrize("address", ['".a"@example.com', '"a..b"@example.com', '"a."@example.com'])
+def test_an_address_that_a_service_can_t_be_told_is_not_told_wrongly(address, service, made):
+    provider = made(url("postmark", service))
+    outcome = provider.send(replace(MESSAGE, to=address), may_commit=lambda: True)
+    assert (outcome.result, outcome.code, outcome.recipient_gone) == (
+        Result.PERMANENT,
+        "address_invalid",
+        False,
+    )
+    assert not service.calls
 
 
 @pytest.mark.parametrize(

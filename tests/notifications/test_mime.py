@@ -12,7 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from apps.notifications.providers.base import EmailMessage
-from apps.notifications.providers.mime import Envelope, InvalidAddress, build, mailbox
+from apps.notifications.providers.mime import Envelope, build, mailbox
+from apps.users.mailboxes import InvalidAddress
 
 PLAIN = EmailMessage(
     message_id="<1@example.org>",

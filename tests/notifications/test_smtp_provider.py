@@ -401,6 +401,9 @@ def test_recipients_meet_their_own_fates(client) -> None:
     [
         (("SMTPUTF8", "8BITMIME"), "grün@é.org", "accepted", "RCPT TO:<grün@xn--9ca.org>"),
         ((), "grün@x.org", "smtputf8_unavailable", ""),
+        (("SMTPUTF8", "8BITMIME"), '"a<b"@x.org', "accepted", 'RCPT TO:<"a<b"@x.org>'),
+        ((), '"a, b"@x.org', "accepted", 'RCPT TO:<"a, b"@x.org>'),
+        ((), "a@[IPv6:2001:DB8::1]", "accepted", "RCPT TO:<a@[IPv6:2001:db8::1]>"),
         ((), "a@é.org", "accepted", "RCPT TO:<a@xn--9ca.org>"),
         ((), "no address", "address_invalid", ""),
     ],
@@ -415,6 +418,35 @@ def test_foreign_addresses(client, offered, to, code, line) -> None:
         assert [mail.endswith("> SMTPUTF8 BODY=8BITMIME") for mail in server.lines("MAIL")] == (
             [to == "grün@é.org"] if line else []
         )
+
+
+@pytest.mark.parametrize(
+    ("sender", "written", "envelope"),
+    [
+        ("Acme, Inc. <a@x.org>", '"Acme, Inc." <a@x.org>', "a@x.org"),
+        ("[Prod] Alerts <a@x.org>", '"[Prod] Alerts" <a@x.org>', "a@x.org"),
+        ("Acme <a@é.org>", '"Acme" <a@xn--9ca.org>', "a@xn--9ca.org"),
+        ("Zoë <a@é.org>", "=?utf-8?b?Wm/Dqw==?= <a@xn--9ca.org>", "a@xn--9ca.org"),
+        ('Acme <"a,b"@x.org>', '"Acme" <"a,b"@x.org>', '"a,b"@x.org'),
+    ],
+)
+def test_any_sender(client, sender, written, envelope) -> None:
+    with ScriptedSmtpServer() as server:
+        assert send(client(server), replace(MESSAGE, sender=sender)).code == "accepted"
+        assert server.messages[0].sender == envelope
+        assert f"\r\nFrom: {written}\r\n".encode() in server.messages[0].data
+
+
+def test_a_sender_that_the_relay_can_t_take_is_our_set_up(client) -> None:
+    with ScriptedSmtpServer(capabilities=()) as server:
+        outcome = send(client(server), replace(MESSAGE, sender="grün@x.org"))
+        assert verdict(outcome) == ("configuration", "smtputf8_unavailable")
+        assert outcome.provider_fault
+        assert server.lines("MAIL") == []
+    with ScriptedSmtpServer() as server:
+        message = replace(MESSAGE, sender="grün@x.org", return_path="bounces@x.org")
+        assert send(client(server), message).code == "accepted"
+        assert server.lines("MAIL")[0].startswith("MAIL FROM:<bounces@x.org> SMTPUTF8")
 
 
 @pytest.mark.parametrize("changes", [{"subject": "a\r\nBcc: b@x.org"}, {"to": "a@x.org\r\nDATA"}])
@@ -452,6 +484,57 @@ def test_logging_in(client, offered, reply, result, code) -> None:
         assert "s3cret" not in outcome.detail
         assert "AHVz" not in outcome.detail
         assert server.credentials == ([] if "M" in offered or offered == "HELP" else [("user", "ös3cret")])
+
+
+LATER = ["235 2.7.0 welcome"]
+
+
+@pytest.mark.parametrize(
+    ("offered", "replies", "tried", "code"),
+    [
+        (
+            "AUTH PLAIN LOGIN",
+            ["504 5.7.4 Unrecognized authentication type", *LATER],
+            ["PLAIN", "LOGIN"],
+            "accepted",
+        ),
+        ("AUTH LOGIN PLAIN", ["504 unknown mechanism", *LATER], ["PLAIN", "LOGIN"], "accepted"),
+        ("AUTH PLAIN LOGIN XOAUTH2", ["502 5.5.1 not implemented", *LATER], ["PLAIN", "LOGIN"], "accepted"),
+        ("AUTH PLAIN LOGIN", ["501 5.5.4 syntax", *LATER], ["PLAIN", "LOGIN"], "accepted"),
+        ("AUTH PLAIN LOGIN", ["500 5.5.2 what?", *LATER], ["PLAIN", "LOGIN"], "accepted"),
+        (
+            "AUTH PLAIN LOGIN",
+            ["534 5.7.9 this mechanism is too weak", *LATER],
+            ["PLAIN", "LOGIN"],
+            "accepted",
+        ),
+        ("AUTH PLAIN LOGIN", ["504 no", "504 5.7.4 no"], ["PLAIN", "LOGIN"], "auth_failed"),
+        ("AUTH PLAIN LOGIN", ["504 no", "535 5.7.8 wrong"], ["PLAIN", "LOGIN"], "auth_failed"),
+        # It has looked at the password: another try would be another guess.
+        ("AUTH PLAIN LOGIN", ["535 5.7.8 wrong", *LATER], ["PLAIN"], "auth_failed"),
+        ("AUTH PLAIN LOGIN", ["535 5.7.139 basic authentication is off", *LATER], ["PLAIN"], "auth_failed"),
+        (
+            "AUTH PLAIN LOGIN",
+            ["534 5.7.9 application-specific password required", *LATER],
+            ["PLAIN"],
+            "auth_failed",
+        ),
+        ("AUTH PLAIN LOGIN", ["538 5.7.11 encryption required", *LATER], ["PLAIN"], "auth_failed"),
+        ("AUTH PLAIN LOGIN", ["530 5.7.0 first STARTTLS", *LATER], ["PLAIN"], "auth_failed"),
+        ("AUTH PLAIN LOGIN", ["454 4.7.0 later", *LATER], ["PLAIN"], "throttled"),
+        ("AUTH PLAIN LOGIN", ["421 4.3.2 bye", *LATER], ["PLAIN"], "service_closing"),
+        ("AUTH PLAIN", ["504 5.7.4 no", *LATER], ["PLAIN"], "auth_failed"),
+    ],
+)
+def test_mechanisms_are_tried_in_turn(client, offered, replies, tried, code) -> None:
+    with ScriptedSmtpServer(capabilities=(offered,), auth=replies) as server:
+        outcome = send(client(server, username="user", password="ös3cret"))
+        assert outcome.code == code
+        assert [line.split()[1] for line in server.lines("AUTH")] == tried
+        assert server.connections == 1
+        assert "s3cret" not in outcome.detail
+        if code == "auth_failed":
+            assert (outcome.result, outcome.provider_fault) == (Result.CONFIGURATION, True)
 
 
 def certificate(folder: Path, host: str) -> tuple[ssl.SSLContext, str]:

@@ -9,6 +9,7 @@ from django.http.request import validate_host
 
 from apps.admin.doctor.findings import Finding, ok, warning, wrong
 from apps.admin.doctor.secrets import is_secret, without_passwords
+from apps.users.mailboxes import sender
 
 KEYS = ("SECRET_KEY", "JWT_SIGNING_KEY", "HASH_KEY")
 ALL_KEYS = (*KEYS, "ENCRYPTION_KEYS")
@@ -81,7 +82,7 @@ def _exposed() -> Iterator[Finding]:
             "Unset SECURE_COOKIES once the admin is reached by https.",
         )
     yield from _reached()
-    if settings.EMAIL_PROVIDER_URL and settings.EMAIL_FROM.rstrip(">").endswith("@localhost"):
+    if settings.EMAIL_PROVIDER_URL and sender(settings.EMAIL_FROM).domain == "localhost":
         yield warning(
             f"EMAIL_FROM is {settings.EMAIL_FROM}, which other mail servers refuse.",
             "Set it to an address in a domain of yours.",

@@ -8,12 +8,14 @@ from typing import Any
 import requests
 from anymail.exceptions import AnymailAPIError, AnymailError, AnymailRecipientsRefused
 from anymail.message import AnymailMessage
+from anymail.utils import parse_single_address
 from django.core.mail import get_connection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
 from apps.notifications.providers.base import DETAIL_LIMIT, EmailMessage, MayCommit, Outcome, Result
 from apps.notifications.providers.esp_settings import EspSettings
 from apps.notifications.providers.waits import retry_after
+from apps.users.mailboxes import sender
 
 PATIENCE = 60.0
 """Seconds after a 429 that names no time."""
@@ -43,11 +45,15 @@ class EspProvider:
         self, message: EmailMessage, *, may_commit: MayCommit, following: EmailMessage | None = None
     ) -> Outcome:
         """One recipient, one request, never a second try."""
+        if parse_single_address(message.to).addr_spec != message.to:
+            # `".kim"@…` would lose its quotes on the way, and be nobody's.
+            detail = "The address can't be said in the service's words."
+            return Outcome(Result.PERMANENT, "address_invalid", detail, untried=True)
         backend = self._ready_backend()
         built = AnymailMessage(
             subject=message.subject,
             body=message.text,
-            from_email=message.sender,
+            from_email=str(sender(message.sender)),
             to=[message.to],
             headers={**message.headers, "Message-ID": message.message_id},
             # Comes back with the service's events.

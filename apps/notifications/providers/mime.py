@@ -3,8 +3,7 @@
 Written by hand because the standard library's generator costs more than everything else in a send, folds
 long words past the limit and treats characters such as U+2028 as line ends.
 
-    ValueError
-    └── InvalidAddress    an address no server could be given; also raised by `build`
+Where an address is none it raises InvalidAddress, a ValueError.
 """
 
 import base64
@@ -19,21 +18,14 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import lru_cache
 
-import idna
-
 from apps.notifications.providers.base import EmailMessage
 from apps.notifications.providers.dkim import Signer
+from apps.users.mailboxes import Sender, sender
 
-_ADDRESS_LIMIT = 320
 _FOLD_AT = 76
 _TOKEN_LIMIT = 900
 _WORD_OCTETS = 39  # keeps `Subject: =?utf-8?b?…?=` under 76 characters
 
-_LOCAL = re.compile(
-    r"[^\x00-\x20\x7f-\xa0\ud800-\udfff\s<>()\[\]:;,\\\"@]+"
-    r'|"(?:[^\x00-\x1f\x7f-\x9f\ud800-\udfff\r\n<>"\\]|\\["\\])+"'
-)
-_DOMAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[A-Za-z0-9.:]+\]")
 _FORBIDDEN = re.compile(r"[\r\n\x00]")
 _PLAIN = re.compile(r"[ -~]*")
 _HEADER_NAME = re.compile(r"[!-9;-~]{1,76}")
@@ -44,41 +36,11 @@ _OURS = frozenset({"date", "from", "to", "subject", "message-id", "mime-version"
 _ADDRESS_HEADERS = frozenset({"reply-to", "sender"})
 
 
-class InvalidAddress(ValueError):
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class Mailbox:
-    """`address` is as it goes on the wire: domain in ASCII (punycode), local part untouched."""
-
-    name: str
-    address: str
-
-
-@lru_cache(maxsize=1024)
-def mailbox(value: str) -> Mailbox:
+def mailbox(value: str) -> Sender:
     """Reads `local@domain` or `Name <local@domain>`. Raises ValueError for CR, LF or NUL, otherwise
     InvalidAddress."""
     _refuse_line_ends("an address", value)
-    name, address = "", value.strip()
-    if address.endswith(">") and "<" in address:
-        name, _, address = address[:-1].rpartition("<")
-        name = name.strip()
-        if len(name) > 1 and name[0] == name[-1] == '"':
-            name = re.sub(r"\\(.)", r"\1", name[1:-1])
-    local, _, domain = address.rpartition("@")
-    if not domain.isascii():
-        try:
-            domain = idna.encode(domain, uts46=True).decode()
-        except UnicodeError as error:
-            raise InvalidAddress(f"{address!a} has a domain that is no domain name") from error
-    if not _LOCAL.fullmatch(local) or not _DOMAIN.fullmatch(domain):
-        raise InvalidAddress(f"{address!a} is not an email address")
-    address = f"{local}@{domain}"
-    if len(address.encode()) > _ADDRESS_LIMIT:
-        raise InvalidAddress(f"an address of more than {_ADDRESS_LIMIT} octets")
-    return Mailbox(name, address)
+    return sender(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +49,8 @@ class Envelope:
     that as it goes between DATA and the final dot: dot-stuffed, and without its last CRLF, which belongs to the
     dot."""
 
-    sender: Mailbox
-    to: Mailbox
+    sender: str
+    to: str
     octets: bytes
 
     @classmethod
@@ -97,11 +59,14 @@ class Envelope:
         octets = build(message)
         if signer is not None:
             octets = signer.signed(octets)
-        return cls(mailbox(message.return_path or message.sender), mailbox(message.to), octets)
+        return cls(
+            mailbox(message.return_path or message.sender).address, mailbox(message.to).address, octets
+        )
 
     @property
     def needs_smtputf8(self) -> bool:
-        return not (self.sender.address + self.to.address).isascii()
+        # Nothing else in a message is beyond ASCII but an address in its header.
+        return not (self.sender.isascii() and self.to.isascii() and self.octets.isascii())
 
     @property
     def body(self) -> bytes:
@@ -112,7 +77,7 @@ class Envelope:
         parameters = f" SIZE={len(self.octets)}" if "SIZE" in offered else ""
         parameters += " SMTPUTF8" if self.needs_smtputf8 else ""
         parameters += " BODY=8BITMIME" if "8BITMIME" in offered and not self.octets.isascii() else ""
-        return f"MAIL FROM:<{self.sender.address}>{parameters}", f"RCPT TO:<{self.to.address}>", "DATA"
+        return f"MAIL FROM:<{self.sender}>{parameters}", f"RCPT TO:<{self.to}>", "DATA"
 
 
 def build(message: EmailMessage) -> bytes:

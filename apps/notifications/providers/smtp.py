@@ -6,7 +6,7 @@ from contextlib import suppress
 from time import monotonic
 
 from apps.notifications.providers.base import EmailMessage, MayCommit, Outcome, Result
-from apps.notifications.providers.mime import Envelope, InvalidAddress
+from apps.notifications.providers.mime import Envelope
 from apps.notifications.providers.smtp_outcomes import (
     Ended,
     Lost,
@@ -15,6 +15,7 @@ from apps.notifications.providers.smtp_outcomes import (
 )
 from apps.notifications.providers.smtp_session import Ahead, Session
 from apps.notifications.providers.smtp_settings import SmtpSettings
+from apps.users.mailboxes import InvalidAddress
 
 
 class SmtpProvider:

@@ -23,6 +23,8 @@ class Ahead(NamedTuple):
     envelope: Envelope
 
 
+MECHANISM_CODES = frozenset({500, 501, 502, 504})
+"""To AUTH: the server doesn't know this way to log in, or not in this form; it has not looked at the password."""
 AHEAD_SECONDS = 10.0
 """How long a server is kept waiting for a message that was announced; past that somebody else has sent it."""
 
@@ -150,16 +152,22 @@ class Session:
         self._extensions = reply.extensions()
 
     def _log_in(self) -> None:
-        lines = self._settings.login(self._extensions.get("AUTH", ""))
-        if not lines:
+        logins = self._settings.logins(self._extensions.get("AUTH", ""))
+        if not logins:
             detail = "auth: neither PLAIN nor LOGIN is offered"
             raise Ended(Outcome(Result.CONFIGURATION, "auth_failed", detail, provider_fault=True))
-        for line in lines:
-            if (reply := self._ask(Phase.AUTH, line)).code != 334:
+        for lines in logins:
+            for line in lines:
+                if (reply := self._ask(Phase.AUTH, line)).code != 334:
+                    break
+            if reply.code // 100 == 2:
+                return
+            # A password that was refused once is not tried again: servers count, and lock the account.
+            if not refuses_mechanism(reply):
                 break
-        if reply.code // 100 != 2:
-            # Servers quote the command they refuse; what it carried must not reach a log.
-            raise Ended(classify(Phase.AUTH, reply.without(self._settings.password, *lines)))
+        # Servers quote the command they refuse; what it carried must not reach a log.
+        secrets = [line for lines in logins for line in lines]
+        raise Ended(classify(Phase.AUTH, reply.without(self._settings.password, *secrets)))
 
     def _transaction(self, envelope: Envelope, may_commit: MayCommit, ahead: Ahead | None) -> Outcome:
         asked, self.ahead = self.ahead is not None, None
@@ -219,7 +227,7 @@ class Session:
     def _ask_leave(self, envelope: Envelope, *, asked: bool) -> Outcome | None:
         """MAIL, RCPT and DATA, unless they were `asked` already; None once the server waits for the message."""
         if not self._sendable(envelope):
-            return Outcome(Result.PERMANENT, "smtputf8_unavailable", "mail: SMTPUTF8 is not offered")
+            return _unsendable(envelope)
         pipelining = "PIPELINING" in self._extensions
         lines: tuple[str | None, ...] = (None, None, None)
         if not asked:
@@ -252,3 +260,19 @@ class Session:
         if not self._dirty:
             self.close()
         return self._dirty
+
+
+def refuses_mechanism(reply: Reply) -> bool:
+    """Whether another mechanism may be tried after this reply to AUTH."""
+    # Gmail says 534 of passwords, others of the mechanism.
+    weak = reply.code == 534 and "mechanism" in reply.text.lower()
+    return reply.code in MECHANISM_CODES or weak
+
+
+def _unsendable(envelope: Envelope) -> Outcome:
+    if envelope.to.isascii():
+        # Of every message; another recipient changes nothing.
+        detail = "mail: the sender's address has letters beyond ASCII, and the relay does not offer SMTPUTF8"
+        return Outcome(Result.CONFIGURATION, "smtputf8_unavailable", detail, provider_fault=True)
+    detail = "mail: the address has letters beyond ASCII, and the relay does not offer SMTPUTF8"
+    return Outcome(Result.PERMANENT, "smtputf8_unavailable", detail)

@@ -87,14 +87,14 @@ class SmtpSettings:
             dkim=Signer.of(*signing) if all(signing) else None,
         )
 
-    def login(self, offered: str) -> tuple[str, ...]:
-        """The lines of the first mechanism in `offered` that we speak; none is ()."""
+    def logins(self, offered: str) -> list[tuple[str, ...]]:
+        """The lines of each mechanism in `offered` that we speak, in the order in which they are to be tried."""
         plain, *login = (
             base64.b64encode(text.encode()).decode()
             for text in (f"\0{self.username}\0{self.password}", self.username, self.password)
         )
         mechanisms = {"PLAIN": (f"AUTH PLAIN {plain}",), "LOGIN": ("AUTH LOGIN", *login)}
-        return next((lines for name, lines in mechanisms.items() if name in offered.split()), ())
+        return [lines for name, lines in mechanisms.items() if name in offered.split()]
 
     def timeout(self, phase: Phase) -> float:
         return {

@@ -13,7 +13,9 @@ from django.db.models.functions import Lower, Now
 from django.utils.crypto import salted_hmac
 
 from apps.users import reach
+from apps.users.address_columns import AddressColumn
 from apps.users.isolation import IsolatedManager
+from apps.users.mailboxes import ADDRESS_LIMIT, tidied
 from apps.users.models.organizations import Organization, Switchable, validate_language
 from apps.users.quiet_hours import end_of_quiet_hours
 from apps.users.scopes import HOST_SCOPES, ROLE_SCOPES, Role
@@ -50,7 +52,7 @@ class User(Switchable, AbstractBaseUser, PermissionsMixin):
     organization = models.ForeignKey(
         Organization, on_delete=models.PROTECT, related_name="users", db_index=False
     )
-    email = models.EmailField(max_length=254)
+    email = AddressColumn(max_length=ADDRESS_LIMIT)
     name = models.CharField(max_length=200, blank=True)
     role = models.CharField(max_length=16, choices=Role.choices, default=Role.MEMBER)
     language = models.CharField(
@@ -94,9 +96,9 @@ class User(Switchable, AbstractBaseUser, PermissionsMixin):
 
     @staticmethod
     def at(address: str) -> Q:
-        """People at this address, in any case: by the very expression of the indexes, as `iexact` is not."""
+        """People at this address, in any spelling: by the very expression of the indexes, as `iexact` is not."""
         # The database folds both: where it and Python disagree about a letter, its unique constraint is right.
-        return Q(email__lower=Lower(Value(address)))
+        return Q(email__lower=Lower(Value(tidied(address))))
 
     def end_of_quiet_hours(self, now: datetime) -> datetime | None:
         """When (UTC) the person may be told again; None where they may be now."""

@@ -1,0 +1,186 @@
+"""What an email address is, in the one spelling that is stored, hashed and put on the wire; and what a sender is.
+
+The spelling: the domain as IDNA 2008 in ASCII (an address literal in its shortest form), the local part in its own
+letters, composed (NFC), and in quotes only where it needs them. So one mailbox has one spelling but for the case of
+ASCII letters, which is kept as it was given, and which `comparable` takes away.
+"""
+
+import re
+import unicodedata
+from contextlib import suppress
+from email.errors import HeaderParseError
+from email.header import decode_header, make_header
+from functools import lru_cache
+from typing import NamedTuple
+
+import email_validator
+import idna
+
+ADDRESS_LIMIT = 254
+"""Octets of a whole address, which RFC 5321 leaves of a path without its brackets."""
+LOCAL_LIMIT = 64
+"""Octets of what stands before the @, with its quotes."""
+
+# Whether `.local` or `.test` are anybody's is the host's affair: its relay may well serve them.
+email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()
+
+_PLAIN_LOCAL = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
+_PLAIN_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+# Two hyphens may begin punycode, which has to be looked into.
+_PLAIN = re.compile(
+    rf"(?=.{{3,{ADDRESS_LIMIT}}}\Z)(?=[^@]{{1,{LOCAL_LIMIT}}}@)(?!.*@.*--)"
+    rf"{_PLAIN_LOCAL}@(?:{_PLAIN_LABEL}\.)+[A-Za-z]{{2,63}}"
+)
+"""Nearly every address there is; the library needs thirty times as long to say the same of it."""
+_QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+_BRACKETED = re.compile(rf"(.*?)<((?:{_QUOTED.pattern}|[^\"<>])*@[^<>\"]*)>", re.DOTALL)
+
+
+class InvalidAddress(ValueError):
+    """It is no email address. The sentences say why, and repeat no more of it than single characters."""
+
+
+def spelled(address: str) -> str:
+    """The address in its one spelling. Raises InvalidAddress."""
+    return address if _PLAIN.fullmatch(address) else _spelled(address)
+
+
+@lru_cache(maxsize=1024)
+def _spelled(address: str) -> str:
+    if len(address) > ADDRESS_LIMIT:
+        raise InvalidAddress(f"An email address has {ADDRESS_LIMIT} characters at most.")
+    _refuse_look_alikes(address)
+    try:
+        read = email_validator.validate_email(
+            address,
+            allow_smtputf8=True,
+            allow_quoted_local=True,
+            allow_domain_literal=True,
+            check_deliverability=False,
+            globally_deliverable=False,
+        )
+    except email_validator.EmailNotValidError as fault:
+        words = str(fault).rstrip(".")
+        raise InvalidAddress(f"Enter a valid email address, as name@example.com. {words}.") from fault
+    local, domain = _own_letters(read), read.ascii_domain
+    if not domain.startswith("["):
+        domain = domain.lower()
+        _refuse_unknown_top(domain)
+    if len(local.encode()) > LOCAL_LIMIT:
+        raise InvalidAddress(f"Before its @ an email address has {LOCAL_LIMIT} octets at most.")
+    return f"{local}@{domain}"
+
+
+def _own_letters(read: email_validator.ValidatedEmail) -> str:
+    """The local part. The library writes a few names, `Info` say, in lower case; these keep their letters, too."""
+    given = read.original.rpartition("@")[0]
+    bare = _QUOTED_PAIR.sub(r"\1", given[1:-1]) if given.startswith('"') else given
+    return bare if bare.lower() == read.local_part else read.local_part
+
+
+def _refuse_look_alikes(address: str) -> None:
+    """Unicode keeps some characters, the Kelvin sign among them, that it calls the same as a letter. In another's
+    address they would be a second spelling; changed in silence, perhaps somebody else's address."""
+    if address.isascii():
+        return
+    for char in address.partition("@")[0]:
+        letter = unicodedata.normalize("NFC", char)
+        if letter != char and len(letter) == 1:
+            raise InvalidAddress(
+                f"The email address has the look-alike U+{ord(char):04X} in it. Write {letter!r} in its place."
+            )
+
+
+def _refuse_unknown_top(domain: str) -> None:
+    _, dot, top = domain.rpartition(".")
+    if (not dot and domain != "localhost") or top.isdigit():
+        raise InvalidAddress(
+            "Enter a valid email address, as name@example.com. The part after the @-sign is no domain; an IP address"
+            " stands in brackets: name@[192.0.2.1], name@[IPv6:2001:db8::1]."
+        )
+
+
+def tidied(address: str) -> str:
+    """The address in its one spelling, also where that takes a fold that is refused at the door: rows from before
+    have such ones, and mail went where they lead. What leads nowhere stays as it stands."""
+    address = address.strip()
+    try:
+        return spelled(address)
+    except InvalidAddress:
+        if "@" not in address or len(address) > ADDRESS_LIMIT:
+            return address
+    local, _, domain = address.rpartition("@")
+    try:
+        return spelled(f"{local}@{idna.encode(domain, uts46=True).decode()}")
+    except (InvalidAddress, UnicodeError):
+        return address
+
+
+def comparable(address: str) -> str:
+    """What all spellings of a mailbox have in common. Of what is no address: itself, trimmed, in lower case."""
+    address = address.strip()
+    return address.lower() if _PLAIN.fullmatch(address) else tidied(address).translate(_LOWER)
+
+
+def former_comparables(address: str) -> list[str]:
+    """What an earlier release compared other spellings of this mailbox by: it took one mailbox for several under
+    a domain's two forms, or with needless quotes."""
+    now = comparable(address)
+    local, at, domain = now.rpartition("@")
+    if not at:
+        return []
+    domains = [domain]
+    if "xn--" in domain:
+        # What is no domain was no address either.
+        with suppress(idna.IDNAError):
+            domains.append(idna.decode(domain).lower())
+    quoted = local if local.startswith('"') else f'"{local}"'
+    spellings = {f"{written}@{form}" for written in (local, quoted) for form in domains}
+    return sorted(spellings - {now})
+
+
+class Sender(NamedTuple):
+    """Who a message is from: a name to show, decoded, which may be empty, and an address in its one spelling."""
+
+    name: str
+    address: str
+
+    @property
+    def domain(self) -> str:
+        return self.address.rpartition("@")[2]
+
+    def __str__(self) -> str:
+        """As in a header, with characters beyond ASCII as they are."""
+        if not self.name:
+            return self.address
+        quoted = self.name.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{quoted}" <{self.address}>'
+
+
+@lru_cache(maxsize=1024)
+def sender(text: str) -> Sender:
+    """Reads `name@domain` or `Name <name@domain>`, the name with or without the quotes that a comma, say, asks for
+    in a header, or encoded for one. Raises InvalidAddress."""
+    text = text.strip()
+    found = _BRACKETED.fullmatch(text) if text.endswith(">") else None
+    if found is None:
+        return Sender("", spelled(text))
+    given, address = found[1].strip(), spelled(found[2].strip())
+    if '"' not in given:
+        name = _decoded(given)
+    else:
+        name = re.sub(_QUOTED, lambda quoted: _QUOTED_PAIR.sub(r"\1", quoted[1]), given)
+    if re.search(r"[<>]|@.*,", re.sub(_QUOTED, "", given)):
+        raise InvalidAddress("Give one address; a name with such characters stands in double quotes.")
+    return Sender(name, address)
+
+
+def _decoded(name: str) -> str:
+    if "=?" not in name:
+        return name
+    try:
+        return str(make_header(decode_header(name)))
+    except (HeaderParseError, LookupError, ValueError):
+        return name
