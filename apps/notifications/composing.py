@@ -115,7 +115,7 @@ def compose(parcel: Parcel) -> EmailMessage | PushMessage:
         )
     assert isinstance(words, PushContent)  # noqa: S101 - the two contents there are
     return PushMessage(
-        collapse_id=parcel.pk.hex,
+        delivery_id=str(parcel.pk),
         token=parcel.recipient,
         title=words.title,
         body=words.body,
@@ -123,7 +123,9 @@ def compose(parcel: Parcel) -> EmailMessage | PushMessage:
         link=words.link,
         data={
             **words.data,
+            # The same for every try: nothing else tells an app that it has had this one.
             "notification_id": str(parcel.notification_id),
         },
+        expires_at=parcel.expires_at,
         attempt=parcel.attempts + 1,
     )

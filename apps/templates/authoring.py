@@ -8,7 +8,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Max
 
-from apps.templates import budget, credentials, declarations, rendering
+from apps.templates import budget, credentials, declarations, push_keys, rendering
 from apps.templates.assembling import Assembled
 from apps.templates.bounds import DATA_KEYS_LIMIT, TooSlow
 from apps.templates.library import Library
@@ -175,6 +175,9 @@ def _assembled(row: TemplateContent, where: str, library: Library) -> dict[str, 
         raise ContentFault(f"{where}.layout", "There is no layout with this name.") from None
     if len(row.data) > DATA_KEYS_LIMIT:
         raise ContentFault(f"{where}.data", f"A push has at most {DATA_KEYS_LIMIT} keys of data.")
+    for key in row.data:
+        if fault := push_keys.fault_of(key):
+            raise ContentFault(f"{where}.data.{key}", fault)
     found: dict[str, Assembled] = {}
     for part, source in sources_of(row).items():
         with faults_of(f"{where}.{part}"):

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from liquid.exceptions import LiquidError
 
+from . import push_keys
 from .assembling import assemble, check
 from .bounds import CPU_LIMIT, TooSlow, plain
 from .budget import allowance, shares
@@ -82,6 +83,10 @@ def render_email(source: EmailContent, variables: Mapping[str, object]) -> Email
 def render_push(source: PushContent, variables: Mapping[str, object]) -> PushContent:
     """Title, link and image in one line. Image: empty or http(s). Link: empty, http(s) or an app's scheme."""
     plain(variables)
+    for key in source.data:
+        # Saved before it was refused there.
+        if fault := push_keys.fault_of(key):
+            raise RenderError(fault, f"data.{key}")
     with allowance(cpu=CPU_LIMIT):
         return PushContent(
             title=_line(source.title, variables, "title"),

@@ -1,6 +1,7 @@
 """FCM's answers, word for word where they are known, and its checks of a message."""
 
 import json
+import re
 from typing import Any
 
 Answer = tuple[int, Any, dict[str, str]]
@@ -8,6 +9,11 @@ Answer = tuple[int, Any, dict[str, str]]
 FCM_ERROR = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
 BAD_REQUEST = "type.googleapis.com/google.rpc.BadRequest"
 LARGEST = 4096
+LONGEST = 4 * 7 * 24 * 3600
+"""Seconds."""
+DURATION = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?s")
+RESERVED_KEYS = frozenset({"from", "message_type"})
+RESERVED_PREFIXES = ("google.", "gcm.")
 
 _ANY = object()
 _TEXTS = {str: str}
@@ -17,7 +23,16 @@ _SHAPE: dict[str, Any] = {
     "notification": {"title": str, "body": str, "image": str},
     "android": {
         "collapse_key": str, "priority": str, "ttl": str, "restricted_package_name": str, "data": _TEXTS,
-        "notification": _ANY, "fcm_options": {"analytics_label": str}, "direct_boot_ok": bool,
+        "notification": dict.fromkeys(
+            (
+                "title", "body", "icon", "color", "sound", "tag", "click_action", "body_loc_key", "body_loc_args",
+                "title_loc_key", "title_loc_args", "channel_id", "ticker", "sticky", "event_time", "local_only",
+                "notification_priority", "default_sound", "default_vibrate_timings", "default_light_settings",
+                "vibrate_timings", "visibility", "notification_count", "light_settings", "image", "proxy",
+            ),
+            _ANY,
+        ),
+        "fcm_options": {"analytics_label": str}, "direct_boot_ok": bool,
     },
     "apns": {"headers": _TEXTS, "payload": _ANY, "fcm_options": {"analytics_label": str, "image": str}},
     "webpush": {
@@ -120,9 +135,38 @@ def checked(body: bytes) -> tuple[dict[str, Any], Answer | None]:
         return {}, invalid_argument("Invalid apns-collapse-id.", "message.apns.headers")
     if len(web.get("headers", {}).get("Topic", "")) > 32:
         return {}, invalid_argument("Invalid Topic.", "message.webpush.headers")
-    if len(json.dumps([message.get("notification"), message.get("data")]).encode()) > LARGEST:
+    if fault := _timing_fault(message) or _data_fault(message):
+        return {}, invalid_argument(*fault)
+    told = json.dumps([message.get("notification"), message.get("data")], ensure_ascii=False)
+    if len(told.encode("utf-8", "surrogatepass")) > LARGEST:
         return {}, invalid_argument("Android message is too big", "message")
     return message, None
+
+
+def _data_fault(message: dict[str, Any]) -> tuple[str, str] | None:
+    """FCM's words on the first key that it keeps for itself, and where that stands."""
+    places = {f"message.{name}": message.get(name, {}) for name in ("android", "webpush")}
+    for path, holder in {"message": message, **places}.items():
+        for key in holder.get("data", {}):
+            if key in RESERVED_KEYS or key.startswith(RESERVED_PREFIXES):
+                return f"Invalid data payload key: {key}", f"{path}.data"
+    return None
+
+
+def _timing_fault(message: dict[str, Any]) -> tuple[str, str] | None:
+    """The same of how long it is to be kept."""
+    ttl = message.get("android", {}).get("ttl", "0s")
+    if not DURATION.fullmatch(ttl):
+        return (
+            f"Invalid value at 'message.android.ttl' (type.googleapis.com/google.protobuf.Duration), {ttl}",
+            "",
+        )
+    if float(ttl[:-1]) > LONGEST:
+        return "Invalid TTL: it must be between 0 and 4 weeks.", "message.android.ttl"
+    for holder, name in (("apns", "apns-expiration"), ("webpush", "TTL")):
+        if not message.get(holder, {}).get("headers", {}).get(name, "0").isdecimal():
+            return f"Invalid {name}.", f"message.{holder}.headers"
+    return None
 
 
 def _misfit(value: Any, shape: Any, path: str) -> tuple[str, str] | None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from tests.conftest import wait_until
 
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 MESSAGE = PushMessage(
-    collapse_id="0197f3f2c1d87e3a9b4c5d6e7f801234",
+    delivery_id="0197f3f2-c1d8-7e3a-9b4c-5d6e7f801234",
     token="dEvIcE-token:APA91bHun4MxP5egoKMwt2KZFBaFUH",
     title="Hello",
     body="World",
@@ -78,12 +79,7 @@ def test_a_push_is_taken_and_its_id_kept(fcm: FcmStandIn, provider: FcmProvider)
             "token": MESSAGE.token,
             "notification": {"title": "Hello", "body": "World", "image": "https://img.test/a.png"},
             "data": {"order": "1", "link": "https://shop.test/orders/1"},
-            "android": {"collapse_key": MESSAGE.collapse_id},
-            "apns": {"headers": {"apns-collapse-id": MESSAGE.collapse_id}},
-            "webpush": {
-                "headers": {"Topic": MESSAGE.collapse_id},
-                "fcm_options": {"link": "https://shop.test/orders/1"},
-            },
+            "webpush": {"fcm_options": {"link": "https://shop.test/orders/1"}},
         }
     ]
 
@@ -92,18 +88,58 @@ def test_an_apps_link_goes_in_the_data_alone(fcm: FcmStandIn, provider: FcmProvi
     bare = replace(MESSAGE, link="shop://orders/1", image="", data={})
     assert send(provider, bare).result is Result.SENT
     assert fcm.messages[0]["data"] == {"link": "shop://orders/1"}
-    assert "fcm_options" not in fcm.messages[0]["webpush"]
+    assert "webpush" not in fcm.messages[0]
     assert "image" not in fcm.messages[0]["notification"]
 
 
-def test_a_collapse_id_that_does_not_fit_is_shortened_alike_each_time(
+def test_what_is_to_collapse_does_so_everywhere(fcm: FcmStandIn, provider: FcmProvider) -> None:
+    assert send(provider, replace(MESSAGE, collapse_key="order-1")).result is Result.SENT
+    (sent,) = fcm.messages
+    assert sent["android"] == {"collapse_key": "order-1"}
+    assert sent["apns"] == {"headers": {"apns-collapse-id": "order-1"}}
+    assert sent["webpush"]["headers"] == {"Topic": "order-1"}
+
+
+def test_a_collapse_key_that_does_not_fit_is_shortened_alike_each_time(
     fcm: FcmStandIn, provider: FcmProvider
 ) -> None:
     for _ in range(2):
-        assert send(provider, replace(MESSAGE, collapse_id="delivery/1:" + "é" * 90)).result is Result.SENT
+        assert send(provider, replace(MESSAGE, collapse_key="order/1:" + "é" * 90)).result is Result.SENT
     topics = {message["webpush"]["headers"]["Topic"] for message in fcm.messages}
     assert len(topics) == 1
     assert len(topics.pop()) == 32
+
+
+@pytest.mark.parametrize(
+    ("left", "longest"),
+    [
+        (timedelta(seconds=90), 90),
+        (timedelta(seconds=1.9), 1),
+        (timedelta(seconds=0.5), 0),
+        (timedelta(seconds=-5), 0),
+        (timedelta(hours=3), 3 * 3600),
+        (timedelta(days=28), 28 * 86400),
+        (timedelta(days=400), 28 * 86400),
+    ],
+)
+def test_a_push_never_outlives_its_end(
+    left: timedelta, longest: int, fcm: FcmStandIn, provider: FcmProvider
+) -> None:
+    ends = datetime.now(UTC) + left
+    assert send(provider, replace(MESSAGE, expires_at=ends)).result is Result.SENT
+    (sent,) = fcm.messages
+    ttl = int(sent["android"]["ttl"].removesuffix("s"))
+    # A busy machine takes a moment for it.
+    assert max(0, longest - 10) <= ttl <= longest
+    assert sent["webpush"]["headers"]["TTL"] == str(ttl)
+    expiration = int(sent["apns"]["headers"]["apns-expiration"])
+    assert expiration <= ends.timestamp() < expiration + 1
+
+
+def test_without_an_end_it_is_kept_for_as_long_as_fcm_likes(fcm: FcmStandIn, provider: FcmProvider) -> None:
+    assert send(provider).result is Result.SENT
+    told = str(fcm.messages[0])
+    assert not any(word in told for word in ("ttl", "TTL", "apns-expiration", "collapse", "Topic"))
 
 
 def test_a_message_that_fcm_could_not_read_is_not_sent(fcm: FcmStandIn, provider: FcmProvider) -> None:

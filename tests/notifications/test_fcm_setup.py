@@ -68,6 +68,30 @@ def test_a_bad_url_is_named(url: str, words: str) -> None:
         {"webpush": {"fcm_options": {"link": "http://x"}}},
         {"android": {"collapseKey": "x"}},
         {"apns": {"headers": {"apns-collapse-id": "x" * 65}}},
+        {"data": {"from": "shop"}},
+        {"data": {"message_type": "x"}},
+        {"data": {"google.x": "x"}},
+        {"data": {"gcm.x": "x"}},
+        {"data": {"gcm.notification.title": "x"}},
+        {"data": {"google.": "x"}},
+        {"android": {"data": {"from": "shop"}}},
+        {"webpush": {"data": {"gcm.x": "x"}}},
+        {"data": {"a": None}},
+        {"data": {"a": True}},
+        {"data": {"a": {"b": "c"}}},
+        {"data": {"a": "é" * 2048}},
+        {"android": {"ttl": "3.5"}},
+        {"android": {"ttl": "90"}},
+        {"android": {"ttl": 90}},
+        {"android": {"ttl": "-1s"}},
+        {"android": {"ttl": "1m"}},
+        {"android": {"ttl": "2419201s"}},
+        {"android": {"notification": {"nonsense": 1}}},
+        {"android": {"nonsense": 1}},
+        {"apns": {"headers": {"apns-expiration": "soon"}}},
+        {"webpush": {"headers": {"TTL": "4s"}}},
+        {"collapse_key": "x"},
+        {"ttl": "3s"},
     ],
 )
 def test_the_stand_in_is_as_strict_as_fcm(change: dict[str, Any]) -> None:
@@ -76,3 +100,21 @@ def test_the_stand_in_is_as_strict_as_fcm(change: dict[str, Any]) -> None:
     _, refusal = answers.checked(json.dumps({"message": {**message, **change}}).encode())
     assert refusal is not None
     assert refusal[0] == 400
+    assert refusal[1]["error"]["status"] == "INVALID_ARGUMENT"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"data": {"From": "shop", "fromage": "x", "google": "x", "gcm": "x", "notification": "x"}},
+        {"data": {"a": "é" * 2000}},
+        {"android": {"ttl": "3.5s"}},
+        {"android": {"ttl": "0s", "notification": {"channel_id": "x"}}},
+        {"android": {"ttl": "2419200s", "collapse_key": "x"}},
+        {"apns": {"headers": {"apns-expiration": "1764460800"}}},
+        {"webpush": {"headers": {"TTL": "60"}}},
+    ],
+)
+def test_the_stand_in_takes_what_fcm_takes(change: dict[str, Any]) -> None:
+    message = {"token": "t", "notification": {"title": "x"}, **change}
+    assert answers.checked(json.dumps({"message": message}).encode()) == (message, None)

@@ -5,6 +5,7 @@ send is done with the instance.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Self
 
 from apps.notifications.models.deliveries import Delivery
@@ -14,7 +15,7 @@ from apps.notifications.models.deliveries import Delivery
 class Parcel:
     """`waited`: seconds between the time it was wanted for and its claim. `announced`: its caller wants to be told.
 
-    In the order of the columns that a claim returns.
+    In the order of the columns that a claim returns, and `expires_at` beside them.
     """
 
     model: type[Delivery]
@@ -37,6 +38,8 @@ class Parcel:
     default_language: str
     waited: float
     announced: bool
+    expires_at: datetime | None = None
+    """Of rows that the policy has to look at alone: the others have none."""
 
     @property
     def channel(self) -> str:
@@ -69,4 +72,5 @@ class Parcel:
             default_language=row.organization.default_language,
             waited=(row.db_now - wanted_at).total_seconds(),  # type: ignore[attr-defined]
             announced=bool(notification.callback_url),
+            expires_at=notification.expires_at,
         )

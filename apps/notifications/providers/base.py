@@ -8,6 +8,7 @@ A provider's own words (reply codes, error names) stop here: the rest of the sys
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -90,9 +91,11 @@ class EmailMessage:
 
 @dataclass(frozen=True, slots=True)
 class PushMessage:
-    """A rendered push to one device. `collapse_id` makes a repeated send replace the first on the device."""
+    """A rendered push to one device. `collapse_key`: on the device it replaces what came with the same one; FCM keeps
+    four such messages a device, so empty unless that is what was asked for. `expires_at`: from then on it is shown to
+    nobody; None: when the provider gives up."""
 
-    collapse_id: str
+    delivery_id: str
     token: str
     title: str
     body: str
@@ -100,6 +103,8 @@ class PushMessage:
     link: str = ""
     data: Mapping[str, str] = field(default_factory=dict)
     attempt: int = 1
+    collapse_key: str = ""
+    expires_at: datetime | None = None
 
 
 Message = EmailMessage | PushMessage

@@ -5,7 +5,9 @@ firebase-admin supplies credentials and the message's encoding. The HTTP is ours
 """
 
 import hashlib
+import math
 import re
+from datetime import UTC, datetime
 
 from firebase_admin import messaging
 
@@ -21,26 +23,34 @@ from apps.notifications.providers.http_wire import (
     ReadTimedOut,
 )
 
-COLLAPSE_ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
+COLLAPSE_KEY = re.compile(r"[A-Za-z0-9_-]{1,32}")
 """What all three take; the web's Topic is the narrowest."""
+LONGEST = 4 * 7 * 24 * 3600
+"""Seconds that FCM keeps a message for, at most; it refuses a longer time to live."""
 
 
-def encode(message: PushMessage) -> bytes:
+def encode(message: PushMessage, now: datetime) -> bytes:
     """The request's body. Raises ValueError where the message breaks FCM's rules."""
-    collapse = message.collapse_id
-    if not COLLAPSE_ID.fullmatch(collapse):
+    apns, web, seconds = {}, {}, None
+    if message.expires_at is not None:
+        # Down to whole seconds, which is what all three count in: rather early than late. 0 is now or never.
+        seconds = min(LONGEST, max(0, math.floor((message.expires_at - now).total_seconds())))
+        apns["apns-expiration"] = str(math.floor(message.expires_at.timestamp()))
+        web["TTL"] = str(seconds)
+    collapse = message.collapse_key
+    if collapse and not COLLAPSE_KEY.fullmatch(collapse):
         collapse = hashlib.sha256(collapse.encode()).hexdigest()[:32]
+    if collapse:
+        apns["apns-collapse-id"] = web["Topic"] = collapse
     # FCM refuses a web push whose link is not https; apps take any from the data.
     link = message.link if message.link.startswith("https://") else None
+    options = messaging.WebpushFCMOptions(link) if link else None
     built = messaging.Message(
         data={**({"link": message.link} if message.link else {}), **message.data},
         notification=messaging.Notification(message.title, message.body, message.image or None),
-        android=messaging.AndroidConfig(collapse_key=collapse),
-        apns=messaging.APNSConfig(headers={"apns-collapse-id": collapse}),
-        webpush=messaging.WebpushConfig(
-            headers={"Topic": collapse},
-            fcm_options=messaging.WebpushFCMOptions(link) if link else None,
-        ),
+        android=messaging.AndroidConfig(collapse_key=collapse or None, ttl=seconds),
+        apns=messaging.APNSConfig(headers=apns) if apns else None,
+        webpush=messaging.WebpushConfig(headers=web or None, fcm_options=options) if web or options else None,
     )
     # As an argument it warns of deprecation; FCM's own clients still register tokens.
     built.token = message.token
@@ -66,7 +76,7 @@ class FcmProvider:
     ) -> Outcome:
         """One device, one request, never a second try."""
         try:
-            body = encode(message)
+            body = encode(message, datetime.now(UTC))
         except ValueError as error:
             return Outcome(
                 Result.PERMANENT, "invalid_message", masked(str(error), message.token), untried=True

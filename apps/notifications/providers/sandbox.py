@@ -56,7 +56,7 @@ class SandboxProvider:
         if isinstance(message, EmailMessage):
             wish, identity = _wish_of_address(message.to), message.message_id.strip("<>").partition("@")[0]
         else:
-            wish, identity = _wish_of_token(message.token), message.collapse_id
+            wish, identity = _wish_of_token(message.token), message.delivery_id.replace("-", "")
         match wish:
             case "tempfail" if message.attempt <= TEMPORARY_FAILURES:
                 return Outcome(Result.RETRY, "temporarily_refused", SAYS_SO)
