@@ -2,18 +2,21 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
+from io import StringIO
+from typing import Any, TextIO
 
 from liquid import BoundTemplate, RenderContext
 from liquid.builtin.expressions.primitive import RangeLiteral
 from liquid.exceptions import FilterArgumentError, FilterError, FilterValueError, UndefinedError
+from liquid.output import LimitedStringIO
 from liquid.token import Token
 from liquid.undefined import UNDEFINED, FalsyStrictUndefined, is_undefined
 
-from .bounds import BEFORE, LOOP_LIMIT, NAMESPACE_LIMIT, STEP_LIMIT, TooMuch, TooSlow, weigh
+from .bounds import BEFORE, LOOP_LIMIT, NAMESPACE_LIMIT, OUTPUT_LIMIT, STEP_LIMIT, TooMuch, TooSlow, weigh
 from .budget import cpu_deadline
+from .filters import TAKEN
 
-ODD_VALUES = (ArithmeticError, ValueError, TypeError)
+ODD_VALUES = (ArithmeticError, ValueError, TypeError, LookupError, AttributeError)
 
 
 class Missing(FalsyStrictUndefined):
@@ -38,6 +41,11 @@ class BoundedRange(RangeLiteral):
         if made.stop - made.start > LOOP_LIMIT:
             raise TooMuch(f"a range holds at most {LOOP_LIMIT} numbers", self.token)
         return made
+
+
+def unchanged_buffer(limit: int) -> LimitedStringIO:
+    """Where a rendering is written; every line ends as it does in the source."""
+    return LimitedStringIO(limit=limit, newline="")
 
 
 class BoundedContext(RenderContext):
@@ -81,6 +89,9 @@ class BoundedContext(RenderContext):
             self._look_at_clock()
         return super().get(path, token=token, default=default)
 
+    def get_buffer(self, buf: TextIO | None = None) -> StringIO:
+        return unchanged_buffer(OUTPUT_LIMIT - (buf.size if isinstance(buf, LimitedStringIO) else 0))
+
     def assign(self, key: str, val: Any) -> None:
         if is_undefined(val):
             raise UndefinedError(val.msg, token=val.token)
@@ -93,9 +104,9 @@ class BoundedContext(RenderContext):
 
     def filter(self, name: str, token: Token | None) -> Callable[..., object]:
         function = super().filter(name, token)
-        before = BEFORE.get(name)
+        before, taken = BEFORE.get(name), TAKEN.get(name)
 
-        def bounded(value: object, *args: object, **kwargs: object) -> object:
+        def bounded(value: object, *args: Any, **kwargs: object) -> object:
             given = (value, *args, *kwargs.values())
             self.spend(1 + sum(map(weigh, given)) // 128)
             if name != "default":
@@ -103,9 +114,12 @@ class BoundedContext(RenderContext):
                     if is_undefined(part):
                         # `date`, `plus` and others would take it for an empty value.
                         raise UndefinedError(part.msg, token=token)  # type: ignore[attr-defined]
-            if before:
-                before(value, *args, **kwargs)
             try:
+                if taken:
+                    value, *rest = taken(value, *args)
+                    args = tuple(rest)
+                if before:
+                    before(value, *args, **kwargs)
                 result = function(value, *args, **kwargs)
             except (FilterError, FilterArgumentError, FilterValueError, *ODD_VALUES) as error:
                 # Not the error's own words: they may quote the value.

@@ -6,6 +6,7 @@ variable's text is always escaped in HTML).
 
 import re
 from collections.abc import Iterator
+from io import StringIO
 from typing import NoReturn, cast
 
 from liquid import BoundTemplate, Environment, Mode
@@ -23,10 +24,11 @@ from liquid.token import Token
 from apps.users.keeping import Kept
 
 from .bounds import LOOP_LIMIT, OUTPUT_LIMIT
-from .context import BoundedContext, BoundedRange, Missing
+from .context import BoundedContext, BoundedRange, Missing, unchanged_buffer
 from .faults import TemplateSyntaxFault, fault
-from .filters import strip_html
+from .filters import OURS
 from .flat import Flat
+from .printing import Cycled, Echoed, Printed
 from .scanning import spans
 
 SOURCE_LIMIT = 64 * 1024
@@ -38,6 +40,10 @@ PARSED_LIMIT = 64 * 1024 * 1024
 NODE_WEIGHT = 100
 """Bytes that a parsed template takes for each character inside its braces, where these are dense."""
 LEFT_OPEN = re.compile(r"expected tag (\w+), found end of")
+
+
+IN_PLACE: dict[type[Expression], type[Expression]] = {RangeLiteral: BoundedRange}
+"""Expressions of the library's that are made ours where they stand."""
 
 
 class _NotHere(Tag):
@@ -72,6 +78,9 @@ class _Template(BoundTemplate):
     flat: Flat | None = None
     """What stands for it where it is of the plainest kind."""
 
+    def _get_buffer(self) -> StringIO:
+        return unchanged_buffer(OUTPUT_LIMIT)
+
 
 class _Environment(Environment):
     block_nesting_limit = 30
@@ -83,8 +92,9 @@ class _Environment(Environment):
     def setup_tags_and_filters(self, *, extra: bool = False) -> None:
         super().setup_tags_and_filters(extra=False)
         del self.filters["safe"]
-        self.add_filter("strip_html", strip_html)
-        for tag in (_Include, _Render, _If, _Unless):
+        for name, function in OURS.items():
+            self.add_filter(name, function)
+        for tag in (_Include, _Render, _If, _Unless, Printed, Echoed, Cycled):
             self.add_tag(tag)
 
     def error(
@@ -110,7 +120,8 @@ def expressions(expression: Expression) -> Iterator[Expression]:
 
 
 def _harden(template: BoundTemplate) -> None:
-    """Bound every range literal; refuse filters that don't exist (the library would at rendering only)."""
+    """Bound every range literal, compare as Liquid does; refuse filters that don't exist (the library would at
+    rendering only)."""
     context = BoundedContext(template)
     waiting: list[Node] = list(template.nodes)
     while waiting:
@@ -118,8 +129,8 @@ def _harden(template: BoundTemplate) -> None:
         waiting.extend(node.children(context, include_partials=False))
         for whole in node.expressions():
             for part in expressions(whole):
-                if type(part) is RangeLiteral:
-                    part.__class__ = BoundedRange
+                if ours := IN_PLACE.get(type(part)):
+                    part.__class__ = ours
                 elif isinstance(part, FilteredExpression):
                     for used in part.filters or ():
                         if used.name not in template.env.filters:
@@ -147,9 +158,13 @@ def _parse(source: str, html: bool) -> tuple[_Template, int]:
     except LiquidError as error:
         if isinstance(error.__cause__, RecursionError):
             raise TemplateSyntaxFault("an expression is nested too deeply", 1, 1) from None
-        at = error.token.start_index if error.token and error.token.start_index >= 0 else len(source)
-        raise fault(_sentence(str(error.message)), source, at) from None
+        raise _placed(error, source) from None
     return template, weight
+
+
+def _placed(error: LiquidError, source: str) -> TemplateSyntaxFault:
+    at = error.token.start_index if error.token and error.token.start_index >= 0 else len(source)
+    return fault(_sentence(str(error.message)), source, at)
 
 
 _parsed = Kept(_parse, most=PARSED_LIMIT)

@@ -1,7 +1,24 @@
-"""Filters of our own in place of the library's whose cost is not in proportion to what they are given."""
+"""Filters of our own in place of the library's, and what every filter is given: a text where it works on texts, a
+number where it reckons, a list where it wants one, whatever the value is."""
+
+from collections.abc import Callable, Mapping
 
 from liquid import Environment, Markup
 from liquid.filter import string_filter, with_environment
+
+from .dates import date
+from .lists import compact, join, map_, sort, sort_natural
+from .reckoning import divided_by, round_
+from .values import number_of, text_of
+
+Given = tuple[object, ...]
+TEXTS = """
+append capitalize downcase escape escape_once escapejs lstrip newline_to_br prepend remove remove_first remove_last
+replace replace_first replace_last rstrip split squish strip strip_html strip_newlines upcase url_decode url_encode
+base64_decode base64_encode base64_url_safe_decode base64_url_safe_encode
+"""
+RECKONING = "abs at_least at_most ceil divided_by floor minus modulo plus round times"
+LISTS = "compact concat find find_index has join map reject reverse sort sort_natural sum uniq where"
 
 WHOLE = (("<script", "</script>"), ("<style", "</style>"), ("<!--", "-->"))
 """What goes with everything that is in it."""
@@ -45,3 +62,45 @@ def strip_html(val: str, *, environment: Environment) -> str:
 def _ascii_lower(text: str) -> str:
     """Lower case without a change of length, which some letters' would be."""
     return text.translate({upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)})
+
+
+def _texts(*given: object) -> Given:
+    return tuple(map(text_of, given))
+
+
+def _numbers(*given: object) -> Given:
+    return tuple(map(number_of, given))
+
+
+def _list(value: object, *given: object) -> Given:
+    return ([] if value is None else value), *given
+
+
+def _part(value: object, *given: object) -> Given:
+    return (value if isinstance(value, list | tuple | range) else text_of(value)), *given
+
+
+def _cut(value: object, length: object = None, *ending: object) -> Given:
+    return text_of(value), *(() if length is None and not ending else (length,)), *map(text_of, ending)
+
+
+TAKEN: Mapping[str, Callable[..., Given]] = {
+    **dict.fromkeys(TEXTS.split(), _texts),
+    **dict.fromkeys(RECKONING.split(), _numbers),
+    **dict.fromkeys(LISTS.split(), _list),
+    "slice": _part,
+    "truncate": _cut,
+    "truncatewords": _cut,
+}
+"""By a filter's name: its value and arguments as it takes them."""
+OURS: Mapping[str, Callable[..., object]] = {
+    "compact": compact,
+    "date": date,
+    "divided_by": divided_by,
+    "join": join,
+    "map": map_,
+    "round": round_,
+    "sort": sort,
+    "sort_natural": sort_natural,
+    "strip_html": strip_html,
+}

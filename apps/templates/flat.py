@@ -10,10 +10,10 @@ from typing import Any, Self
 from liquid import BoundTemplate
 from liquid.builtin.content import ContentNode
 from liquid.builtin.expressions import FilteredExpression, Path
-from liquid.builtin.output import OutputNode
 from markupsafe import escape
 
 from .bounds import OUTPUT_LIMIT
+from .printing import PrintedNode
 
 SPECIAL = frozenset({"size", "first", "last"})
 """What the engine finds in any object, whatever its keys."""
@@ -33,7 +33,7 @@ class Flat:
             if type(node) is ContentNode:
                 pieces[-1] += node.text
                 continue
-            expression = node.expression if type(node) is OutputNode else None
+            expression = node.expression if type(node) is PrintedNode else None
             if not isinstance(expression, FilteredExpression) or expression.filters:
                 return None
             whole = expression.left.path if isinstance(expression.left, Path) else []
@@ -60,8 +60,8 @@ class Flat:
             words.append(escape(value) if self._html else value)
             words.append(piece)
         filled = "".join(words)
-        # The engine takes a carriage return for a line's end, and counts octets.
-        if "\r" in filled or not filled.isascii() and not _sound(filled) or len(filled) > OUTPUT_LIMIT // 4:
+        # The engine counts octets.
+        if not filled.isascii() and not _sound(filled) or len(filled) > OUTPUT_LIMIT // 4:
             return None
         return filled
 

@@ -25,8 +25,8 @@ def test_a_preview_renders_every_channel(api, version):
             "email": {
                 "language": "en",
                 "subject": "Hello Ada <b> Bcc: x",
-                "html": "<p>Hello <b>Ada &lt;b&gt;\nBcc: x</b></p>",
-                "text": "Hello Ada <b>\nBcc: x",
+                "html": "<p>Hello <b>Ada &lt;b&gt;\r\nBcc: x</b></p>",
+                "text": "Hello Ada <b>\r\nBcc: x",
             },
             "push": {
                 "language": "en", "title": "Hello Ada <b> Bcc: x", "body": "It is ready.",

@@ -70,8 +70,7 @@ def test_subject_and_title_stay_one_line(value: str) -> None:
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_a_variable_is_always_escaped_in_html(value: str) -> None:
     escaped = html.escape(value).replace("&#x27;", "&#39;").replace("&quot;", "&#34;")
-    lines = escaped.replace("\r\n", "\n").replace("\r", "\n")
-    assert as_html("<b>{{ v }}</b>", v=value) == f"<b>{lines}</b>"
+    assert as_html("<b>{{ v }}</b>", v=value) == f"<b>{escaped}</b>"
 
 
 @pytest.mark.parametrize(
