@@ -23,6 +23,7 @@ from liquid.token import Token
 
 from apps.users.keeping import Kept
 
+from . import conditions
 from .bounds import LOOP_LIMIT, OUTPUT_LIMIT
 from .context import BoundedContext, BoundedRange, Missing, unchanged_buffer
 from .faults import TemplateSyntaxFault, fault
@@ -42,7 +43,7 @@ NODE_WEIGHT = 100
 LEFT_OPEN = re.compile(r"expected tag (\w+), found end of")
 
 
-IN_PLACE: dict[type[Expression], type[Expression]] = {RangeLiteral: BoundedRange}
+IN_PLACE: dict[type[Expression], type[Expression]] = {RangeLiteral: BoundedRange, **conditions.OURS}
 """Expressions of the library's that are made ours where they stand."""
 
 

@@ -5,23 +5,13 @@ from dataclasses import dataclass
 
 from liquid import BoundTemplate
 from liquid.ast import ConditionalBlockNode, Node
-from liquid.builtin.expressions import FilteredExpression, Path, StringLiteral
-from liquid.builtin.expressions.logical import (
-    BooleanExpression,
-    ContainsExpression,
-    EqExpression,
-    GeExpression,
-    GtExpression,
-    LeExpression,
-    LogicalAndExpression,
-    LtExpression,
-)
-from liquid.builtin.expressions.primitive import FloatLiteral, IntegerLiteral, TrueLiteral
+from liquid.builtin.expressions import FilteredExpression, Path
 from liquid.builtin.tags.case_tag import CaseNode, MultiExpressionBlockNode
 from liquid.builtin.tags.if_tag import IfNode
 from liquid.builtin.tags.unless_tag import UnlessNode
 from liquid.expression import Expression
 
+from .branches import branches, dotted, with_above
 from .context import BoundedContext
 from .engine import expressions, parse
 
@@ -30,8 +20,6 @@ PROVIDED: Mapping[str, object] = {"unsubscribe_url": None}
 BUILT_IN = frozenset({"now", "today", *PROVIDED})
 """Names that nobody has to send: Liquid's own, and the sender's."""
 CONDITIONS = (IfNode, UnlessNode, ConditionalBlockNode, CaseNode, MultiExpressionBlockNode)
-COMPARISONS = (EqExpression, LtExpression, GtExpression, LeExpression, GeExpression, ContainsExpression)
-LITERALS = (StringLiteral, IntegerLiteral, FloatLiteral, TrueLiteral)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,23 +76,23 @@ def _uses(
     asked: frozenset[str],
 ) -> Iterator[tuple[str, bool]]:
     """(name, needed) of every global in `nodes`. `assigned` grows as tags assign; `bound`: the loops' names;
-    `asked`: paths that conditions around `nodes` found to be there."""
+    `asked`: what conditions around `nodes` found to be there."""
     context = BoundedContext(template)
     for node in nodes:
         for expression in node.expressions():
             for path, needed in _paths(expression, not isinstance(node, CONDITIONS)):
-                name = _dotted(path)
+                name = dotted(path)
                 if name and path.path[0] not in assigned and path.path[0] not in bound:
-                    yield name, needed and asked.isdisjoint(_with_above(name))
+                    yield name, needed and not _found_by(asked, name)
         assigned.update(node.template_scope())
         inner = bound.union(node.block_scope())
-        for child in node.children(context, include_partials=False):
-            known = asked
-            if isinstance(node, IfNode) and child is node.consequence:
-                known = asked.union(_implied(node.condition))
-            elif isinstance(node, ConditionalBlockNode):
-                known = asked.union(_implied(node.expression))
-            yield from _uses(template, [child], assigned, inner, known)
+        for child, known in branches(node, context):
+            yield from _uses(template, [child], assigned, inner, asked.union(known))
+
+
+def _found_by(asked: frozenset[str], name: str) -> bool:
+    """Whether the name, what it belongs to, or something that belongs to it was found to be there."""
+    return f"{name}." in asked or not asked.isdisjoint(with_above(name))
 
 
 def _paths(expression: Expression, needed: bool) -> Iterator[tuple[Path, bool]]:
@@ -115,34 +103,3 @@ def _paths(expression: Expression, needed: bool) -> Iterator[tuple[Path, bool]]:
             replaced.add(id(part.left))
         elif isinstance(part, Path):
             yield part, needed and id(part) not in replaced
-
-
-def _implied(condition: Expression) -> Iterator[str]:
-    """Paths that must be there if `condition` holds."""
-    waiting = [condition]
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, BooleanExpression):
-            waiting.append(part.expression)
-        elif isinstance(part, LogicalAndExpression):
-            waiting += [part.left, part.right]
-        elif isinstance(part, Path):
-            yield _dotted(part)
-        elif isinstance(part, COMPARISONS) and isinstance(part.right, LITERALS):
-            waiting.append(part.left)
-
-
-def _with_above(name: str) -> Iterator[str]:
-    """`a.b.c`, `a.b`, `a`."""
-    while name:
-        yield name
-        name = name.rpartition(".")[0]
-
-
-def _dotted(path: Path) -> str:
-    names: list[str] = []
-    for segment in path.path:
-        if not isinstance(segment, str | int) or "." in str(segment):
-            break
-        names.append(str(segment))
-    return ".".join(names)

@@ -1,0 +1,118 @@
+"""Which part of a template is rendered under which condition, and what is there if that holds."""
+
+from collections.abc import Iterator
+
+from liquid import RenderContext
+from liquid.ast import BlockNode, Node
+from liquid.builtin.expressions import Path, StringLiteral
+from liquid.builtin.expressions.logical import (
+    BooleanExpression,
+    ContainsExpression,
+    EqExpression,
+    GeExpression,
+    GtExpression,
+    LeExpression,
+    LogicalAndExpression,
+    LogicalOrExpression,
+    LtExpression,
+    NeExpression,
+)
+from liquid.builtin.expressions.primitive import (
+    Blank,
+    Empty,
+    FalseLiteral,
+    FloatLiteral,
+    IntegerLiteral,
+    Nil,
+    TrueLiteral,
+)
+from liquid.builtin.tags.case_tag import CaseNode, MultiExpressionBlockNode
+from liquid.builtin.tags.if_tag import IfNode
+from liquid.builtin.tags.unless_tag import UnlessNode
+from liquid.expression import Expression
+
+NOTHING: frozenset[str] = frozenset()
+SOMETHING = (StringLiteral, IntegerLiteral, FloatLiteral, TrueLiteral, FalseLiteral, Empty)
+"""What no missing variable is equal to."""
+NOT_THERE = (Nil, Blank)
+"""What every missing variable is equal to."""
+FAILING = (LtExpression, GtExpression, LeExpression, GeExpression, ContainsExpression)
+"""What doesn't hold where either side is missing."""
+
+
+def branches(node: Node, context: RenderContext) -> Iterator[tuple[Node, frozenset[str]]]:
+    """The children of `node`, each with the paths that are there wherever it is rendered."""
+    if isinstance(node, IfNode | UnlessNode):
+        holds = isinstance(node, IfNode)
+        yield node.consequence, there_if(node.condition, holds)
+        failed = there_if(node.condition, not holds)
+        for other in node.alternatives:
+            yield other, failed | there_if(other.expression, True)
+            failed |= there_if(other.expression, False)
+        if node.default:
+            yield node.default, failed
+    elif isinstance(node, CaseNode):
+        failed = NOTHING
+        for block in node.blocks:
+            if isinstance(block, MultiExpressionBlockNode):
+                yield block, _listed(block)
+                failed |= _not_listed(block)
+            elif isinstance(block, BlockNode):
+                yield block, failed
+    else:
+        for child in node.children(context, include_partials=False):
+            yield child, NOTHING
+
+
+def _listed(block: MultiExpressionBlockNode) -> frozenset[str]:
+    subject, listed = block.expression.left, block.expression.expressions
+    return _named(subject) if all(isinstance(one, SOMETHING) for one in listed) else NOTHING
+
+
+def _not_listed(block: MultiExpressionBlockNode) -> frozenset[str]:
+    subject, listed = block.expression.left, block.expression.expressions
+    return _named(subject) if any(isinstance(one, NOT_THERE) for one in listed) else NOTHING
+
+
+def there_if(condition: Expression, holds: bool) -> frozenset[str]:
+    """Paths that must be there if `condition` holds, or if it doesn't; what holds them with a dot behind it."""
+    if isinstance(condition, BooleanExpression):
+        return there_if(condition.expression, holds)
+    if isinstance(condition, LogicalAndExpression | LogicalOrExpression):
+        left, right = there_if(condition.left, holds), there_if(condition.right, holds)
+        both = isinstance(condition, LogicalAndExpression) is holds
+        return left | right if both else left & right
+    if isinstance(condition, Path):
+        return _named(condition) if holds else NOTHING
+    if isinstance(condition, EqExpression | NeExpression):
+        same = isinstance(condition, EqExpression) is holds
+        proof = SOMETHING if same else NOT_THERE
+        for side, other in ((condition.left, condition.right), (condition.right, condition.left)):
+            if isinstance(other, proof):
+                return _named(side)
+    elif holds and isinstance(condition, FAILING):
+        return _named(condition.left) | _named(condition.right)
+    return NOTHING
+
+
+def _named(expression: Expression) -> frozenset[str]:
+    if not isinstance(expression, Path):
+        return NOTHING
+    name, *holders = with_above(dotted(expression))
+    return frozenset((name, *(f"{holder}." for holder in holders)))
+
+
+def with_above(name: str) -> list[str]:
+    """`a.b.c`, `a.b`, `a`."""
+    segments = name.split(".")
+    return [".".join(segments[:length]) for length in range(len(segments), 0, -1)]
+
+
+def dotted(path: Path) -> str:
+    """`a.b.0`; ends where a part of it is computed."""
+    names: list[str] = []
+    for segment in path.path:
+        if not isinstance(segment, str | int) or "." in str(segment):
+            break
+        names.append(str(segment))
+    return ".".join(names)
