@@ -13,14 +13,14 @@ from typing import Protocol
 
 from .engine import COMPILED_LIMIT, SOURCE_LIMIT, bound, parse
 from .faults import TemplateSyntaxFault, fault
-from .scanning import TAGS_LIMIT, spans
+from .scanning import TAGS_LIMIT, is_read, spans
 
 DEPTH_LIMIT = 10
 """Partials inside partials."""
-RENDER = re.compile(r"""\{%\s*render\s+(?P<quote>["'])(?P<name>[^"']{1,200})(?P=quote)\s*%\}""")
+RENDER = re.compile(r"""\{%-?\s*render\s+(?P<quote>["'])(?P<name>[^"']{1,200})(?P=quote)\s*-?%\}""")
 OF_LAYOUT = re.compile(r"\blayout\s*[.\[]")
-VALUE = re.compile(r"\{\{\s*layout\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
-CONTENT = re.compile(r"\{\{\s*content\s*\}\}")
+VALUE = re.compile(r"\{\{-?\s*layout\.([A-Za-z_][A-Za-z0-9_]*)\s*-?\}\}")
+CONTENT = re.compile(r"\{\{-?\s*content\s*-?\}\}")
 MJML = "mjml"
 
 
@@ -174,8 +174,9 @@ def _expanded(source: str, where: str, kind: _Kind) -> Iterator[Piece]:
 
 
 def _cut(source: str, where: str, kind: _Kind) -> Iterator[tuple[Piece, str]]:
-    """(piece, "") of what stays, (piece, name) where a partial is to be put in."""
-    position = 0
+    """(piece, "") of what stays, (piece, name) where a partial is to be put in. A dash in the braces takes the blanks
+    beside them away, and none of what is put in."""
+    position, trimmed = 0, False
     try:
         found = list(spans(source))
     except TemplateSyntaxFault as error:
@@ -185,16 +186,27 @@ def _cut(source: str, where: str, kind: _Kind) -> Iterator[tuple[Piece, str]]:
         name = ""
         if used := RENDER.fullmatch(text):
             name = used["name"]
-        elif kind.values is not None and OF_LAYOUT.search(text):
+        elif kind.values is not None and OF_LAYOUT.search(text) and is_read(text):
             text = _value(text, kind, Piece(text, source, start, where))
         elif not CONTENT.fullmatch(text):
             continue
-        if start > position:
-            yield Piece(source[position:start], source, position, where), ""
+        yield from _between(source, where, position, start, trimmed, source[start + 2] == "-")
         yield Piece(text, source, start, where), name
-        position = end
-    if position < len(source):
-        yield Piece(source[position:], source, position, where), ""
+        position, trimmed = end, source[end - 3] == "-"
+    yield from _between(source, where, position, len(source), trimmed, False)
+
+
+def _between(
+    source: str, where: str, start: int, end: int, from_start: bool, from_end: bool
+) -> Iterator[tuple[Piece, str]]:
+    text = source[start:end]
+    if from_start:
+        text = text.lstrip()
+        start = end - len(text)
+    if from_end:
+        text = text.rstrip()
+    if text:
+        yield Piece(text, source, start, where), ""
 
 
 def _value(text: str, kind: _Kind, at: Piece) -> str:

@@ -30,7 +30,7 @@ from .faults import TemplateSyntaxFault, fault
 from .filters import OURS
 from .flat import Flat
 from .printing import Cycled, Echoed, Printed
-from .scanning import spans
+from .scanning import prepared, spans
 
 SOURCE_LIMIT = 64 * 1024
 """Bytes of one part's source."""
@@ -153,7 +153,7 @@ def _parse(source: str, html: bool) -> tuple[_Template, int]:
     bound(source, COMPILED_LIMIT)
     weight = len(source) + sum(end - start for start, end in spans(source)) * NODE_WEIGHT
     try:
-        template = cast(_Template, (_HTML if html else _TEXT).from_string(source))
+        template = cast(_Template, (_HTML if html else _TEXT).from_string(prepared(source)))
         _harden(template)
         template.flat = Flat.of(template, html=html)
     except LiquidError as error:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from mjml import mjml2html
 
 from .markup import FILLER, VOID, Tag, masked, tags
+from .scanning import is_comment
 
 DEPTH_LIMIT = 100
 NAMES = """
@@ -179,7 +180,8 @@ class _Given:
             begins, ends = self._opaque[self._next]
             self._next += 1
             self._plain(position, begins, structure, odd)
-            self.needed[len(self._words)] = begins
+            if not is_comment(self.source[begins:ends]):
+                self.needed[len(self._words)] = begins
             self._replace(begins, self.source[begins:ends], hidden=structure)
             position = ends
         self._plain(position, end, structure, odd)

@@ -12,11 +12,49 @@ TAG_LENGTH = 1_000
 BLANKS = re.compile(r"\s{100}")
 OPENER = re.compile(r"\{([{%])")
 VERBATIM = {name: re.compile(rf"\{{%-?\s*end{name}\s*-?%\}}") for name in ("raw", "doc")}
+COMMENT = re.compile(r"comment\b")
+IN_COMMENT = re.compile(
+    rf"\{{%-?\s*(comment|endcomment|raw)\b(?:[^%]|%(?!\}})){{0,{TAG_LENGTH}}}%\}}", re.ASCII
+)
+UNREAD = re.compile(r"\{%-?\s*(?:comment|raw|doc)\b")
+COMMENT_BLOCK = re.compile(r"\{%-?\s*comment\b")
+RAW = re.compile(r"\{%-?\s*raw(\s*-?)%\}")
+NOT_A_LINES_END = re.compile(r"[^\r\n]")
 
 
 def spans(source: str) -> Iterator[tuple[int, int]]:
-    """(start, end) of each tag, output and verbatim block. Raises TemplateSyntaxFault at what would keep the
+    """(start, end) of each tag, output, verbatim block and comment. Raises TemplateSyntaxFault at what would keep the
     library's patterns busy: anything long that is opened and not closed."""
+    return ((start, end) for start, end, _ in _spans(source))
+
+
+def prepared(source: str) -> str:
+    """`source` for the library, as long as it was: with blanks for what is in comments, where it looks for what opens
+    and closes, and the dash of {% endraw -%} at its {% raw %}, where it looks for that."""
+    parts, position = [], 0
+    for start, end, comment in _spans(source):
+        if comment:
+            parts += [source[position : comment[0]], NOT_A_LINES_END.sub(" ", source[slice(*comment)])]
+            position = comment[1]
+        elif raw := RAW.match(source, start, end):
+            dash = "-" if source[end - 3] == "-" else " "
+            if raw[1] and raw[1][-1] != dash:
+                parts += [source[position : raw.end(1) - 1], dash]
+                position = raw.end(1)
+    return "".join([*parts, source[position:]]) if parts else source
+
+
+def is_read(text: str) -> bool:
+    """Whether a span's text means anything: what stands in a verbatim block or a comment doesn't."""
+    return not UNREAD.match(text)
+
+
+def is_comment(text: str) -> bool:
+    return bool(COMMENT_BLOCK.match(text))
+
+
+def _spans(source: str) -> Iterator[tuple[int, int, tuple[int, int] | None]]:
+    """With each span where the words of a comment stand."""
     position = tags = 0
     while opener := OPENER.search(source, position):
         start, closer = opener.start(), "}}" if opener[1] == "{" else "%}"
@@ -33,10 +71,30 @@ def spans(source: str) -> Iterator[tuple[int, int]]:
         tags += 1
         if tags > TAGS_LIMIT:
             raise fault(f"a template holds at most {TAGS_LIMIT} tags", source, start)
-        position = end + 2
+        position, comment = end + 2, None
         if opener[1] == "%" and inside in VERBATIM:
             ending = VERBATIM[inside].search(source, position)
             if not ending:
                 raise fault(f"{{% {inside} %}} is not closed by {{% end{inside} %}}", source, start)
             position = ending.end()
-        yield start, position
+        elif opener[1] == "%" and COMMENT.match(inside):
+            last = _comment_ending(source, position)
+            if not last:
+                raise fault("{% comment %} is not closed by {% endcomment %}", source, start)
+            comment, position = (position, last.start()), last.end()
+        yield start, position, comment
+
+
+def _comment_ending(source: str, position: int) -> re.Match[str] | None:
+    """Of a comment that holds others, and verbatim blocks."""
+    depth = 1
+    while found := IN_COMMENT.search(source, position):
+        position = found.end()
+        if found[1] == "raw":
+            ending = VERBATIM["raw"].search(source, position)
+            position = ending.end() if ending else position
+            continue
+        depth += 1 if found[1] == "comment" else -1
+        if not depth:
+            return found
+    return None
