@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from .engine import COMPILED_LIMIT, SOURCE_LIMIT, bound, parse
+from .engine import COMPILED_LIMIT, SOURCE_LIMIT, bound
+from .engine import check as check_source
 from .faults import TemplateSyntaxFault, fault
 from .scanning import TAGS_LIMIT, is_read, spans
 
@@ -88,7 +89,7 @@ def check(source: str, *, html: bool) -> None:
     for start, end in spans(source):
         if RENDER.fullmatch(source, start, end):
             bare = f"{bare[:start]}{' ' * (end - start)}{bare[end:]}"
-    parse(bare, html)
+    check_source(bare, html)
 
 
 def assemble(

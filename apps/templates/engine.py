@@ -25,6 +25,7 @@ from apps.users.keeping import Kept
 
 from . import conditions
 from .bounds import LOOP_LIMIT, OUTPUT_LIMIT
+from .calls import check_calls
 from .context import BoundedContext, BoundedRange, Missing, unchanged_buffer
 from .faults import TemplateSyntaxFault, fault
 from .filters import OURS
@@ -147,6 +148,15 @@ def bound(source: str, limit: int) -> None:
 def parse(source: str, html: bool) -> _Template:
     """`source` parsed, kept for the process. `html`: variables are escaped. Raises TemplateSyntaxFault."""
     return _parsed(source, html)
+
+
+def check(source: str, html: bool) -> None:
+    """For a source that is saved: besides what can't be parsed, refuse what could never be rendered."""
+    template = parse(source, html)
+    try:
+        check_calls(template)
+    except LiquidSyntaxError as error:
+        raise _placed(error, source) from None
 
 
 def _parse(source: str, html: bool) -> tuple[_Template, int]:

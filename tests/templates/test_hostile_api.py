@@ -18,7 +18,7 @@ AT_RENDERING = [
     "{% for a in (1..9999) %}{{ name }}{{ name }}{% endfor %}",
     "{% assign x = name %}{% for a in (1..99) %}{% assign x = x | append: x %}{% endfor %}{{ x }}",
     "{{ (1..999999999) | join }}",
-    "{{ name | divided_by: 0 }}",
+    "{{ 1 | divided_by: name }}",
 ]
 WALKS = [
     "name.__class__.__mro__", "name['__class__']", "name.upper", "name.__init__.__globals__", "forloop",
