@@ -9,6 +9,7 @@ import re
 
 from css_inline import CSSInliner
 
+from .fallbacks import joined, taken_apart
 from .markup import FILLER, Tag, masked, tags
 from .scanning import spans
 
@@ -23,6 +24,8 @@ UNSTYLED = frozenset(
     {"html", "head", "title", "meta", "link", "style", "script", "base", "noscript", "xml", "textarea"}
 )
 DECIDING = frozenset({"class", "id"})
+SCREENS = frozenset({"", "all", "screen"})
+"""Media that a mail is read on, whatever else is true of them."""
 
 
 def sheets(source: str) -> str:
@@ -37,13 +40,20 @@ def _sheets(markup: str) -> str:
         if tag.name.lower() == "style"
         and tag.inside
         and FILLER not in markup[slice(*tag.inside)]
-        and not tag.attribute("media")
+        and _for_screens(tag)
     )
+
+
+def _for_screens(tag: Tag) -> bool:
+    media = tag.attribute("media")
+    kinds = media.value.lower().split(",") if media else []
+    return not kinds or any(kind.strip().removeprefix("only ").strip() in SCREENS for kind in kinds)
 
 
 def inlined(source: str, css: str | None = None) -> str:
     """`source` with `css` (default: its own sheets) in its elements' style attributes, before what these say
-    already, so that this still wins. An element stays as it is where Liquid decides what it is: by its class
+    already, so that this still wins, and after it what is important, without that word: it would win over the media
+    queries of the sheet, too. An element stays as it is where Liquid decides what it is: by its class
     or id, or between its attributes."""
     markup = masked(source, spans(source))
     css = _sheets(markup) if css is None else css
@@ -66,7 +76,9 @@ def inlined(source: str, css: str | None = None) -> str:
             copy.append(f"<{tag.name}{_kept(tag, markup)}{mark}>")
             elements.append(tag)
     # Loading is off, and the copy has no address to load from either.
-    inliner = CSSInliner(inline_style_tags=False, load_remote_stylesheets=False, extra_css=_one_kind(css))
+    inliner = CSSInliner(
+        inline_style_tags=False, load_remote_stylesheets=False, extra_css=joined(_one_kind(css))
+    )
     styles: dict[int, str] = {}
     for tag in tags(inliner.inline("".join(copy))):
         marked, style = tag.attribute(MARK), tag.attribute("style")
@@ -105,22 +117,29 @@ def _kept(tag: Tag, markup: str) -> str:
 def _styled(source: str, found: list[tuple[Tag, str]]) -> str:
     parts, position = [], 0
     for tag, computed in found:
-        style = f"{computed.strip().rstrip(';').replace('&', '&amp;')};"
+        plain, important = ("".join(f"{one};" for one in some) for some in taken_apart(computed))
+        style, last = plain.replace("&", "&amp;"), important.replace("&", "&amp;")
         own = tag.attribute("style")
         if own is None:
             at = tag.start + 1 + len(tag.name)
-            parts += [source[position:at], f' style="{style}"']
+            parts += [source[position:at], f' style="{style}{last}"']
             position = at
         elif own.text[:1] in ('"', "'"):
             if own.text[0] == "'":
-                style = style.replace("'", "&#39;")
-            at = own.start + 1
-            parts += [source[position:at], f"{style} " if own.value.strip() else style]
-            position = at
+                style, last = style.replace("'", "&#39;"), last.replace("'", "&#39;")
+            at, end = own.start + 1, own.start + len(own.text) - 1
+            said = source[at:end]
+            if not said.strip():
+                style, last = f"{style}{last}", ""
+            parts += [source[position:at], style, " " if style and said.strip() else "", said]
+            if last:
+                parts.append(f" {last}" if said.rstrip().endswith(";") else f"; {last}")
+            position = end
         else:
             # Bare, or without a value: it gets quotes.
             end = own.start + len(own.text) if own.text else own.begins + len(own.name)
-            bare = f" {source[own.start : end]}" if own.text else ""
-            parts += [source[position : own.begins], f'style="{style}{bare}"']
+            bare = f"{' ' if style else ''}{source[own.start : end]}" if own.text else ""
+            between = "; " if bare and last else ""
+            parts += [source[position : own.begins], f'style="{style}{bare}{between}{last}"']
             position = end
     return "".join([*parts, source[position:]])

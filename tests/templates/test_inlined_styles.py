@@ -51,7 +51,7 @@ def test_media_queries_and_what_cannot_be_inlined_stay(api):
 def test_what_an_element_says_itself_wins_and_importance_wins_over_that(api):
     sheet = "<style>p{color:red;margin:0 !important}</style>"
     assert made(api, f"{sheet}<p style='color:blue; margin:9px'>") == (
-        f"{sheet}<p style='color: red;margin: 0 !important; color:blue; margin:9px'>"
+        f"{sheet}<p style='color: red; color:blue; margin:9px; margin: 0;'>"
     )
 
 
