@@ -5,8 +5,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.db import connection
+from django.db.models import Q
+from django.db.models.functions import Lower
 
 from apps.notifications import policy
 from apps.notifications.models import Notification, Suppression
@@ -17,6 +20,7 @@ from apps.templates.models import Template, TemplateContent, TemplateVersion
 from apps.users.channels import Channel
 from apps.users.hashing import former_hashes, recipient_hash
 from apps.users.keeping import Kept
+from apps.users.mailboxes import folded
 from apps.users.models import Category, Device, Organization, User
 from apps.users.preferences import Choices, choices_of_all
 from apps.users.statements import read
@@ -39,6 +43,8 @@ class Lookups:
     templates: dict[str, Template] = field(default_factory=dict)
     contents: dict[uuid.UUID, list[TemplateContent]] = field(default_factory=dict)
     users: dict[uuid.UUID, User] = field(default_factory=dict)
+    meant: dict[str, User] = field(default_factory=dict)
+    """By the hash of a bare address or token: the person whose it is."""
     devices: dict[uuid.UUID, list[Device]] = field(default_factory=dict)
     choices: dict[uuid.UUID, Choices] = field(default_factory=dict)
     suppressed: frozenset[tuple[str, str]] = frozenset()
@@ -46,6 +52,14 @@ class Lookups:
     """By (category, channel, recipient's hash), where the category has a cap: what they got lately."""
     earlier: dict[str, Notification] = field(default_factory=dict)
     """By request_id: the notification that it made before."""
+
+    def person_at(self, request: NotificationRequest) -> User | None:
+        """Whose the address is that the request names, or else the device."""
+        named = ((Channel.EMAIL, request.email), (Channel.PUSH, request.device_token))
+        for channel, recipient in named:
+            if recipient and (person := self.meant.get(recipient_hash(channel, recipient))):
+                return person
+        return None
 
     def facts(self, user: User | None, category: Category | None) -> Facts:
         return Facts(
@@ -61,14 +75,13 @@ def gather(organization: Organization, requests: Iterable[NotificationRequest], 
     asked = list(requests)
     found = Lookups(organization)
     user_ids = {request.user_id for request in asked if request.user_id is not None}
-    if user_ids:
-        _gather_people(found, user_ids)
     addresses = {request.email for request in asked if request.email}
+    tokens = {request.device_token for request in asked if request.device_token}
+    if user_ids or addresses or tokens:
+        _gather_people(found, user_ids, addresses, tokens)
     addresses.update(user.email for user in found.users.values())
     hashes = [recipient_hash(Channel.EMAIL, address) for address in addresses]
-    hashes += [
-        recipient_hash(Channel.PUSH, request.device_token) for request in asked if request.device_token
-    ]
+    hashes += [recipient_hash(Channel.PUSH, token) for token in tokens]
     hashes += [device.token_hash for devices in found.devices.values() for device in devices]
     former = {was: address for address in addresses for was in former_hashes(address)}
     request_ids = {request.request_id for request in asked if request.request_id is not None}
@@ -116,8 +129,17 @@ SELECT
   {0}, {1}
 FROM users_user AS t0
 LEFT JOIN users_device AS t1 ON t1.user_id = t0.id AND t1.retired_at IS NULL
-WHERE t0.organization_id = %(organization)s AND t0.id = ANY(%(ids)s) AND t0.erased_at IS NULL
+WHERE t0.organization_id = %(organization)s AND t0.id = ANY({meant}) AND t0.erased_at IS NULL
 ORDER BY t1.id
+"""
+_BY_ID = "%(ids)s"
+_BY_CONTACT = """
+  %(ids)s::uuid[] || ARRAY(
+    SELECT id FROM users_user WHERE organization_id = %(organization)s AND lower(email) = ANY(%(addresses)s)
+  ) || ARRAY(
+    SELECT user_id FROM users_device
+    WHERE organization_id = %(organization)s AND token_hash = ANY(%(tokens)s) AND retired_at IS NULL
+  )
 """
 
 
@@ -188,15 +210,37 @@ _version = Kept(_read_version, most=VERSIONS_LIMIT)
 """A version and its contents: neither ever changes, so a process reads them once."""
 
 
-def _gather_people(found: Lookups, ids: set[uuid.UUID]) -> None:
+def _gather_people(found: Lookups, ids: set[uuid.UUID], addresses: set[str], tokens: set[str]) -> None:
+    """Those with these ids, and those whose the addresses and the devices' tokens are."""
+    lowered = [folded(address) for address in addresses]
+    hashes = [recipient_hash(Channel.PUSH, token) for token in tokens]
+    _read_people(found, ids, lowered, hashes)
+    if not addresses and not tokens:
+        return
+    for user in found.users.values():
+        found.meant[recipient_hash(Channel.EMAIL, user.email)] = user
+        for device in found.devices.get(user.pk, []):
+            found.meant[device.token_hash] = user
+
+
+def _read_people(found: Lookups, ids: set[uuid.UUID], addresses: list[str], tokens: list[str]) -> None:
     if connection.vendor != "postgresql":
-        found.users = User.objects.filter(organization=found.organization, erased_at=None).in_bulk(list(ids))
+        people = User.objects.filter(organization=found.organization, erased_at=None)
+        held = Device.objects.active().filter(organization=found.organization, token_hash__in=tokens)
+        named = people.annotate(folded=Lower("email")).filter(
+            Q(pk__in=ids) | Q(folded__in=addresses) | Q(pk__in=held.values("user"))
+        )
+        found.users = {user.pk: user for user in named}
         for device in Device.objects.active().filter(user__in=list(found.users)).order_by("id"):
             found.devices.setdefault(device.user_id, []).append(device)
         found.choices = choices_of_all(list(found.users.values()))
         return
-    asked = {"organization": found.organization.pk, "ids": list(ids)}
-    for choices, user, device in read(_PEOPLE, (User, Device), asked):
+    asked: dict[str, Any] = {"organization": found.organization.pk, "ids": list(ids)}
+    meant = _BY_ID
+    if addresses or tokens:
+        meant = _BY_CONTACT
+        asked |= {"addresses": addresses, "tokens": tokens}
+    for choices, user, device in read(_PEOPLE.replace("{meant}", meant), (User, Device), asked):
         found.users[user.pk] = user
         if device is not None:
             found.devices.setdefault(user.pk, []).append(device)

@@ -44,6 +44,8 @@ def plan(*, caller: Caller, request: NotificationRequest, body_hash: str, known:
     organization = caller.organization
     version = _version(known, request.template_code, caller)
     user = _user(known, request.user_id)
+    # A refusal belongs to the person, however they are addressed.
+    person = user or known.person_at(request)
     contents = known.contents[version.pk]
     channels = _channels(request, contents)
     _check_times(request)
@@ -53,7 +55,7 @@ def plan(*, caller: Caller, request: NotificationRequest, body_hash: str, known:
         organization=organization,
         request_id=request.request_id,
         body_hash=body_hash,
-        user=user,
+        user=person,
         template_version=version,
         variables=variables,
         metadata=dict(request.metadata),
@@ -66,7 +68,7 @@ def plan(*, caller: Caller, request: NotificationRequest, body_hash: str, known:
         requested_by=caller.name,
         callback_url=request.callback_url,
     )
-    wanted = request.language or (user.language if user else "") or organization.default_language
+    wanted = request.language or (person.language if person else "") or organization.default_language
     deliveries: list[Delivery] = []
     rendered: dict[str, dict[str, Any]] = {}
     fell_back: set[str] = set()
@@ -87,7 +89,7 @@ def plan(*, caller: Caller, request: NotificationRequest, body_hash: str, known:
             fell_back.add(channel)
         for recipient in _recipients(channel, request, user, known) or [{}]:
             deliveries.append(_delivery(notification, channel, content.language, recipient))
-    facts = known.facts(user, version.template.category)
+    facts = known.facts(person, version.template.category)
     decisions = [
         {**_decide(row, facts, known), **({"fallback": True} if row.channel in fell_back else {})}
         for row in deliveries

@@ -12,12 +12,15 @@ from enum import StrEnum
 from typing import Any
 
 from django.db.models import Count, Q, QuerySet
-from django.db.models.functions import Now
+from django.db.models.functions import Lower, Now
 
 from apps.notifications.models import DELIVERIES, Delivery, Suppression, from_now
 from apps.notifications.statuses import WENT_OUT, Status
 from apps.users import preferences
-from apps.users.models import Category, User
+from apps.users.channels import Channel
+from apps.users.hashing import recipient_hash
+from apps.users.mailboxes import folded
+from apps.users.models import Category, Device, User
 
 ORGANIZATION_INACTIVE = "organization_inactive"
 USER_INACTIVE = "user_inactive"
@@ -97,6 +100,7 @@ class Facts:
 
 def facts_of(rows: Sequence[Delivery]) -> dict[Any, Facts]:
     """By each row's id, in two queries for all of them."""
+    _meet(rows)
     people = {row.notification.user for row in rows}
     choices = preferences.choices_of_all([person for person in people if person is not None])
     suppressed: dict[Any, set[tuple[str, str]]] = defaultdict(set)
@@ -114,6 +118,26 @@ def facts_of(rows: Sequence[Delivery]) -> dict[Any, Facts]:
         )
         for row in rows
     }
+
+
+def _meet(rows: Sequence[Delivery]) -> None:
+    """Let rows to a bare address or device be to the person whose it is: they may have registered since."""
+    bare = [row for row in rows if row.notification.user is None and not row.notification.for_user]
+    addresses = {folded(row.recipient) for row in bare if row.channel == Channel.EMAIL and row.recipient}
+    tokens = {row.recipient_hash for row in bare if row.channel == Channel.PUSH and row.recipient_hash}
+    organizations = {row.organization_id for row in bare}
+    met: dict[tuple[Any, str], User] = {}
+    if addresses:
+        people = User.objects.filter(organization__in=organizations, erased_at=None)
+        for user in people.annotate(folded=Lower("email")).filter(folded__in=addresses):
+            met[user.organization_id, recipient_hash(Channel.EMAIL, user.email)] = user
+    if tokens:
+        devices = Device.objects.active().filter(organization__in=organizations, token_hash__in=tokens)
+        for device in devices.select_related("user"):
+            met[device.organization_id, device.token_hash] = device.user
+    for row in bare:
+        if person := met.get((row.organization_id, row.recipient_hash)):
+            row.notification.user = person
 
 
 def counts(category: Category, hashes: Iterable[str], *, live: bool) -> dict[tuple[str, str], int]:

@@ -73,7 +73,7 @@ class IdField(serializers.UUIDField):
 
 
 class RecipientSerializer(StrictSerializer):
-    """Somebody who is no user here."""
+    """An address, a device, or both. A user's is that user: what they refused is refused however they are addressed."""
 
     email = AddressField(required=False)
     device_token = LineField(required=False, max_length=4096)

@@ -124,6 +124,11 @@ def comparable(address: str) -> str:
     return address.lower() if _PLAIN.fullmatch(address) else tidied(address).translate(_LOWER)
 
 
+def folded(address: str) -> str:
+    """As the database folds it, for a look-up; what it finds is compared by `comparable`."""
+    return tidied(address).lower()
+
+
 def former_comparables(address: str) -> list[str]:
     """What an earlier release compared other spellings of this mailbox by: it took one mailbox for several under
     a domain's two forms, or with needless quotes."""

@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from apps.notifications import delivery
-from apps.notifications.models import EmailLog, Notification, PushLog, WebhookEndpoint
+from apps.notifications.models import EmailLog, Notification, PushLog, UnreadEvent, WebhookEndpoint
 from apps.users.encryption import Undecryptable, encrypted_columns
 from apps.users.models import Device
 from tests.conftest import post
@@ -40,6 +40,7 @@ def test_variables_tokens_and_secrets_are_unreadable_in_the_database(posted):
         (Device, "token"),
         (Notification, "variables"),
         (PushLog, "token"),
+        (UnreadEvent, "body"),
         (WebhookEndpoint, "secret"),
         (WebhookEndpoint, "former_secret"),
     }

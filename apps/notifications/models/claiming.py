@@ -45,18 +45,26 @@ RETURNING row.id, row.notification_id, row.organization_id, row.fence, row.attem
     SELECT FROM notifications_suppression AS suppression
     WHERE suppression.recipient_hash = row.recipient_hash AND suppression.lifted_at IS NULL
   )
-  AND (NOT notification.for_user OR (
-    person.is_active AND person.quiet_from IS NULL {device}
+  AND CASE WHEN person.id IS NULL THEN NOT notification.for_user AND NOT EXISTS ({meant}) ELSE
+    person.is_active AND person.quiet_from IS NULL AND (NOT notification.for_user OR {theirs})
     AND NOT EXISTS (
       SELECT FROM users_notificationpreference AS preference
       WHERE preference.user_id = person.id AND NOT preference.enabled
     )
-  ))
+  END
 """
-_DEVICE = """AND EXISTS (
+_DEVICE = """EXISTS (
       SELECT FROM users_device AS device
       WHERE device.user_id = person.id AND device.token_hash = row.recipient_hash AND device.retired_at IS NULL
     )"""
+# Whose a bare address or token is by now: they may have registered since.
+_AT_ADDRESS = """
+    SELECT FROM users_user AS registered
+    WHERE registered.organization_id = row.organization_id AND lower(registered.email) = lower(row.email)"""
+_AT_DEVICE = """
+    SELECT FROM users_device AS device
+    WHERE device.organization_id = row.organization_id AND device.token_hash = row.recipient_hash
+      AND device.retired_at IS NULL"""
 # Waited for, since whoever holds one may only be noting that it was published: no other message names it.
 _NAMED = """
 SELECT id FROM {table} WHERE id = ANY(%(ids)s::uuid[]) AND {due} AND organization_id <> ALL(%(others)s::uuid[])
@@ -194,7 +202,8 @@ def _filled(text: str, model: type[Delivery], picked: str = "", most: int = 0) -
     parts = {
         "{picked}": picked,
         "{most}": str(most),
-        "{device}": _DEVICE if issubclass(model, PushLog) else "",
+        "{theirs}": _DEVICE if issubclass(model, PushLog) else "true",
+        "{meant}": _AT_DEVICE if issubclass(model, PushLog) else _AT_ADDRESS,
         "{recipient}": model.RECIPIENT,
         "{due}": "status = 'queued' AND due_at <= statement_timestamp()",
         "{table}": connection.ops.quote_name(model._meta.db_table),

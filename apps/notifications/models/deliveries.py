@@ -45,7 +45,10 @@ class Notification(models.Model):
     metadata = models.JSONField(default=dict)
     priority = models.PositiveSmallIntegerField(default=5)
     live = models.BooleanField(default=True)
-    for_user = models.BooleanField(default=False, help_text="To a user, who may have been deleted since.")
+    for_user = models.BooleanField(
+        default=False,
+        help_text="To a user, who may have been deleted since.",
+    )
     scheduled_at = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     correlation_id = models.CharField(max_length=128)

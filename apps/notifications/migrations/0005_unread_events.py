@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('notifications', '0003_list_indexes'),
+        ('notifications', '0004_one_hash_a_mailbox'),
     ]
 
     operations = [
