@@ -23,6 +23,7 @@ def main() -> None:
             resource.setrlimit(what, (limit, limit))
     asked = json.load(sys.stdin.buffer)
     # Not before the limits: what these load and do is what the limits are for.
+    from .faults import TemplateSyntaxFault
     from .inlining import inlined, sheets
     from .mjml_markup import MarkupFault, compiled, inline_sheets
     from .scanning import spans
@@ -45,6 +46,9 @@ def main() -> None:
             answer = {"too_long": True}
     except MarkupFault as fault:
         answer = {"message": fault.message, "index": fault.index}
+    except TemplateSyntaxFault as fault:
+        # Of what was made: MJML repeats some of what it is given.
+        answer = {"message": fault.message, "index": 0}
     json.dump(answer, sys.stdout)
 
 

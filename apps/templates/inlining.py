@@ -53,12 +53,16 @@ def _for_screens(tag: Tag) -> bool:
 def inlined(source: str, css: str | None = None) -> str:
     """`source` with `css` (default: its own sheets) in its elements' style attributes, before what these say
     already, so that this still wins, and after it what is important, without that word: it would win over the media
-    queries of the sheet, too. An element stays as it is where Liquid decides what it is: by its class
-    or id, or between its attributes."""
+    queries of the sheet, too. An element stays as it is where Liquid decides what it is: by its class or id, or
+    between its attributes."""
     markup = masked(source, spans(source))
     css = _sheets(markup) if css is None else css
-    if not css.strip():
-        return source
+    return _styled(source, computed(markup, joined(_one_kind(css)))) if css.strip() else source
+
+
+def computed(markup: str, css: str) -> list[tuple[Tag, str]]:
+    """The elements that `css` says something of, in their order, each with its style; what they say themselves is
+    left out. `markup`: masked."""
     copy: list[str] = ["<!DOCTYPE html>"]
     elements: list[Tag] = []
     position = 0
@@ -76,16 +80,14 @@ def inlined(source: str, css: str | None = None) -> str:
             copy.append(f"<{tag.name}{_kept(tag, markup)}{mark}>")
             elements.append(tag)
     # Loading is off, and the copy has no address to load from either.
-    inliner = CSSInliner(
-        inline_style_tags=False, load_remote_stylesheets=False, extra_css=joined(_one_kind(css))
-    )
+    inliner = CSSInliner(inline_style_tags=False, load_remote_stylesheets=False, extra_css=css)
     styles: dict[int, str] = {}
     for tag in tags(inliner.inline("".join(copy))):
         marked, style = tag.attribute(MARK), tag.attribute("style")
         if marked and style:
             # A parser may make several elements of one that is left open.
             styles.setdefault(int(marked.value), style.value)
-    return _styled(source, [(elements[index], computed) for index, computed in sorted(styles.items())])
+    return [(elements[index], style) for index, style in sorted(styles.items())]
 
 
 def _one_kind(css: str) -> str:
@@ -116,30 +118,30 @@ def _kept(tag: Tag, markup: str) -> str:
 
 def _styled(source: str, found: list[tuple[Tag, str]]) -> str:
     parts, position = [], 0
-    for tag, computed in found:
-        plain, important = ("".join(f"{one};" for one in some) for some in taken_apart(computed))
-        style, last = plain.replace("&", "&amp;"), important.replace("&", "&amp;")
+    for tag, style in found:
+        plain, important = ("".join(f"{one};" for one in some) for some in taken_apart(style))
+        first, last = plain.replace("&", "&amp;"), important.replace("&", "&amp;")
         own = tag.attribute("style")
         if own is None:
             at = tag.start + 1 + len(tag.name)
-            parts += [source[position:at], f' style="{style}{last}"']
+            parts += [source[position:at], f' style="{first}{last}"']
             position = at
         elif own.text[:1] in ('"', "'"):
             if own.text[0] == "'":
-                style, last = style.replace("'", "&#39;"), last.replace("'", "&#39;")
+                first, last = first.replace("'", "&#39;"), last.replace("'", "&#39;")
             at, end = own.start + 1, own.start + len(own.text) - 1
             said = source[at:end]
             if not said.strip():
-                style, last = f"{style}{last}", ""
-            parts += [source[position:at], style, " " if style and said.strip() else "", said]
+                first, last = f"{first}{last}", ""
+            parts += [source[position:at], first, " " if first and said.strip() else "", said]
             if last:
                 parts.append(f" {last}" if said.rstrip().endswith(";") else f"; {last}")
             position = end
         else:
             # Bare, or without a value: it gets quotes.
             end = own.start + len(own.text) if own.text else own.begins + len(own.name)
-            bare = f"{' ' if style else ''}{source[own.start : end]}" if own.text else ""
+            bare = f"{' ' if first else ''}{source[own.start : end]}" if own.text else ""
             between = "; " if bare and last else ""
-            parts += [source[position : own.begins], f'style="{style}{bare}{between}{last}"']
+            parts += [source[position : own.begins], f'style="{first}{bare}{between}{last}"']
             position = end
     return "".join([*parts, source[position:]])

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from mjml import mjml2html
 
+from . import html_attributes
 from .markup import FILLER, VOID, Tag, masked, tags
 from .scanning import is_comment
 
@@ -16,7 +17,7 @@ NAMES = """
 mjml mj-head mj-body mj-attributes mj-all mj-class mj-breakpoint mj-font mj-preview mj-style mj-title mj-raw
 mj-accordion mj-accordion-element mj-accordion-title mj-accordion-text mj-button mj-carousel mj-carousel-image
 mj-column mj-divider mj-group mj-hero mj-image mj-navbar mj-navbar-link mj-section mj-social mj-social-element
-mj-spacer mj-table mj-text mj-wrapper
+mj-spacer mj-table mj-text mj-wrapper mj-html-attributes mj-selector mj-html-attribute
 """
 KNOWN = frozenset(NAMES.split())
 HOLDERS = """
@@ -27,6 +28,9 @@ STRUCTURE = frozenset(HOLDERS.split())
 """What holds elements, not words."""
 ODD = re.compile(r"""[^ !#-\[\]-~]""")
 """What the library spells its own way in attributes: quotes, backslashes, and all that isn't ASCII."""
+COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+NO_WORDS = '<mj-attributes><mj-all alt="" /></mj-attributes>'
+"""An image of which nothing is said is not read out, instead of its address."""
 PLACE = re.compile(r" in \S+ template.*?(?: at position ([0-9]+).*)?\Z")
 
 
@@ -45,8 +49,19 @@ def compiled(source: str, opaque: Iterable[tuple[int, int]]) -> str:
     opaque = list(opaque)
     markup = masked(source, opaque)
     _check(markup)
-    given = _Given(source, opaque)
-    given.take(markup)
+    begins, ends = _root(markup)
+    cut = list(html_attributes.blocks(markup))
+    try:
+        wanted = [
+            (one, html_attributes.quoted(source, opaque, *one.value))
+            for one in html_attributes.attributes(markup)
+        ]
+    except html_attributes.SelectorFault as fault:
+        raise MarkupFault(fault.message, fault.index) from None
+    kept = [one for one in opaque if not any(start <= one[0] < end for start, end in cut)]
+    inside = [one for one in kept if begins <= one[0] < ends]
+    given = _Given(source, sorted([*inside, *cut]), {start for start, _ in cut})
+    given.take(masked(markup, cut), begins, ends)
     text = "".join(given.parts)
     try:
         made = mjml2html(text, fonts={})
@@ -58,7 +73,21 @@ def compiled(source: str, opaque: Iterable[tuple[int, int]]) -> str:
     for number, index in given.needed.items():
         if given.token(number) not in made:
             raise MarkupFault("MJML has to know what stands here, and leaves this out", index)
-    return given.restored(made)
+    before = "".join(source[slice(*one)] for one in kept if one[0] < begins)
+    after = "".join(source[slice(*one)] for one in kept if one[0] >= ends)
+    return f"{before}{html_attributes.given_to(given.restored(made), wanted)}{after}"
+
+
+def _root(markup: str) -> tuple[int, int]:
+    """Where the document stands that Liquid may be around, as (start, end). Raises MarkupFault."""
+    found = [tag for tag in tags(markup) if tag.name == "mjml"]
+    start, end = found[0].start, next(tag.end for tag in found if tag.kind != "open")
+    for at, text in ((0, markup[:start]), (end, markup[end:])):
+        bare = COMMENT.sub(lambda comment: " " * len(comment[0]), text).replace(FILLER, " ")
+        if stray := bare.strip():
+            where = "before <mjml>" if not at else "after </mjml>"
+            raise MarkupFault(f"nothing but Liquid may stand {where}", at + bare.index(stray))
+    return start, end
 
 
 def inline_sheets(source: str, opaque: Iterable[tuple[int, int]]) -> str:
@@ -118,11 +147,11 @@ class _Given:
     `needed`: the number of each Liquid tag's word, and where that tag stands.
     """
 
-    def __init__(self, source: str, opaque: list[tuple[int, int]]) -> None:
+    def __init__(self, source: str, opaque: list[tuple[int, int]], dropped: set[int]) -> None:
         self.source = source
         self.parts: list[str] = []
         self.needed: dict[int, int] = {}
-        self._opaque = opaque
+        self._opaque, self._dropped = opaque, dropped
         self._words: list[str] = []
         self._places: list[tuple[int, int]] = []
         self._length = self._next = 0
@@ -143,17 +172,26 @@ class _Given:
         begins, origin = self._places[at] if self._places else (0, 0)
         return origin + index - begins
 
-    def take(self, markup: str) -> None:
+    def take(self, markup: str, begins: int, ends: int) -> None:
         holders: list[str] = []
-        position = 0
+        position = begins
+        headless = all(tag.name != "mj-head" or tag.kind == "empty" for tag in tags(markup))
         for tag in tags(markup):
+            if not begins <= tag.start < ends:
+                continue
             structure = bool(holders) and holders[-1] in STRUCTURE
             self._words_of(position, tag.start, structure=structure)
+            if tag.kind == "empty" and tag.name == "mj-head":
+                # The library takes the last head there is.
+                position = tag.end
+                continue
             if tag.kind == "comment":
                 self._words_of(tag.start, tag.end)
             else:
                 self._tag(tag)
             position = tag.end
+            if tag.kind == "open" and tag.name == ("mjml" if headless else "mj-head"):
+                self._append(f"<mj-head>{NO_WORDS}</mj-head>" if headless else NO_WORDS, tag.end)
             if tag.inside:
                 self._words_of(*tag.inside, odd=tag.name == "mj-title")
                 position = tag.inside[1]
@@ -161,7 +199,7 @@ class _Given:
                 holders.pop()
             elif tag.kind == "open" and tag.name not in VOID:
                 holders.append(tag.name)
-        self._words_of(position, len(self.source))
+        self._words_of(position, ends)
 
     def _tag(self, tag: Tag) -> None:
         position = tag.start
@@ -180,10 +218,12 @@ class _Given:
             begins, ends = self._opaque[self._next]
             self._next += 1
             self._plain(position, begins, structure, odd)
+            position = ends
+            if begins in self._dropped:
+                continue
             if not is_comment(self.source[begins:ends]):
                 self.needed[len(self._words)] = begins
             self._replace(begins, self.source[begins:ends], hidden=structure)
-            position = ends
         self._plain(position, end, structure, odd)
 
     def _plain(self, start: int, end: int, structure: bool, odd: bool) -> None:
