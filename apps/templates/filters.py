@@ -7,8 +7,9 @@ from liquid import Environment, Markup
 from liquid.filter import string_filter, with_environment
 
 from .dates import date
-from .lists import compact, join, map_, sort, sort_natural
-from .reckoning import divided_by, round_
+from .lists import compact, find, find_index, has, join, map_, reject, sort, sort_natural, sum_, uniq, where
+from .reckoning import divided_by, modulo, round_
+from .texts import escape, remove_last, replace_last, split
 from .values import number_of, text_of
 
 Given = tuple[object, ...]
@@ -97,10 +98,22 @@ OURS: Mapping[str, Callable[..., object]] = {
     "compact": compact,
     "date": date,
     "divided_by": divided_by,
+    "escape": escape,
+    "find": find,
+    "find_index": find_index,
+    "has": has,
     "join": join,
     "map": map_,
+    "modulo": modulo,
+    "reject": reject,
+    "remove_last": remove_last,
+    "replace_last": replace_last,
     "round": round_,
     "sort": sort,
     "sort_natural": sort_natural,
+    "split": split,
     "strip_html": strip_html,
+    "sum": sum_,
+    "uniq": uniq,
+    "where": where,
 }

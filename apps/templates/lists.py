@@ -1,13 +1,16 @@
 """Filters of lists that know an item may lack what they look for."""
 
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Any
 
 from liquid import Environment, Markup
+from liquid.builtin.expressions.logical import is_truthy
 from liquid.exceptions import FilterError
 from liquid.filter import sequence_filter, with_environment
 
-from .values import text_of
+from .conditions import equal
+from .values import number_of, text_of
 
 
 def _property(item: object, key: str) -> Any:
@@ -15,6 +18,18 @@ def _property(item: object, key: str) -> Any:
     if isinstance(item, dict):
         return item.get(key)
     return key if isinstance(item, str) and key in item else None
+
+
+def _of(item: object, key: object) -> Any:
+    """The same, where it is an error to ask a number."""
+    if isinstance(item, int | float):
+        raise FilterError("a number has no properties", token=None)
+    return _property(item, text_of(key))
+
+
+def _fits(item: object, key: object, value: object) -> bool:
+    found = _of(item, key)
+    return is_truthy(found) if value is None else equal(found, value)
 
 
 @with_environment
@@ -30,9 +45,59 @@ def join(sequence: Sequence[object], separator: object = " ", *, environment: En
 @sequence_filter
 def map_(sequence: Sequence[object], key: object) -> list[object]:
     """What each item has under this name."""
-    if any(isinstance(item, int | float) for item in sequence):
-        raise FilterError("a number has no properties", token=None)
-    return [_property(item, text_of(key)) for item in sequence]
+    return [_of(item, key) for item in sequence]
+
+
+@sequence_filter
+def where(sequence: Sequence[object], key: object, value: object = None) -> list[object]:
+    """The items whose property is the value, or is something where none is given."""
+    return [item for item in sequence if _fits(item, key, value)]
+
+
+@sequence_filter
+def reject(sequence: Sequence[object], key: object, value: object = None) -> list[object]:
+    """The other items."""
+    return [item for item in sequence if not _fits(item, key, value)]
+
+
+@sequence_filter
+def find(sequence: Sequence[object], key: object, value: object = None) -> object:
+    """The first item that `where` would give."""
+    return next((item for item in sequence if _fits(item, key, value)), None)
+
+
+@sequence_filter
+def find_index(sequence: Sequence[object], key: object, value: object = None) -> int | None:
+    """Where that item is."""
+    return next((place for place, item in enumerate(sequence) if _fits(item, key, value)), None)
+
+
+@sequence_filter
+def has(sequence: Sequence[object], key: object, value: object = None) -> bool:
+    """Whether there is such an item."""
+    return any(_fits(item, key, value) for item in sequence)
+
+
+@sequence_filter
+def uniq(sequence: Sequence[object], key: object = None) -> list[object]:
+    """The items, of equal ones the first; or of those with equal properties."""
+    seen: list[object] = []
+    kept = []
+    for item in sequence:
+        value = item if key is None else _of(item, key)
+        if not any(equal(value, one) for one in seen):
+            seen.append(value)
+            kept.append(item)
+    return kept
+
+
+@sequence_filter
+def sum_(sequence: Sequence[object], key: object = None) -> float:
+    """Of the items, or of one property of each."""
+    numbers = [number_of(item if key is None else _of(item, key)) for item in sequence]
+    if all(isinstance(number, int) for number in numbers):
+        return sum(numbers)
+    return float(sum(Decimal(str(number)) for number in numbers))
 
 
 @sequence_filter

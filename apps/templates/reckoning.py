@@ -1,7 +1,7 @@
 """Filters that reckon with decimal fractions as they are written: half is rounded away from zero, and 0.3 holds 0.1
 three times."""
 
-from decimal import ROUND_HALF_UP, Context, Decimal
+from decimal import ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal
 
 from liquid.filter import math_filter
 
@@ -33,3 +33,12 @@ def divided_by(num: float, other: float) -> float:
     if isinstance(num, int) and isinstance(other, int):
         return num // other
     return float(Decimal(str(num)) / Decimal(str(other)))
+
+
+@math_filter
+def modulo(num: float, other: float) -> float:
+    """What is left of `num`, of the divisor's sign."""
+    if isinstance(num, int) and isinstance(other, int):
+        return num % other
+    whole, divisor = Decimal(str(num)), Decimal(str(other))
+    return float(whole - divisor * (whole / divisor).to_integral_value(ROUND_FLOOR))

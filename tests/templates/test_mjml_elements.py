@@ -95,7 +95,7 @@ IMAGE = '<mj-image src="http://i.test/a.png" />'
          "<mj-attributes><mj-class name='c' alt='C' /></mj-attributes>", ["C"]),
         (IMAGE.replace("/>", 'href="http://i.test" />'), "", [""]),
         (f"{{% if a %}}{IMAGE}{{% endif %}}", "{% comment %}x{% endcomment %}", [""]),
-        ('<mj-social><mj-social-element name="x" src="http://i.test/x.png">X</mj-social-element></mj-social>', "", [""]),
+        ('<mj-social><mj-social-element name="x" src="http://i.test/x.png" /></mj-social>', "", [""]),
         ('<mj-social><mj-social-element name="x" src="http://i.test/x.png" alt="X" /></mj-social>', "", ["X"]),
         ('<mj-text>x <img src="http://i.test/b.png"/></mj-text>', "", [None]),
     ],

@@ -27,7 +27,9 @@ def text(source: str, **variables: object) -> str:
         ("{{ 0.3 | divided_by: 0.1 }}", "3.0"), ("{{ 7 | divided_by: 2 }}", "3"), ("{{ -7 | divided_by: 2 }}", "-4"),
         ("{{ 7 | divided_by: 2.0 }}", "3.5"), ("{{ '7' | divided_by: '2' }}", "3"),
         ("{{ '12 apples' | plus: 1 }}", "13"),
-        ("{{ 0.1 | plus: 0.2 }}", "0.3"), ("{{ 1.1 | times: 3 }}", "3.3"),
+        ("{{ 0.1 | plus: 0.2 }}", "0.3"),
+        ("{{ -7 | modulo: 2.5 }}", "0.5"), ("{{ -7 | modulo: 3 }}", "2"),
+        ("{{ 7.5 | modulo: 2 }}", "1.5"), ("{{ 1.1 | times: 3 }}", "3.3"),
     ],
 )  # fmt: skip
 def test_numbers_come_out_as_on_paper(source: str, expected: str) -> None:
