@@ -52,9 +52,15 @@ class TooSlow(TooMuch):
 
 def weigh(value: object, limit: int = VALUE_LIMIT) -> int:
     """`value`'s weight, each occurrence of a shared part counted; TooMuch as soon as it passes `limit`."""
+    # What nearly every value is.
     if type(value) is str and len(value) <= limit:
-        # What nearly every value is.
         return len(value)
+    if (
+        value is None
+        or type(value) is float
+        or (type(value) is int and -INTEGER_LIMIT < value < INTEGER_LIMIT)
+    ):
+        return 0
     total, waiting = 0, [value]
     while waiting:
         part = waiting.pop()

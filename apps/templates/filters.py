@@ -9,7 +9,7 @@ from liquid.filter import string_filter, with_environment
 from .dates import date
 from .lists import compact, find, find_index, has, join, map_, reject, sort, sort_natural, sum_, uniq, where
 from .reckoning import divided_by, modulo, round_
-from .texts import escape, remove_last, replace_last, split
+from .texts import escape, remove_last, replace_last, split, truncate
 from .values import number_of, text_of
 
 Given = tuple[object, ...]
@@ -66,11 +66,11 @@ def _ascii_lower(text: str) -> str:
 
 
 def _texts(*given: object) -> Given:
-    return tuple(map(text_of, given))
+    return tuple([one if type(one) is str else text_of(one) for one in given])
 
 
 def _numbers(*given: object) -> Given:
-    return tuple(map(number_of, given))
+    return tuple([one if type(one) in (int, float) else number_of(one) for one in given])
 
 
 def _list(value: object, *given: object) -> Given:
@@ -81,8 +81,9 @@ def _part(value: object, *given: object) -> Given:
     return (value if isinstance(value, list | tuple | range) else text_of(value)), *given
 
 
-def _cut(value: object, length: object = None, *ending: object) -> Given:
-    return text_of(value), *(() if length is None and not ending else (length,)), *map(text_of, ending)
+def _cut(value: object, *given: object) -> Given:
+    """Its length, and the text that stands for the rest."""
+    return text_of(value), *given[:1], *map(text_of, given[1:])
 
 
 TAKEN: Mapping[str, Callable[..., Given]] = {
@@ -114,6 +115,7 @@ OURS: Mapping[str, Callable[..., object]] = {
     "split": split,
     "strip_html": strip_html,
     "sum": sum_,
+    "truncate": truncate,
     "uniq": uniq,
     "where": where,
 }

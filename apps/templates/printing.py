@@ -13,7 +13,8 @@ from .values import text_of
 
 
 def _print(expression: Expression, context: RenderContext, buffer: TextIO) -> int:
-    text = text_of(expression.evaluate(context))
+    value = expression.evaluate(context)
+    text = value if type(value) is str else text_of(value)
     return buffer.write(escape(text) if context.autoescape else text)
 
 

@@ -4,6 +4,7 @@ import html
 
 from liquid import Environment
 from liquid.filter import string_filter, with_environment
+from liquid.limits import to_int
 from markupsafe import escape as escaped
 
 
@@ -25,6 +26,13 @@ def split(val: str, sep: str) -> list[str]:
     while parts and not parts[-1]:
         parts.pop()
     return parts
+
+
+@string_filter
+def truncate(val: str, num: object = 50, end: str = "...") -> str:
+    """At most so many characters, the end's among them; the end alone where there is no room beside it."""
+    length = to_int(num)
+    return val if len(val) <= length else val[: max(0, length - len(end))] + end
 
 
 @string_filter

@@ -73,6 +73,11 @@ def test_a_number_has_no_properties(used: str) -> None:
         ("{{ 'ab' | remove_last: 'a' }}", "b"),
         ("{{ 'abab' | remove_last: 'b' }}", "aba"), ("{{ 'ab' | remove_last: 'q' }}", "ab"),
         ('{{ "it\'s" | escape }}', "it&#39;s"),
+        ("{{ 'abcdef' | truncate: 5 }}", "ab..."), ("{{ 'abcdef' | truncate: 2 }}", "..."),
+        ("{{ 'ab' | truncate: 2 }}", "ab"),
+        ("{{ 'abcdef' | truncate: 0, '' }}", ""), ("{{ 'abcdef' | truncate: -1 }}", "..."),
+        ("{{ 'abcdef' | truncate: '4', '' }}", "abcd"),
+        ("{{ 'abcdef' | truncate: 6 }}", "abcdef"),
         ("{{ '<\"&>' | escape }}", "&lt;&quot;&amp;&gt;"),
     ],
 )  # fmt: skip
