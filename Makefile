@@ -1,4 +1,4 @@
-.PHONY: run test soak test-all test-fast test-local check pins openapi bench
+.PHONY: run test verify soak test-all test-fast test-local check pins openapi bench
 
 PYTHON := .venv/bin/python
 # Two processes, each with a database, a RabbitMQ and a Redis of its own; a file's tests stay together. Those that kill
@@ -14,7 +14,7 @@ run: ## everything in one process, with demo data; needs Python 3.11+ only
 test: ## every check and every test, against real services
 	@scripts/bootstrap dev
 	@$(MAKE) --no-print-directory check
-	@lines=$$(scripts/services) && eval "$$lines" && $(PYTHON) -m pytest $(TOGETHER) -m "not chaos" && $(PYTHON) -m pytest -m chaos
+	@lines=$$(scripts/services) && eval "$$lines" && $(PYTHON) -m pytest $(TOGETHER) -m "not chaos and not verify" && $(PYTHON) -m pytest -m chaos
 	@$(MAKE) --no-print-directory test-local
 
 test-local: ## the small set on the local default: SQLite, in-memory broker, local cache
@@ -23,12 +23,17 @@ test-local: ## the small set on the local default: SQLite, in-memory broker, loc
 
 test-fast: ## without the tests that kill and freeze services
 	@scripts/bootstrap dev
-	@lines=$$(scripts/services) && eval "$$lines" && $(PYTHON) -m pytest $(TOGETHER) -m "not chaos"
+	@lines=$$(scripts/services) && eval "$$lines" && $(PYTHON) -m pytest $(TOGETHER) -m "not chaos and not verify"
 
 soak: ## the tests that kill and freeze services, at full length, ROUNDS times (3)
 	@scripts/bootstrap dev
 	@lines=$$(scripts/services) && eval "$$lines" && for round in $$(seq $${ROUNDS:-3}); do \
 		OUTAGE_SECONDS=60 $(PYTHON) -m pytest -m chaos || exit 1; done
+
+verify: ## through other programs: a real Postfix, SpamAssassin (ONLY="postfix" for one)
+	@scripts/bootstrap dev
+	@scripts/verify-packages
+	@lines=$$(scripts/services) && eval "$$lines" && $(PYTHON) -m pytest -m verify tests/verify $(if $(ONLY),-k "$(ONLY)")
 
 test-all: ## the tests under Python 3.11, 3.12 and 3.13, where they are found
 	@lines=$$(scripts/services) && eval "$$lines" && scripts/test-all

@@ -73,7 +73,7 @@ class IdField(serializers.UUIDField):
 
 
 class RecipientSerializer(StrictSerializer):
-    """An address, a device, or both. A user's is that user: what they refused is refused however they are addressed."""
+    """An address, a device, or both. A user's is that user: what they refused is refused, however addressed."""
 
     email = AddressField(required=False)
     device_token = LineField(required=False, max_length=4096)

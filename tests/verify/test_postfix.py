@@ -1,0 +1,101 @@
+"""Through a real Postfix: everything arrives once, and what comes back is understood."""
+
+import json
+import re
+from collections import Counter
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+
+from apps.notifications.models import EmailLog, Suppression
+from apps.notifications.providers import registry
+from tests.conftest import post, wait_until
+from tests.faults.process import free_port
+from tests.verify.postfix import Postfix, missing
+from tests.wire.smtp import ScriptedSmtpServer
+
+pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
+MAILS = 500
+
+
+@pytest.fixture
+def remote():
+    """The server behind the relay, which refuses only once the relay has taken the message."""
+    with ScriptedSmtpServer() as server:
+        yield server
+
+
+@pytest.fixture
+def postfix(remote, settings, organization):
+    with Postfix(free_port(), remote.port) as relay:
+        settings.EMAIL_PROVIDER_URL = f"smtp://127.0.0.1:{relay.port}/?tls=none"
+        settings.BOUNCE_ADDRESS = "bounces@sender.test"
+        settings.EMAIL_FROM = "Shop, Inc. <shop@sender.test>"
+        registry.close_all()
+        yield relay
+        registry.close_all()
+
+
+def arrived(postfix, box="inbox"):
+    return list((postfix.maildir(box) / "new").iterdir())
+
+
+@pytest.mark.usefixtures("version", "worker")
+def test_five_hundred_mails_arrive_once_each(postfix, api):
+    for start in range(0, MAILS, 100):
+        items = [
+            {
+                "recipient": {"email": f"person{number}@inbox.test"},
+                "template_code": "hello",
+                "variables": {"name": f"Person {number}"},
+                "channels": ["email"],
+            }
+            for number in range(start, start + 100)
+        ]
+        answer = api.post("/api/v1/notifications/batch/", {"notifications": items})
+        assert answer.json()["data"]["accepted"] == 100
+    wait_until(lambda: EmailLog.objects.filter(status="sent").count() == MAILS, seconds=120)
+    wait_until(lambda: len(arrived(postfix)) >= MAILS, seconds=120, seen=lambda: postfix.log()[-2000:])
+
+    ids, recipients = Counter(), Counter()
+    for mail in arrived(postfix):
+        octets = mail.read_bytes()
+        ids[re.search(rb"^Message-ID: <([^@>]+)@sender.test>", octets, re.MULTILINE)[1].decode()] += 1
+        recipients[re.search(rb"^Delivered-To: (\S+)", octets, re.MULTILINE)[1].decode()] += 1
+        assert re.search(rb"^Return-Path: <bounces\+[0-9a-f]{44}@sender.test>", octets, re.MULTILINE)
+    assert ids == Counter(str(pk) for pk in EmailLog.objects.values_list("pk", flat=True))
+    assert recipients == Counter(f"person{number}@inbox.test" for number in range(MAILS))
+
+
+BOUNCES = {
+    "gone@remote.test": ("550 5.1.1 <gone@remote.test>: User unknown", True),
+    "bare@remote.test": ("550 no such user here", True),
+    "listed@remote.test": ("550 the sending address is on a block list", False),
+    "policy@remote.test": ("554 5.7.1 refused for our policy", False),
+    "full@remote.test": ("552 5.2.2 over quota", False),
+    "fast@remote.test": ("550 5.2.1 this person gets mail too fast just now", False),
+}
+
+
+@pytest.mark.usefixtures("version", "worker")
+def test_its_bounces_come_back(postfix, remote, api):
+    for address, (words, _) in BOUNCES.items():
+        remote.recipients[address] = {"rcpt": words}
+        assert post(api, recipient={"email": address}, channels=["email"]).status_code == 202
+    # A mailbox that it knows to be nobody's is refused while the session lasts.
+    assert post(api, recipient={"email": "nobody@inbox.test"}, channels=["email"]).status_code == 202
+    wait_until(lambda: EmailLog.objects.filter(status="sent").count() == len(BOUNCES), seconds=60)
+    wait_until(lambda: EmailLog.objects.filter(status="failed").count() == 1, seconds=60)
+    wait_until(
+        lambda: len(arrived(postfix, "bounces")) == len(BOUNCES),
+        seconds=120,
+        seen=lambda: postfix.log()[-2000:],
+    )
+
+    out = StringIO()
+    call_command("read_bounces", str(postfix.maildir("bounces")), "--json", stdout=out)
+    assert json.loads(out.getvalue()) == {"read": len(BOUNCES), "bounced": len(BOUNCES)}
+    assert EmailLog.objects.filter(status="bounced").count() == len(BOUNCES)
+    suppressed = set(Suppression.objects.active().values_list("recipient", flat=True))
+    assert suppressed == {address for address, (_, gone) in BOUNCES.items() if gone} | {"nobody@inbox.test"}
