@@ -8,6 +8,7 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from apps.notifications import urls as notifications
+from apps.notifications.refusal_pages import RefusalPage
 from apps.notifications.reset_views import PasswordResetView
 from apps.notifications.usage import UsageView
 from apps.notifications.views import NotificationListView
@@ -46,6 +47,7 @@ urlpatterns = [
     path("api/v1/", include(v1)),
     path("admin/", admin.site.urls),
     path(f"{links.PATH}/<str:token>/", PreferencePage.as_view(), name="preference-page"),
+    path(f"{links.ADDRESS_PATH}/<str:token>/", RefusalPage.as_view(), name="refusal-page"),
     path(f"{resets.PATH}/<str:code>/", ResetPage.as_view(), name="reset-page"),
     path("metrics", metrics.page, name="metrics"),
 ]

@@ -13,7 +13,7 @@ from tests.routes import refused
 
 PAGES = [
     "/admin/", "/admin/login/", "/admin/templates/template/add/", "/admin/users/apikey/add/",
-    "/admin/notifications/notification/", "/api/docs/", "/password-reset/x/", "/preferences/x/",
+    "/admin/notifications/notification/", "/api/docs/", "/password-reset/x/", "/preferences/x/", "/unsubscribe/x/",
 ]  # fmt: skip
 
 

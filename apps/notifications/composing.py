@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db.models import F
 
 from apps.notifications import timeline
+from apps.notifications.list_headers import headers_for
 from apps.notifications.models import Event
 from apps.notifications.models.parcels import Parcel
 from apps.notifications.providers.base import EmailMessage, PushMessage
@@ -16,6 +17,8 @@ from apps.templates.authoring import content_for
 from apps.templates.models import TemplateContent, TemplateVersion
 from apps.templates.rendering import EmailContent, PushContent
 from apps.users import links
+from apps.users.channels import Channel
+from apps.users.hashing import recipient_hash
 from apps.users.keeping import Kept
 from apps.users.mailboxes import sender
 
@@ -47,11 +50,15 @@ _source = Kept(_read_source, most=SOURCES_LIMIT)
 """A version's sources for a language, read once a process: neither a version nor its contents ever change."""
 
 
-def _unsubscribing(parcel: Parcel, page: str) -> dict[str, str]:
-    """The headers by which a mailbox shows its own button for it (RFC 8058)."""
-    if not page or parcel.category_id is None or parcel.mandatory:
-        return {}
-    return {"List-Unsubscribe": f"<{page}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+def _page(parcel: Parcel) -> str:
+    """Where the recipient chooses what they get; empty where there is no such place."""
+    if parcel.user_id:
+        return links.page_for(parcel.user_id, parcel.category_id)
+    # An address that is nobody's here has no preferences, and can refuse what may be refused. A device can't.
+    if parcel.channel != Channel.EMAIL or parcel.category_id is None or parcel.mandatory:
+        return ""
+    hashed = recipient_hash(Channel.EMAIL, parcel.recipient)
+    return links.page_for_address(parcel.organization_id, parcel.category_id, hashed)
 
 
 def _fallback(parcel: Parcel, page: str, fault: rendering.RenderError) -> EmailContent | PushContent:
@@ -94,8 +101,7 @@ def _fallback(parcel: Parcel, page: str, fault: rendering.RenderError) -> EmailC
 
 def compose(parcel: Parcel) -> EmailMessage | PushMessage:
     """The message for this person, ready for a provider. Raises RenderError."""
-    # Of an address or a device that is nobody's here there are no preferences.
-    page = links.page_for(parcel.user_id, parcel.category_id) if parcel.user_id else ""
+    page = _page(parcel)
     try:
         words = _words(parcel, parcel.version_id, parcel.variables, page)
     except rendering.RenderError as fault:
@@ -109,7 +115,7 @@ def compose(parcel: Parcel) -> EmailMessage | PushMessage:
             subject=words.subject,
             html=words.html,
             text=words.text,
-            headers=_unsubscribing(parcel, page),
+            headers=headers_for(parcel, page),
             attempt=parcel.attempts + 1,
             return_path=return_path(parcel.pk),
         )

@@ -9,6 +9,11 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "stop": "Stop these emails",
         "stop_what": "You get emails about “{category}”.",
         "stopped": "Done. You get no more emails about “{category}”.",
+        "stop_all_what": (
+            "You get emails from {organization} at this address. If you stop them, none at all is sent to it any "
+            "more."
+        ),
+        "stopped_all": "Done. {organization} sends nothing to this address any more.",
         "mandatory": "Emails about “{category}” can't be stopped: they are about your account or its safety.",
         "saved": "Your choices are saved.",
         "choose": "What may we send you?",
@@ -28,6 +33,11 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "stop": "Ne plus recevoir ces e-mails",
         "stop_what": "Vous recevez des e-mails au sujet de « {category} ».",
         "stopped": "C'est fait. Vous ne recevrez plus d'e-mails au sujet de « {category} ».",
+        "stop_all_what": (
+            "Vous recevez des e-mails de {organization} à cette adresse. En les arrêtant, vous n'y recevrez plus "
+            "aucun e-mail."
+        ),
+        "stopped_all": "C'est fait. {organization} n'envoie plus rien à cette adresse.",
         "mandatory": (
             "Les e-mails au sujet de « {category} » ne peuvent pas être arrêtés : ils concernent votre compte ou sa "
             "sécurité."
@@ -50,6 +60,11 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "stop": "Diese E-Mails abbestellen",
         "stop_what": "Sie erhalten E-Mails zu „{category}“.",
         "stopped": "Erledigt. Sie erhalten keine E-Mails zu „{category}“ mehr.",
+        "stop_all_what": (
+            "Sie erhalten E-Mails von {organization} an diese Adresse. Wenn Sie sie abbestellen, geht gar keine "
+            "mehr dorthin."
+        ),
+        "stopped_all": "Erledigt. {organization} sendet nichts mehr an diese Adresse.",
         "mandatory": (
             "E-Mails zu „{category}“ lassen sich nicht abbestellen: Es geht darin um Ihr Konto oder dessen "
             "Sicherheit."
@@ -72,6 +87,11 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "stop": "No recibir más estos correos",
         "stop_what": "Usted recibe correos sobre «{category}».",
         "stopped": "Hecho. Ya no recibirá correos sobre «{category}».",
+        "stop_all_what": (
+            "Usted recibe correos de {organization} en esta dirección. Si los cancela, ya no se enviará ninguno a "
+            "ella."
+        ),
+        "stopped_all": "Hecho. {organization} ya no envía nada a esta dirección.",
         "mandatory": (
             "Los correos sobre «{category}» no se pueden cancelar: tratan de su cuenta o de su seguridad."
         ),

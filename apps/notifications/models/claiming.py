@@ -38,7 +38,7 @@ RETURNING row.id, row.notification_id, row.organization_id, row.fence, row.attem
   template.category_id, coalesce(category.mandatory, false), notification.live, notification.correlation_id,
   organization.default_language,
   extract(epoch FROM statement_timestamp() - coalesce(notification.scheduled_at, notification.created_at))::float8,
-  notification.callback_url <> '',
+  notification.callback_url <> '', coalesce(category.code, ''), organization.slug,
   organization.is_active AND row.{recipient} <> '' AND row.deadline_at > statement_timestamp()
   AND notification.expires_at IS NULL AND category.cap IS NULL
   AND NOT EXISTS (

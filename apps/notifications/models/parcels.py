@@ -38,6 +38,8 @@ class Parcel:
     default_language: str
     waited: float
     announced: bool
+    category_code: str
+    organization_slug: str
     expires_at: datetime | None = None
     """Of rows that the policy has to look at alone: the others have none."""
 
@@ -72,5 +74,7 @@ class Parcel:
             default_language=row.organization.default_language,
             waited=(row.db_now - wanted_at).total_seconds(),  # type: ignore[attr-defined]
             announced=bool(notification.callback_url),
+            category_code=category.code if category else "",
+            organization_slug=row.organization.slug,
             expires_at=notification.expires_at,
         )

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 SIGNED = (
     "from", "to", "subject", "date", "message-id", "mime-version", "content-type", "content-transfer-encoding",
-    "reply-to", "list-unsubscribe", "list-unsubscribe-post",
+    "reply-to", "list-unsubscribe", "list-unsubscribe-post", "list-id", "feedback-id", "auto-submitted",
 )  # fmt: skip
 """What is signed where it is there. From is signed once more than it occurs, so that none can be added."""
 _LABELS = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*")

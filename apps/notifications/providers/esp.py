@@ -13,7 +13,7 @@ from django.core.mail import get_connection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
 from apps.notifications.providers.base import DETAIL_LIMIT, EmailMessage, MayCommit, Outcome, Result
-from apps.notifications.providers.esp_settings import EspSettings
+from apps.notifications.providers.esp_settings import WITHOUT_METADATA, EspSettings
 from apps.notifications.providers.waits import retry_after
 from apps.users.mailboxes import sender
 
@@ -37,6 +37,7 @@ class EspProvider:
     def __init__(self, name: str, settings: EspSettings) -> None:
         self.name = name
         self._backend = f"anymail.backends.{settings.service}.EmailBackend"
+        self._service = settings.service
         self._options = settings.backend_options()
         self._own = threading.local()
         self._generation = 0
@@ -56,9 +57,10 @@ class EspProvider:
             from_email=str(sender(message.sender)),
             to=[message.to],
             headers={**message.headers, "Message-ID": message.message_id},
-            # Comes back with the service's events.
-            metadata={"delivery_id": message.message_id.strip("<>").partition("@")[0]},
         )
+        if self._service not in WITHOUT_METADATA:
+            # Comes back with the service's events.
+            built.metadata = {"delivery_id": message.message_id.strip("<>").partition("@")[0]}
         if message.html:
             built.attach_alternative(message.html, "text/html")
         if not may_commit():

@@ -29,6 +29,8 @@ EVENT_SECRETS = {
     "sparkpost": "webhook_secret",
 }
 """What verifies a service's events: a key that it signs them with, or `user:password`, as it shows them."""
+WITHOUT_METADATA = frozenset({"mailersend"})
+"""Services that send nothing along to come back with their events, which name the message by their own id instead."""
 EXTRAS = {"mailgun": {"sender_domain"}, "postmark": {"message_stream"}}
 
 
