@@ -7,9 +7,11 @@ from typing import Any
 
 import structlog
 
-_AT = re.compile(r"(?:@|%40)(?=[A-Za-z0-9.-])")
+_AT = re.compile(r"(?:@|%40)(?=[A-Za-z0-9.\[-])")
 _LOCAL = string.ascii_letters + string.digits + ".!#$'*+^_`{|}~%-"
-"""What may stand before it in an address."""
+"""What may stand before it in an address, beside letters beyond ASCII."""
+LONGEST_QUOTED = 64
+"""Characters of a local part in quotes."""
 CALLERS_OWN, CALLERS_LIMIT = ("request", "user_agent"), 2_000
 """What of a line anybody may make as long as a header, without a key and as often as they like."""
 # A device token or a key: a long unbroken run with a digit in it. UUIDs (36 characters) stay: they are ids.
@@ -32,10 +34,24 @@ def _mask_addresses(text: str) -> str:
     kept, position = [], 0
     for at in _AT.finditer(text):
         before = text[position : at.start()]
-        around = len(before.rstrip(_LOCAL))
+        around = _start_of_local(before)
         kept += [before[: around + 1], "***" if around < len(before) else "", at[0]]
         position = at.end()
     return "".join([*kept, text[position:]])
+
+
+def _start_of_local(before: str) -> int:
+    """Where in the text before an @ the local part of its address begins."""
+    start = len(before)
+    if before.endswith('"'):
+        opening = start - 1
+        while (opening := before.rfind('"', max(0, start - LONGEST_QUOTED), opening)) > 0:
+            if before[opening - 1] != "\\":
+                break
+        return start if opening < 0 else opening
+    while start and (before[start - 1] in _LOCAL or before[start - 1] > "\x7f"):
+        start -= 1
+    return start
 
 
 def mask_event(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -3,7 +3,10 @@
 import re
 from typing import Any
 
-ADDRESS = re.compile(r"(?<![^\s<>\"'(),;:@])([^\s<>\"'(),;:@])[^\s<>\"'(),;:@]*+@([^\s<>\"'(),;:@]+)")
+ADDRESS = re.compile(
+    r"(?:(\")(?:[^\"\\\r\n]|\\.){1,64}+\"|(?<![^\s<>\"'(),;:@])([^\s<>\"'(),;:@])[^\s<>\"'(),;:@]*+)"
+    r"@([^\s<>\"'(),;:@]+)"
+)
 """Begins where a word does: tried at every letter of a long one, it would take quadratic time."""
 
 
@@ -20,7 +23,7 @@ def masked_token(token: str) -> str:
 
 def masked_words(text: str) -> str:
     """`text`, a provider's words say, with every address in it masked."""
-    return ADDRESS.sub(r"\1***@\2", text)
+    return ADDRESS.sub(lambda found: f"{found[1] or found[2]}***@{found[3]}", text)
 
 
 def masked_value(value: Any) -> Any:

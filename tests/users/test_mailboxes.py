@@ -11,6 +11,8 @@ from apps.users import mailboxes
 from apps.users.channels import Channel
 from apps.users.hashing import former_hashes, recipient_hash
 from apps.users.mailboxes import InvalidAddress, comparable, sender, spelled, tidied
+from apps.users.masking import masked_words
+from notifier.logging import mask
 
 ATEXT = "abcdefghijklmnopqrstuvwxyzABCXYZ0123456789!#$%&'*+/=?^_`{|}~-"
 labels = some.from_regex(r"\A[A-Za-z0-9]([A-Za-z0-9-]{0,8}[A-Za-z0-9])?\Z")
@@ -321,3 +323,21 @@ def test_what_is_no_sender(text):
 def test_any_name_in_quotes_comes_back(name):
     quoted_name = name.replace("\\", "\\\\").replace('"', '\\"')
     assert sender(f'"{quoted_name}" <a@b.example>').name == name
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ('to "a<b"@example.com: no', 'to "***@example.com: no'),
+        ('<"a b, c"@example.com>: 550', '<"***@example.com>: 550'),
+        ('"a\\"b"@example.com', '"***@example.com'),
+        ("用户@xn--r8jz45g.xn--zckzah: no", "用***@xn--r8jz45g.xn--zckzah: no"),
+        ("pelé@example.com", "p***@example.com"),
+        ('"Kim" <kim@example.com>', '"Kim" <k***@example.com>'),
+        ('say "hi" to kim@example.com', 'say "hi" to k***@example.com'),
+        ("kim@[192.0.2.1]", "k***@[192.0.2.1]"),
+    ],
+)
+def test_words_and_log_lines_have_every_address_masked(text, shown):
+    assert masked_words(text) == shown
+    assert mask(text) == shown
