@@ -8,6 +8,8 @@ from django.contrib.auth import admin as auth_admin
 from django.contrib.auth import forms as auth_forms
 from django.contrib.auth.models import Group
 from django.http import HttpRequest
+from django.urls import reverse_lazy
+from django.utils.text import format_lazy
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
 from apps.admin.rows import OrganizationRows, RowForm, is_superuser, operator_of
@@ -43,6 +45,7 @@ class GroupPages(auth_admin.GroupAdmin):
     has_change_permission = has_delete_permission = has_module_permission
 
 
+ROLES = format_lazy('What each role may do: <a href="{}">roles</a>.', reverse_lazy("admin:roles"))
 TAKEN = "Another person in this organization has this address."
 
 
@@ -118,7 +121,10 @@ class PersonPages(OrganizationRows, UserAdmin):
         ("Quiet hours", {"fields": (("quiet_from", "quiet_until"),)}),
         (
             "Sign-in",
-            {"fields": ("password", "role", "is_staff", "is_superuser", "groups", "user_permissions")},
+            {
+                "description": ROLES,
+                "fields": ("password", "role", "is_staff", "is_superuser", "groups", "user_permissions"),
+            },
         ),
         ("Times", {"fields": ("last_login", "created_at", "updated_at")}),
     )

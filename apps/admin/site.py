@@ -3,13 +3,18 @@
 from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import path
 from django.utils.decorators import method_decorator
 from django_ratelimit.decorators import ratelimit
 
 from apps.admin.rows import operator_of
 from apps.users import guesses, throttling
+from apps.users.models import User
+from apps.users.scopes import ROLE_SCOPES, Role, Scope
 
 WAIT = 60
 """Seconds: the longest that a bound's minute can still last."""
@@ -23,6 +28,30 @@ def _attempts(name: str, rate: str) -> Any:
 class OperatorSite(admin.AdminSite):
     site_header = site_title = "Notifier"
     index_title = "What happened, and what is waiting"
+
+    def get_urls(self) -> list[Any]:
+        return [path("roles/", self.admin_view(self.roles), name="roles"), *super().get_urls()]
+
+    def roles(self, request: HttpRequest) -> HttpResponse:
+        """What each role may do, and how many of the people that one may see have it."""
+        operator = operator_of(request)
+        if not operator.has_perm("users.view_user"):
+            raise PermissionDenied
+        people = User.objects.filter(erased_at=None, is_active=True)
+        if not operator.is_superuser:
+            people = people.filter(organization=operator.organization_id)
+        having = dict(people.order_by().values_list("role").annotate(count=Count("pk")))
+        roles = [
+            {
+                "name": role.label,
+                "code": role.value,
+                "people": having.get(role.value, 0),
+                "scopes": [scope for scope in Scope if scope.value in ROLE_SCOPES[role]],
+            }
+            for role in Role
+        ]
+        context = {**self.each_context(request), "title": "Roles", "roles": roles}
+        return TemplateResponse(request, "admin/roles.html", context)
 
     @_attempts("login", "20/m")  # type: ignore[untyped-decorator]
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -30,15 +31,24 @@ class VersionPages(OrganizationRows):
         ]
 
     def version_add(self, request: HttpRequest, pk: Any) -> HttpResponse:
-        """Write a new version, beginning with `?start=<number>` or the one in use."""
+        """Write a new version, beginning with `?start=<number>` or the one in use. What the Enter key posts, or any
+        button but two, is previewed; to publish is asked about first."""
         template = self._changeable(request, pk)
         draft = Draft(
             template=template,
             start=_start(request, template),
             posted=request.POST if request.method == "POST" else None,
         )
-        if request.method == "POST" and draft.is_valid() and "_preview" not in request.POST:
-            active = "_activate" in request.POST
+        publishing = None
+        valid = request.method == "POST" and draft.is_valid()
+        if valid and "_activate" in request.POST:
+            # Saved as a trial, so that what is asked for is what would be done.
+            with transaction.atomic():
+                publishing = draft.save(author=operator_of(request), active=True)
+                transaction.set_rollback(True)
+            template.refresh_from_db()
+        elif valid and {"_publish", "_save"} & request.POST.keys():
+            active = "_publish" in request.POST
             version = draft.save(author=operator_of(request), active=active)
             if version is not None:
                 self.log_change(request, template, f"Added version {version.number}.")
@@ -52,6 +62,8 @@ class VersionPages(OrganizationRows):
             "opts": self.opts,
             "template": template,
             "draft": draft,
+            "publishing": publishing,
+            "newly_required": newly_required(publishing, template.active_version),
             "groups": [
                 ("email", "Email", draft.emails),
                 ("push", "Push", draft.pushes),
@@ -66,6 +78,16 @@ class VersionPages(OrganizationRows):
         version = template.versions.filter(number=number).first()
         if version is None:
             raise Http404
+        if "_publish" not in request.POST:
+            context = {
+                **self.admin_site.each_context(request),
+                "title": f"Publish version {number} of {template}?",
+                "opts": self.opts,
+                "template": template,
+                "version": version,
+                "newly_required": newly_required(version, template.active_version),
+            }
+            return TemplateResponse(request, "admin/templates/template/version_activate.html", context)
         authoring.activate(template=template, version=version)
         self.log_change(request, template, f"Activated version {number}.")
         self.message_user(request, f"Version {number} is in use from now on.", messages.SUCCESS)
@@ -78,6 +100,13 @@ class VersionPages(OrganizationRows):
         if not self.has_change_permission(request, template):
             raise PermissionDenied
         return template
+
+
+def newly_required(version: TemplateVersion | None, before: TemplateVersion | None) -> list[str]:
+    """What callers don't have to send yet."""
+    if version is None or before is None:
+        return []
+    return sorted({*version.required} - {*before.required})
 
 
 def _start(request: HttpRequest, template: Template) -> TemplateVersion | None:

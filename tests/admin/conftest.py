@@ -18,6 +18,7 @@ from apps.notifications.models import (
     ProviderState,
     PushLog,
     Suppression,
+    UnreadEvent,
     WebhookEndpoint,
     from_now,
 )
@@ -181,6 +182,9 @@ def everything(failed: SimpleNamespace, user: User, version: TemplateVersion) ->
         "notifications_callback": callback_of(failed),
         "users_auditentry": AuditEntry.objects.create(
             organization=user.organization, actor="user:1", action="changed", kind="users.apikey", row_id="1"
+        ),
+        "notifications_unreadevent": UnreadEvent.objects.create(
+            source="brevo", key="k", body=f'{{"email": "{ADDRESS}"}}', fault="KeyError: 'event'"
         ),
         "notifications_circuitchange": CircuitChange.objects.create(provider="smtp", kind="opened"),
         "notifications_providerstate": ProviderState.objects.create(

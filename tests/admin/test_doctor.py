@@ -64,7 +64,12 @@ def test_without_json_it_speaks_in_lines(transactional_db):
     assert done.returncode == 1
     lines = done.stdout.splitlines()
     assert "wrong   tick       No tick runs. Start manage.py tick: until then" in done.stdout
-    assert re.fullmatch(r"\d+ wrong, \d+ warnings, \d+ not looked at\.", lines[-1])
+    assert re.fullmatch(r"\d+ wrong, \d+ warnings, \d+ not looked at\.", lines[0])
+    # What is to be done stands before what is well.
+    levels = [line.split()[0] for line in lines[1:]]
+    order = ["wrong", "warning", "skipped", "ok"]
+    assert levels == sorted(levels, key=order.index)
+    assert {"wrong", "ok"} <= set(levels)
 
 
 def test_an_argument_that_makes_no_sense_is_usage(transactional_db):

@@ -57,7 +57,8 @@ def test_staff_see_their_organization_only(everything: dict[str, Any], staff: An
     for name, row in everything.items():
         listed, page = reverse(f"admin:{name}_changelist"), reverse(f"admin:{name}_change", args=[row.pk])
         # Providers are nobody's own.
-        seen = name not in ("notifications_providerstate", "notifications_circuitchange")
+        host = ("notifications_providerstate", "notifications_circuitchange", "notifications_unreadevent")
+        seen = name not in host
         assert (page in text_of(own.get(listed))) is seen, name
         assert own.get(page).status_code == (200 if seen else 302), name
         assert page not in text_of(other.get(listed)), name

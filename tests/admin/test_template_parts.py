@@ -86,7 +86,7 @@ def test_a_version_is_written_in_a_layout(door: Client, brand: Layout, version: 
     assert shown.context["draft"].emails.forms[0].preview.html.startswith('<body bgcolor="#0a7d43"><p>Hi')
     assert shown.context["draft"].required == ["name", "sender"]
 
-    assert door.post(page, posted([{**EMAIL, "layout": "brand"}], [], _activate="1")).status_code == 302
+    assert door.post(page, posted([{**EMAIL, "layout": "brand"}], [], _publish="1")).status_code == 302
 
     content = TemplateContent.objects.get(version__number=2)
     assert (content.layout, content.source_format) == ("brand", "html")

@@ -1,3 +1,4 @@
+import re
 import time
 from typing import Any
 
@@ -36,7 +37,7 @@ def page(version: TemplateVersion) -> str:
 
 
 def test_a_version_made_here_is_active(door: Client, page: str, version: TemplateVersion) -> None:
-    answer = door.post(page, posted([{**EMAIL, "text": "Hi\r\nthere"}], [PUSH], _activate="1"))
+    answer = door.post(page, posted([{**EMAIL, "text": "Hi\r\nthere"}], [PUSH], _publish="1"))
     assert answer.status_code == 302
     template = Template.objects.get()
     made = template.active_version
@@ -58,20 +59,62 @@ def test_a_version_can_wait_and_be_activated(door: Client, page: str, version: T
     activate = reverse("admin:templates_template_version_activate", args=[template.pk, 2])
     assert activate in text_of(door.get(reverse("admin:templates_template_change", args=[template.pk])))
     assert door.get(activate).status_code == 405
-    assert door.post(activate).status_code == 302
+    asked = door.post(activate)
+    assert (asked.status_code, "Publish version 2 of" in text_of(asked)) == (200, True)
+    template.refresh_from_db()
+    assert template.active_version == version
+    assert door.post(activate, {"_publish": "1"}).status_code == 302
     template.refresh_from_db()
     assert template.active_version is not None
     assert template.active_version.number == 2
 
 
-@pytest.mark.parametrize("button", ["_activate", "_preview"])
+def first_button(answer: Any) -> str:
+    """What the Enter key presses in the form that holds the page's words."""
+    form = re.search(r'<form(?=[^>]*id="(?:version|template_form)").*?</form>', text_of(answer), re.DOTALL)
+    assert form is not None
+    found = re.search(r'<(?:input|button)[^>]*type="submit"[^>]*name="(\w+)"', form[0])
+    assert found is not None
+    return found[1]
+
+
+def test_the_enter_key_publishes_nothing(door: Client, page: str, version: TemplateVersion) -> None:
+    assert first_button(door.get(page)) == "_preview"
+    answer = door.post(page, posted([EMAIL], [], _preview="1"))
+    assert answer.status_code == 200
+    # Nor on the page that asks whether to.
+    asked = door.post(page, posted([EMAIL], [], _activate="1"))
+    assert first_button(asked) == "_preview"
+    # Another version's button must not be the first one on the template's own page either.
+    assert door.post(page, posted([EMAIL], [], _save="1")).status_code == 302
+    change = door.get(reverse("admin:templates_template_change", args=[version.template_id]))
+    assert "Publish this version" in text_of(change)
+    assert first_button(change) == "_continue"
+
+
+def test_publishing_is_asked_about_with_what_changes_for_callers(
+    door: Client, page: str, version: TemplateVersion
+) -> None:
+    answer = door.post(page, posted([EMAIL], [PUSH], _activate="1"))
+    assert answer.status_code == 200
+    assert "Publish this version?" in text_of(answer)
+    assert "<b>order.id</b>" in text_of(answer)
+    # What was written is still there, and nothing is stored.
+    assert answer.context["draft"].emails.forms[0]["subject"].value() == EMAIL["subject"]
+    assert TemplateVersion.objects.count() == 1
+    assert door.post(page, posted([EMAIL], [PUSH], _publish="1")).status_code == 302
+    version.template.refresh_from_db()
+    assert version.template.active_version.number == 2
+
+
+@pytest.mark.parametrize("button", ["_activate", "_publish", "_preview"])
 def test_a_syntax_error_is_shown_at_its_part_with_its_place(door: Client, page: str, button: str) -> None:
     broken = {**EMAIL, "html": "<p>\n {% if name %}</p>"}
     answer = door.post(page, posted([EMAIL, {**broken, "language": "fr"}], [], **{button: "1"}))
     assert answer.status_code == 200
     assert TemplateVersion.objects.count() == 1
     assert "line 2, column" in text_of(answer)
-    if button == "_activate":
+    if button != "_preview":
         first, second = answer.context["draft"].emails.forms
         assert not first.errors
         assert list(second.errors) == ["html"]
@@ -117,7 +160,7 @@ def test_the_form_begins_with_what_is_in_use(door: Client, page: str) -> None:
 
 def test_a_struck_out_language_is_left_out(door: Client, page: str) -> None:
     struck = {**EMAIL, "language": "fr", "DELETE": "on"}
-    assert door.post(page, posted([EMAIL, struck, {"language": ""}], [], _activate="1")).status_code == 302
+    assert door.post(page, posted([EMAIL, struck, {"language": ""}], [], _publish="1")).status_code == 302
     assert TemplateContent.objects.filter(version__number=2).count() == 1
 
 
@@ -133,7 +176,7 @@ def test_a_struck_out_language_is_left_out(door: Client, page: str) -> None:
 def test_what_cant_be_saved_says_why(
     door: Client, page: str, emails: list[dict[str, str]], said: str
 ) -> None:
-    answer = door.post(page, posted(emails, [], _activate="1"))
+    answer = door.post(page, posted(emails, [], _publish="1"))
     assert answer.status_code == 200
     assert said in text_of(answer)
 
@@ -166,7 +209,7 @@ def test_viewers_cant_write(
     shown = text_of(door.get(reverse("admin:templates_template_change", args=[version.template_id])))
     assert "Versions" in shown
     assert page not in shown
-    assert door.post(page, posted([EMAIL], [], _activate="1")).status_code == 403
+    assert door.post(page, posted([EMAIL], [], _publish="1")).status_code == 403
 
 
 def test_declared_variables_are_kept_and_their_examples_shown(

@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from apps.admin.doctor.checks import examine
 from apps.admin.doctor.findings import Finding, Level
 
+_ORDER = [Level.WRONG, Level.WARNING, Level.SKIPPED, Level.OK]
 _STYLES = {Level.OK: "SUCCESS", Level.WARNING: "WARNING", Level.WRONG: "ERROR", Level.SKIPPED: "NOTICE"}
 
 
@@ -20,25 +21,25 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="One JSON object on standard output.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        levels: Counter[Level] = Counter()
-        told = []
-        for check, findings in examine():
-            levels.update(finding.level for finding in findings)
-            for finding in findings:
-                told.append(
-                    {
-                        "check": check.name,
-                        "level": finding.level.value,
-                        "sentence": finding.sentence,
-                        "remedy": finding.remedy,
-                    }
-                )
-                if not options["json"]:
-                    self._tell(check.name, finding)
+        found = [(check.name, finding) for check, findings in examine() for finding in findings]
+        # What somebody has to do stands first, whatever was looked at first.
+        found.sort(key=lambda one: _ORDER.index(one[1].level))
+        levels = Counter(finding.level for _, finding in found)
         if options["json"]:
+            told = [
+                {
+                    "check": name,
+                    "level": finding.level.value,
+                    "sentence": finding.sentence,
+                    "remedy": finding.remedy,
+                }
+                for name, finding in found
+            ]
             self.stdout.write(json.dumps({"ok": not levels[Level.WRONG], "findings": told}))
         else:
             self.stdout.write(_summary(levels))
+            for name, finding in found:
+                self._tell(name, finding)
         if levels[Level.WRONG]:
             sys.exit(1)
 
@@ -46,7 +47,6 @@ class Command(BaseCommand):
         style = getattr(self.style, _STYLES[finding.level])
         words = f"{finding.sentence} {finding.remedy}".rstrip()
         self.stdout.write(f"{style(f'{finding.level.value:8}')}{name:11}{words}")
-        self.stdout.flush()
 
 
 def _summary(levels: Counter[Level]) -> str:

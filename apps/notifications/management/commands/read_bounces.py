@@ -38,6 +38,8 @@ class Command(BaseCommand):
         if not options["follow"]:
             try:
                 self._tell(maildir.sweep(where), options["json"])
+            except BrokenPipeError:
+                raise
             except (OSError, DatabaseError) as fault:
                 raise CommandError(f"Not everything was read: {fault}") from fault
             return
@@ -48,6 +50,8 @@ class Command(BaseCommand):
             try:
                 if read := maildir.sweep(where):
                     self._tell(read, options["json"])
+            except BrokenPipeError:
+                raise
             except (OSError, DatabaseError) as fault:
                 log.error("bounces_not_read", reason=str(fault))
                 forget_broken_connections()
