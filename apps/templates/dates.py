@@ -15,6 +15,8 @@ from .strftime import formatted
 from .values import text_of
 
 NUMERIC = re.compile(r"(?<![\w/.:-])(\d{1,4})([/.-])(\d{1,2})\2(\d{1,4})(?!\d)")
+NUMBER = re.compile(r"[-+]?\d*\.?\d*")
+"""A text that is one, but for whole seconds, is no moment; the parser would take `1.5` for a day."""
 ZONES = {
     **dict.fromkeys(("UTC", "GMT", "UT", "Z"), 0),
     **{f"{name}ST": hours for name, hours in (("E", -5), ("C", -6), ("M", -7), ("P", -8))},
@@ -60,6 +62,8 @@ def moment_of(value: object) -> datetime | None:
 
 
 def _read(text: str) -> datetime | None:
+    if NUMBER.fullmatch(text):
+        return None
     found: datetime | None
     try:
         found = datetime.fromisoformat(text)

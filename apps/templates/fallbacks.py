@@ -23,7 +23,8 @@ def joined(css: str) -> str:
 
 def taken_apart(style: str) -> tuple[list[str], list[str]]:
     """The declarations of an inlined style, and those that are important, in their order and without that word."""
-    plain, important = [], []
+    plain: list[str] = []
+    important: list[str] = []
     for name, value in _declarations(style):
         for one in value.split(FILLER):
             bare = IMPORTANT.sub("", one).strip()

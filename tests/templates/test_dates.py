@@ -64,7 +64,7 @@ def test_a_time_by_itself_is_todays() -> None:
 
 @pytest.mark.parametrize(
     "value", ["", "soon", "Monday", "31 February 2026", "2026-13-45",
-    "-1700000000", [], {}, True, None, 10**25, 1e300]
+    "-1700000000", "-5", "1.5", "+2", "1700000000.5", "1e3", [], {}, True, None, 10**25, 1e300]
 )  # fmt: skip
 def test_what_is_no_moment_stays_as_it_is(value: object) -> None:
     assert dated(value) == text("{{ v }}", v=value)
