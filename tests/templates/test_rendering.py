@@ -185,7 +185,7 @@ def test_variables_have_a_size_and_a_depth() -> None:
 
 @pytest.mark.parametrize(
     "source",
-    ["{{ v | base64_decode }}", "{{ v | uniq: 'x' }}", "{{ 'x' | slice: v }}", "{{ v | upcase: 1, 2 }}"],
+    ["{{ v | base64_decode }}", "{{ v | concat: v }}", "{{ 'x' | slice: v }}", "{{ v | upcase: 1, 2 }}"],
 )
 def test_an_error_never_quotes_a_value(source: str) -> None:
     with pytest.raises(RenderError) as caught:
