@@ -13,9 +13,7 @@ BLANKS = re.compile(r"\s{100}")
 OPENER = re.compile(r"\{([{%])")
 VERBATIM = {name: re.compile(rf"\{{%-?\s*end{name}\s*-?%\}}") for name in ("raw", "doc")}
 COMMENT = re.compile(r"comment\b")
-IN_COMMENT = re.compile(
-    rf"\{{%-?\s*(comment|endcomment|raw)\b(?:[^%]|%(?!\}})){{0,{TAG_LENGTH}}}%\}}", re.ASCII
-)
+IN_COMMENT = re.compile(r"\{%-?\s*+(comment|endcomment|raw)\b(?:[^%{]|%(?!\})|\{(?!%))*+%\}", re.ASCII)
 UNREAD = re.compile(r"\{%-?\s*(?:comment|raw|doc)\b")
 COMMENT_BLOCK = re.compile(r"\{%-?\s*comment\b")
 RAW = re.compile(r"\{%-?\s*raw(\s*-?)%\}")
@@ -87,11 +85,13 @@ def _spans(source: str) -> Iterator[tuple[int, int, tuple[int, int] | None]]:
 
 def _comment_ending(source: str, position: int) -> re.Match[str] | None:
     """Of a comment that holds others, and verbatim blocks."""
-    depth = 1
+    depth, raws = 1, True
     while found := IN_COMMENT.search(source, position):
         position = found.end()
         if found[1] == "raw":
-            ending = VERBATIM["raw"].search(source, position)
+            # What was looked for in vain once is not there later either.
+            ending = VERBATIM["raw"].search(source, position) if raws else None
+            raws = ending is not None
             position = ending.end() if ending else position
             continue
         depth += 1 if found[1] == "comment" else -1

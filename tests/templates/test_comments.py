@@ -1,10 +1,14 @@
 """A comment is not read; dashes in the braces take blanks away, beside every tag."""
 
+import time
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
 from apps.templates.rendering import TemplateSyntaxFault, check, variables_of
+from apps.templates.scanning import prepared
 from tests.templates.test_printed_values import as_html, text
 
 
@@ -58,6 +62,17 @@ def test_a_fault_after_a_comment_is_told_where_it_is() -> None:
     with pytest.raises(TemplateSyntaxFault) as caught:
         check("{% comment %}{{ é\n{% endcomment %}\n {{ a | nope }}", html=False)
     assert (caught.value.line, caught.value.column) == (3, 9)
+
+
+@pytest.mark.parametrize(
+    "unit", ["{% raw %}", "{% comment %}", "{% comment", "{% endcomment", "{%", "{% raw", "{{ "]
+)
+@pytest.mark.parametrize("closes", ["", "{% endcomment %}"])
+def test_reading_past_a_comment_takes_time_in_proportion(unit: str, closes: str) -> None:
+    began = time.thread_time()
+    with suppress(TemplateSyntaxFault):
+        prepared("{% comment %}" + unit * (256 * 1024 // len(unit)) + closes)
+    assert time.thread_time() - began < 1
 
 
 def test_words_like_it_are_no_comment() -> None:
