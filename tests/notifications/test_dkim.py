@@ -90,6 +90,26 @@ def test_what_a_relay_gets_is_signed(tmp_path):
     assert email.message_from_bytes(taken)["Subject"] == "Hello"
 
 
+@pytest.mark.parametrize("kind", KEYS)
+@pytest.mark.parametrize("name", ["Auto-Submitted", "List-Id", "Feedback-ID", "List-Unsubscribe-Post"])
+def test_what_a_mail_says_of_itself_is_signed(name, kind):
+    signed = signer_of(kind).signed(build(replace(MESSAGE, headers={name: "first-words"})))
+    assert accepted(signed, kind)
+    assert not accepted(signed.replace(b"first-words", b"other-words", 1), kind)
+
+
+@pytest.mark.parametrize("to", ["用户@例え.テスト", '"a<b"@example.com', "pelé@example.com"])
+def test_whoever_it_is_to(to):
+    assert accepted(signer_of("rsa").signed(build(replace(MESSAGE, to=to))), "rsa")
+
+
+def test_a_domain_in_any_alphabet_is_signed_for_as_from_has_it(tmp_path):
+    path = key_file(tmp_path, KEYS["rsa"])
+    assert Signer.of("bücher.example", "s1", str(path)).domain == "xn--bcher-kva.example"
+    with pytest.raises(ValueError, match="DKIM domain"):
+        Signer.of("bü_cher..example", "s1", str(path))
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

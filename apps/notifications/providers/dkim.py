@@ -4,9 +4,11 @@ import base64
 import hashlib
 import re
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import idna
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -35,7 +37,11 @@ class Signer:
 
     @classmethod
     def of(cls, domain: str, selector: str, path: str) -> "Signer":
-        """`path`: the private key, PEM. Raises ValueError with a sentence."""
+        """`path`: the private key, PEM. A domain in any alphabet is signed for in ASCII, as From has it. Raises
+        ValueError with a sentence."""
+        if not domain.isascii():
+            with suppress(idna.IDNAError):
+                domain = idna.encode(domain, uts46=True).decode()
         for name, value in (("domain", domain), ("selector", selector)):
             if not _LABELS.fullmatch(value):
                 raise ValueError(f"the DKIM {name} must be a host name, not {value!r}")
