@@ -35,6 +35,7 @@ _PLAIN = re.compile(
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+_JOINERS = re.compile("[\u200c\u200d]")
 _BRACKETED = re.compile(rf"(.*?)<((?:{_QUOTED.pattern}|[^\"<>])*@[^<>\"]*)>", re.DOTALL)
 
 
@@ -52,9 +53,10 @@ def _spelled(address: str) -> str:
     if len(address) > ADDRESS_LIMIT:
         raise InvalidAddress(f"An email address has {ADDRESS_LIMIT} characters at most.")
     _refuse_look_alikes(address)
+    joined = _joined(address)
     try:
         read = email_validator.validate_email(
-            address,
+            f"{address.rpartition('@')[0]}@example.com" if joined else address,
             allow_smtputf8=True,
             allow_quoted_local=True,
             allow_domain_literal=True,
@@ -64,13 +66,30 @@ def _spelled(address: str) -> str:
     except email_validator.EmailNotValidError as fault:
         words = str(fault).rstrip(".")
         raise InvalidAddress(f"Enter a valid email address, as name@example.com. {words}.") from fault
-    local, domain = _own_letters(read), read.ascii_domain
+    local, domain = _own_letters(read), joined or read.ascii_domain
     if not domain.startswith("["):
         domain = domain.lower()
         _refuse_unknown_top(domain)
     if len(local.encode()) > LOCAL_LIMIT:
         raise InvalidAddress(f"Before its @ an email address has {LOCAL_LIMIT} octets at most.")
-    return f"{local}@{domain}"
+    written = f"{local}@{domain}"
+    if len(written.encode()) > ADDRESS_LIMIT:
+        raise InvalidAddress(f"An email address has {ADDRESS_LIMIT} octets at most.")
+    return written
+
+
+def _joined(address: str) -> str:
+    """The domain in ASCII, where it has a joiner that nobody sees and its script needs (IDNA's CONTEXTJ): Persian and
+    Sinhala names do. The library takes none. Empty for any other domain."""
+    domain = address.rpartition("@")[2]
+    if "xn--" not in domain.lower() and not _JOINERS.search(domain):
+        return ""
+    try:
+        written = idna.encode(domain, uts46=True, std3_rules=True).decode().lower()
+        return written if _JOINERS.search(idna.decode(written)) else ""
+    except UnicodeError:
+        # The library says what is wrong.
+        return ""
 
 
 def _own_letters(read: email_validator.ValidatedEmail) -> str:
@@ -186,6 +205,8 @@ def _decoded(name: str) -> str:
     if "=?" not in name:
         return name
     try:
-        return str(make_header(decode_header(name)))
+        decoded = str(make_header(decode_header(name)))
     except (HeaderParseError, LookupError, ValueError):
         return name
+    # A line end that hid in it would be one in a header again.
+    return decoded if decoded.isprintable() else name
