@@ -2,6 +2,7 @@
 
 import threading
 import time
+from typing import Any
 
 import redis
 from django.conf import settings
@@ -9,6 +10,7 @@ from django.core.cache import cache
 from django.db import DatabaseError, connection
 from drf_spectacular.utils import extend_schema
 from kombu.connection import Connection
+from rest_framework import serializers
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -21,6 +23,20 @@ OK = "ok"
 DOWN = "down"
 
 
+STATES = [OK, DOWN]
+
+
+class AliveSerializer(serializers.Serializer[Any]):
+    status = serializers.ChoiceField(choices=[OK])
+
+
+class ReadySerializer(serializers.Serializer[Any]):
+    status = serializers.ChoiceField(choices=[OK, "degraded", DOWN])
+    database = serializers.ChoiceField(choices=STATES)
+    broker = serializers.ChoiceField(choices=STATES)
+    cache = serializers.ChoiceField(choices=STATES)
+
+
 class LiveView(APIView):
     """The process answers."""
 
@@ -28,7 +44,7 @@ class LiveView(APIView):
     permission_classes = (AllowAny,)
     throttle_classes = ()
 
-    @extend_schema(responses=dict)
+    @extend_schema(responses=AliveSerializer)
     def get(self, request: Request) -> Response:
         return Response({"status": OK})
 
@@ -40,7 +56,7 @@ class ReadyView(APIView):
     permission_classes = (AllowAny,)
     throttle_classes = ()
 
-    @extend_schema(responses=dict)
+    @extend_schema(responses={200: ReadySerializer, 503: ReadySerializer})
     def get(self, request: Request) -> Response:
         parts = _probed()
         if parts["database"] == DOWN:

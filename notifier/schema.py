@@ -11,13 +11,13 @@ from rest_framework.response import Response
 
 
 @cache
-def _document() -> Any:
+def document() -> Any:
     return SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
 
 
 @cache
 def _rendered(renderer: Any) -> bytes:
-    return bytes(renderer().render(_document(), renderer_context={}))
+    return bytes(renderer().render(document(), renderer_context={}))
 
 
 class KeptYaml(OpenApiYamlRenderer):

@@ -27,6 +27,7 @@ from apps.users import windows
 from apps.users.models import Organization, User
 from notifier import health
 from notifier.local.fcm import FcmStandIn
+from tests import described
 from tests.cast import DeviceFactory, OrganizationFactory, UserFactory, key_for, template_with
 from tests.wire.smtp import ScriptedSmtpServer
 
@@ -47,6 +48,14 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
     # Two runs at once on one server don't meet.
     if settings.ON_POSTGRES:
         settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = f"notifier_test_{os.getpid()}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _described() -> Iterator[None]:
+    """Whatever a test asks the API for, the answer is one that the OpenAPI document describes."""
+    with pytest.MonkeyPatch.context() as patch:
+        described.watch(patch)
+        yield
 
 
 @pytest.fixture(autouse=True)

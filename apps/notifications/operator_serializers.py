@@ -21,8 +21,10 @@ from apps.users.validation import (
 
 
 class DeadLetterSerializer(serializers.ModelSerializer[DeadLetter]):
-    request_id = serializers.CharField(source="notification.request_id", default=None)
-    template = serializers.CharField(source="notification.template_version.template.code", default=None)
+    request_id = serializers.CharField(source="notification.request_id", default=None, allow_null=True)
+    template = serializers.CharField(
+        source="notification.template_version.template.code", default=None, allow_null=True
+    )
     detail = MaskedField(help_text="The provider's words, addresses masked.")
 
     class Meta:

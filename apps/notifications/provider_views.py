@@ -85,6 +85,7 @@ class ProviderListView(FilteredRows, generics.GenericAPIView[Any]):
     serializer_class = ProviderSerializer
     queryset = ProviderState.objects.none()
 
+    @extend_schema(responses=ProviderSerializer(many=True))
     def get(self, request: Request) -> Response:
         self.filter_queryset(self.get_queryset())
         states = _states()

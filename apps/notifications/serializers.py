@@ -5,12 +5,14 @@ from typing import Any
 
 from django.conf import settings
 from django.core.validators import RegexValidator
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from apps.notifications.callbacks.serializers import CallbackUrlField
 from apps.notifications.models import Delivery, Event, Notification, deliveries_of
 from apps.notifications.requests import NotificationRequest
 from apps.notifications.statuses import SCHEDULED, Status, summary
+from apps.templates.rendered_serializers import RenderedSerializer
 from apps.templates.serializers import CodeField
 from apps.users.channels import Channel
 from apps.users.masking import masked_value
@@ -19,6 +21,7 @@ from apps.users.validation import (
     VALUES_LIMIT,
     AddressField,
     CursorQuery,
+    FieldErrorSerializer,
     LanguageField,
     LineField,
     MaskedField,
@@ -86,6 +89,7 @@ class RecipientSerializer(StrictSerializer):
         return attrs
 
 
+@extend_schema_serializer(component_name="Notification")
 class NotificationRequestSerializer(StrictSerializer):
     """`user_id` or `recipient`, and a template; everything else has a default."""
 
@@ -176,22 +180,6 @@ class BatchSerializer(StrictSerializer):
     )
 
 
-class BatchEntrySerializer(serializers.Serializer[Any]):
-    """An accepted item has id, request_id, status, template and deliveries; a rejected one error, message, errors."""
-
-    index = serializers.IntegerField(help_text="The item's place in the request, from 0.")
-    result = serializers.ChoiceField(choices=["accepted", "rejected"])
-    id = serializers.UUIDField(required=False)
-    error = serializers.CharField(required=False)
-    message = serializers.CharField(required=False)
-
-
-class BatchResultSerializer(serializers.Serializer[Any]):
-    accepted = serializers.IntegerField()
-    rejected = serializers.IntegerField()
-    results = BatchEntrySerializer(many=True)
-
-
 class DeliverySerializer(serializers.Serializer[Delivery]):
     id = serializers.UUIDField()
     channel = serializers.ChoiceField(choices=Channel.choices)
@@ -205,8 +193,8 @@ class DeliverySerializer(serializers.Serializer[Delivery]):
     provider_message_id = serializers.CharField()
     error_code = serializers.CharField()
     error_detail = MaskedField(help_text="The provider's words, addresses masked.")
-    sent_at = serializers.DateTimeField()
-    finished_at = serializers.DateTimeField()
+    sent_at = serializers.DateTimeField(allow_null=True)
+    finished_at = serializers.DateTimeField(allow_null=True)
 
 
 class TemplateReferenceSerializer(serializers.Serializer[Any]):
@@ -223,7 +211,9 @@ class AcceptedDeliverySerializer(serializers.Serializer[Delivery]):
 
 
 class AcceptedSerializer(serializers.Serializer[Notification]):
-    """What a 202 says. The context's `rows` holds the deliveries by notification; what is missing is looked up."""
+    """What was made of a request."""
+
+    # The context's `rows` holds the deliveries by notification; what is missing is looked up.
 
     id = serializers.UUIDField()
     request_id = serializers.CharField(allow_null=True)
@@ -241,27 +231,79 @@ class AcceptedSerializer(serializers.Serializer[Notification]):
     def get_status(self, notification: Notification) -> str:
         return summary(row.shown_status for row in self.rows(notification))
 
+    @extend_schema_field(AcceptedDeliverySerializer(many=True))
     def get_deliveries(self, notification: Notification) -> list[dict[str, Any]]:
         rows: Any = self.rows(notification)
         return list(self.delivery_class(rows, many=True).data)
 
 
 class NotificationSerializer(AcceptedSerializer):
+    """A notification, with what became of each of its deliveries."""
+
     delivery_class = DeliverySerializer
 
-    user_id = serializers.UUIDField()
+    user_id = serializers.UUIDField(allow_null=True)
     priority = serializers.IntegerField()
     live = serializers.BooleanField()
     variables = serializers.SerializerMethodField(help_text="Without what the template calls sensitive.")
-    metadata = serializers.JSONField()
+    metadata = serializers.DictField()
     callback_url = serializers.CharField()
     correlation_id = serializers.CharField()
-    scheduled_at = serializers.DateTimeField()
-    expires_at = serializers.DateTimeField()
+    scheduled_at = serializers.DateTimeField(allow_null=True)
+    expires_at = serializers.DateTimeField(allow_null=True)
     created_at = serializers.DateTimeField()
+
+    @extend_schema_field(DeliverySerializer(many=True))
+    def get_deliveries(self, notification: Notification) -> list[dict[str, Any]]:
+        return super().get_deliveries(notification)
 
     def get_variables(self, notification: Notification) -> dict[str, Any]:
         return notification.template_version.shown(notification.variables)
+
+
+class BatchEntrySerializer(serializers.Serializer[Any]):
+    """An accepted item has id, request_id, status, template and deliveries; a rejected one error, message and errors,
+    and where it was sent before (`already_delivered`) the others too."""
+
+    index = serializers.IntegerField(help_text="The item's place in the request, from 0.")
+    result = serializers.ChoiceField(choices=["accepted", "rejected"])
+    error = serializers.CharField(required=False, help_text="A stable code, as a single request's.")
+    message = serializers.CharField(required=False, help_text="One sentence for a person.")
+    id = serializers.UUIDField(required=False)
+    request_id = serializers.CharField(required=False, allow_null=True)
+    status = serializers.CharField(required=False)
+    template = TemplateReferenceSerializer(required=False)
+    deliveries = AcceptedDeliverySerializer(many=True, required=False)
+
+    def get_fields(self) -> dict[str, Any]:
+        # As a class attribute it would hide the serializer's own `errors`.
+        return {**super().get_fields(), "errors": FieldErrorSerializer(many=True, required=False)}
+
+
+class BatchResultSerializer(serializers.Serializer[Any]):
+    accepted = serializers.IntegerField()
+    rejected = serializers.IntegerField()
+    results = BatchEntrySerializer(many=True, help_text="One for each item, in their order.")
+
+
+class DecisionSerializer(serializers.Serializer[Any]):
+    """What would become of one delivery."""
+
+    delivery_id = serializers.UUIDField(help_text="Of this trial alone.")
+    channel = serializers.ChoiceField(choices=Channel.choices)
+    recipient = serializers.CharField(help_text="Masked.")
+    language = serializers.CharField()
+    decision = serializers.CharField(help_text="send, defer, skip or expire.")
+    reason = serializers.CharField(required=False)
+    until = serializers.DateTimeField(required=False, help_text="With defer.")
+    fallback = serializers.BooleanField(required=False, help_text="True: by the fallback version's words.")
+
+
+class TrialSerializer(serializers.Serializer[Any]):
+    """What a dry run answers: nothing of it is stored or sent."""
+
+    decisions = DecisionSerializer(many=True)
+    rendered = RenderedSerializer()
 
 
 class EventSerializer(serializers.ModelSerializer[Event]):

@@ -89,7 +89,9 @@ class SuppressionListView(FilteredRows, SuppressionRows, generics.ListAPIView[Su
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return self.list(request, *args, **kwargs)
 
-    @extend_schema(request=NewSuppressionSerializer, responses={201: SuppressionSerializer})
+    @extend_schema(
+        request=NewSuppressionSerializer, responses={200: SuppressionSerializer, 201: SuppressionSerializer}
+    )
     def post(self, request: Request) -> Response:
         """Send nothing to an address or a device token from now on. One that is suppressed stays as it was: a 200."""
         asked = NewSuppressionSerializer(data=request.data)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from django.db.models import Count
 from django.db.models.functions import TruncDate
 from django.utils import timezone
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -42,12 +42,24 @@ class UsageSerializer(StrictSerializer):
         return value
 
 
+class DaySerializer(serializers.Serializer[Any]):
+    day = serializers.DateField()
+    version = serializers.IntegerField()
+    notifications = serializers.IntegerField()
+
+
+class UsedSerializer(serializers.Serializer[Any]):
+    since = serializers.DateField()
+    total = serializers.IntegerField()
+    days = DaySerializer(many=True)
+
+
 class UsageView(TemplateRows, APIView):
     """How many notifications used each version on each day (UTC); days without any are left out."""
 
     scopes: ClassVar = {"GET": Scope.TEMPLATES_READ}
 
-    @extend_schema(parameters=[UsageSerializer], responses=OpenApiResponse(response=dict))
+    @extend_schema(parameters=[UsageSerializer], responses=UsedSerializer)
     def get(self, request: Request, code: str) -> Response:
         template = self.template()
         asked = UsageSerializer(data=request.query_params.dict())

@@ -27,6 +27,7 @@ from apps.notifications.serializers import (
     NotificationFilterSerializer,
     NotificationRequestSerializer,
     NotificationSerializer,
+    TrialSerializer,
 )
 from apps.notifications.statuses import summary
 from apps.users import throttling
@@ -164,7 +165,7 @@ class NotificationListView(NotificationRows, generics.ListAPIView[Notification])
 
     @extend_schema(
         request=NotificationRequestSerializer,
-        responses={202: AcceptedSerializer},
+        responses={200: TrialSerializer, 202: AcceptedSerializer},
         parameters=[
             IDEMPOTENCY_KEY,
             OpenApiParameter("dry_run", type=bool, description="Decide and render; store and send nothing."),

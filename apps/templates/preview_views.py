@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 
 from apps.templates import authoring, declarations, rendering
 from apps.templates.models import Template, TemplateContent, TemplateDraft, TemplateVersion
+from apps.templates.rendered_serializers import PreviewedSerializer, SubstitutedSerializer
 from apps.templates.serializers import PreviewSerializer, SubstituteSerializer
 from apps.templates.views import TemplateRows, content_faults_shown, numbered
 from apps.users.channels import Channel
@@ -57,7 +58,7 @@ class PreviewView(TemplateRows, APIView):
 
     scopes: ClassVar = {"POST": Scope.TEMPLATES_READ}
 
-    @extend_schema(request=PreviewSerializer, responses=OpenApiResponse(response=dict))
+    @extend_schema(request=PreviewSerializer, responses=PreviewedSerializer)
     def post(self, request: Request, code: str) -> Response:
         template = self.template()
         asked = PreviewSerializer(data=request.data)
@@ -103,7 +104,7 @@ class SubstituteView(TemplateRows, APIView):
 
     scopes: ClassVar = {"POST": Scope.TEMPLATES_READ}
 
-    @extend_schema(request=SubstituteSerializer, responses=OpenApiResponse(response=dict))
+    @extend_schema(request=SubstituteSerializer, responses=SubstitutedSerializer)
     def post(self, request: Request) -> Response:
         asked = SubstituteSerializer(data=request.data)
         asked.is_valid(raise_exception=True)

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import Prefetch, QuerySet
 from django.db.models.functions import Now
 from django.shortcuts import get_object_or_404
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import generics
 from rest_framework.exceptions import APIException, PermissionDenied, ValidationError
 from rest_framework.request import Request
@@ -17,6 +17,7 @@ from rest_framework.views import APIView
 
 from apps.templates import authoring, comparing, credentials
 from apps.templates.models import Template, TemplateContent, TemplateVersion
+from apps.templates.rendered_serializers import ComparedSerializer
 from apps.templates.serializers import (
     ActivateSerializer,
     DiffSerializer,
@@ -156,7 +157,7 @@ class DiffView(TemplateRows, APIView):
 
     scopes: ClassVar = READ_WRITE
 
-    @extend_schema(parameters=[DiffSerializer], responses=OpenApiResponse(response=dict))
+    @extend_schema(parameters=[DiffSerializer], responses=ComparedSerializer)
     def get(self, request: Request, code: str) -> Response:
         template = self.template()
         asked = DiffSerializer(data=request.query_params.dict())

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.validators import EmailValidator
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.users.mailboxes import ADDRESS_LIMIT, InvalidAddress, spelled
@@ -91,6 +92,8 @@ class NumberField(serializers.IntegerField):
         return int(super().to_internal_value(data))
 
 
+# `format: time` would promise seconds and an offset.
+@extend_schema_field({"type": "string", "pattern": "^[0-9]{2}:[0-9]{2}$", "example": "22:00"})
 class ClockField(serializers.TimeField):
     """A time of day: `22:00`."""
 
@@ -201,6 +204,18 @@ class CursorQuery(StrictSerializer):
 
 class StrictModelSerializer(StrictSerializer, serializers.ModelSerializer[Any]):
     """A `ModelSerializer` that refuses unknown fields."""
+
+
+BASES = (StrictSerializer, StrictModelSerializer)
+"""Their words are for who derives from them, not for the API's callers."""
+
+
+class FieldErrorSerializer(serializers.Serializer[Any]):
+    """What is at fault with one field or parameter."""
+
+    field = serializers.CharField(help_text="As `recipient.email`, `contents[1].html`; a parameter's name.")
+    code = serializers.CharField()
+    detail = serializers.CharField()
 
 
 def field_errors(detail: Any, path: str = "") -> list[dict[str, str]]:

@@ -116,6 +116,10 @@ class DeviceListView(DeviceRows, FilteredRows, generics.ListCreateAPIView[Device
     self_service = ("GET", "POST")
     serializer_class = DeviceSerializer
 
+    @extend_schema(responses={200: DeviceSerializer, 201: DeviceSerializer})
+    def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return self.create(request, *args, **kwargs)
+
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         owner = self.owner()
         asked = self.get_serializer(data=request.data)

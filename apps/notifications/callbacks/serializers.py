@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from apps.notifications.callbacks import addresses
@@ -31,6 +32,7 @@ class CallbackUrlField(LineField):
         return value
 
 
+@extend_schema_serializer(component_name="Endpoint")
 class EndpointRequestSerializer(StrictSerializer):
     url = CallbackUrlField()
     enabled = FlagField(required=False, default=True)

@@ -1,0 +1,33 @@
+"""Which errors an operation may answer with, as the OpenAPI document says it: each status, with its reason."""
+
+from typing import Any
+
+REASONS = {
+    400: "Something in the request is wrong: `errors` names the fields or parameters.",
+    401: "No valid credential.",
+    403: "The credential is valid, but not for this.",
+    404: "There is no such thing here.",
+    406: "Only JSON is spoken here: see the Accept header.",
+    409: "The present state doesn't allow it: `error` says which.",
+    413: "The body is too large.",
+    415: "Only JSON is taken: see the Content-Type header.",
+    422: "The Idempotency-Key or the request_id came with another body before.",
+    429: "Too many requests: ask again after the seconds in Retry-After.",
+    500: "A fault of the service's; it was logged.",
+    503: "Not possible at the moment: ask again, where Retry-After is given after its seconds.",
+}
+ALWAYS = (400, 406, 500, 503)
+GUARDED = (401, 403)
+WRITING = (409,)
+WITH_BODY = (413, 415)
+WAITING = {429, 503}
+
+
+def described(status: int, schema: dict[str, Any]) -> dict[str, Any]:
+    answer: dict[str, Any] = {
+        "description": REASONS[status],
+        "content": {"application/json": {"schema": schema}},
+    }
+    if status in WAITING:
+        answer["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
+    return answer
