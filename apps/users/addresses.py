@@ -1,8 +1,13 @@
 import ipaddress
+import re
 from collections.abc import Iterable
 
 from django.conf import settings
 from django.http import HttpRequest
+
+WRITTEN = re.compile(
+    r"\[(?P<bracketed>[^\[\]]+)\](:\d*)?|(?P<dotted>[0-9.]+):\d*|(?P<bare>[^\[\]\s]+)", re.ASCII
+)
 
 
 def client_address(request: HttpRequest) -> str:
@@ -13,13 +18,19 @@ def client_address(request: HttpRequest) -> str:
         candidates.insert(0, forwarded[-settings.NUM_PROXIES])
     for candidate in candidates:
         try:
-            address = ipaddress.ip_address(candidate.partition("%")[0])
+            address = ipaddress.ip_address(_bare(candidate))
         except ValueError:
             # A proxy's odd word must not become a key of its own, nor an error.
             continue
         # A socket for both families shows IPv4 callers as ::ffff:1.2.3.4, all of one and the same /64.
         return str(getattr(address, "ipv4_mapped", None) or address)
     return "127.0.0.1"
+
+
+def _bare(written: str) -> str:
+    """The address without what some proxies put around it: quotes, brackets, a port, a zone."""
+    found = WRITTEN.fullmatch(written.strip(' \t"'))
+    return (found["bracketed"] or found["dotted"] or found["bare"]).partition("%")[0] if found else ""
 
 
 def in_networks(address: str, networks: Iterable[str]) -> bool:
