@@ -8,11 +8,12 @@ from typing import IO, Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
-from rest_framework.exceptions import APIException, ParseError
+from rest_framework.exceptions import APIException, ErrorDetail, ParseError, ValidationError
 from rest_framework.parsers import BaseParser
 from rest_framework.settings import api_settings
 
 DEPTH_LIMIT = 32
+TOO_LARGE = "This number is out of range: use a text for more than 64 bits."
 CHUNK = 64 * 1024
 CHUNKS = 128
 """Twice the largest body that is taken: who sends more loses the connection."""
@@ -44,7 +45,8 @@ class PayloadTooLarge(APIException):
 
 
 class BoundedJSONParser(BaseParser):
-    """Raises PayloadTooLarge past the view's `body_limit` (bytes), ParseError for what isn't sound."""
+    """Raises PayloadTooLarge past the view's `body_limit` (bytes), ParseError for what isn't sound, ValidationError
+    for what is sound and can't be stored."""
 
     media_type = "application/json"
     renderer_class = api_settings.DEFAULT_RENDERER_CLASSES[0]
@@ -69,12 +71,34 @@ class BoundedJSONParser(BaseParser):
             raise ParseError(f"The body is nested deeper than {DEPTH_LIMIT} levels.") from fault
         except ValueError as fault:
             raise ParseError(f"The body is not JSON: {fault}") from fault
-        _check(value, 1)
+        try:
+            _check(value, 1)
+        except Unstorable as fault:
+            raise ValidationError({fault.field: ErrorDetail(fault.detail, "unstorable")}) from fault
         return value
 
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not a JSON value")
+
+
+class Unstorable(Exception):
+    """Sound JSON that no database keeps as it is. `parts`: where it stands, from the outside in."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.parts: list[str | int] = []
+
+    @property
+    def field(self) -> str:
+        """As `variables.names[2]`; names that can't be shown themselves, or are long, in part."""
+        words = [f"[{part}]" if isinstance(part, int) else f".{_shown(part)}" for part in self.parts]
+        return "".join(words).removeprefix(".") if words and words[0][0] == "." else "".join(["body", *words])
+
+
+def _shown(name: str) -> str:
+    return name[:100].encode("utf-8", "replace").decode().replace("\0", "?")
 
 
 def _check(value: Any, depth: int) -> None:
@@ -87,20 +111,25 @@ def _check(value: Any, depth: int) -> None:
             if isinstance(value, dict):
                 for key in value:
                     _check_text(key)
-            for item in value.values() if isinstance(value, dict) else value:
-                _check(item, depth + 1)
+            part: str | int
+            for part, item in value.items() if isinstance(value, dict) else enumerate(value):
+                try:
+                    _check(item, depth + 1)
+                except Unstorable as fault:
+                    fault.parts.insert(0, part)
+                    raise
         case int() if abs(value) > 2**63:
-            raise ParseError("A number is out of range: use a string for more than 64 bits.")
+            raise Unstorable(TOO_LARGE)
         case float() if not math.isfinite(value):
             # 1e400 is sound JSON, and infinity to Python; PostgreSQL's JSON has no such number.
-            raise ParseError("A number is out of range: use a string for more than 64 bits.")
+            raise Unstorable(TOO_LARGE)
 
 
 def _check_text(text: str) -> None:
     if "\0" in text:
-        raise ParseError("A string holds a NUL character (\\u0000); remove it.")
+        raise Unstorable("A text holds a NUL character (\\u0000), which can't be stored; remove it.")
     if not text.isascii():
         try:
             text.encode("utf-8")
         except UnicodeEncodeError as fault:
-            raise ParseError("A string holds half of a surrogate pair; send whole characters.") from fault
+            raise Unstorable("A text holds half of a surrogate pair; send whole characters.") from fault

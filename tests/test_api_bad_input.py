@@ -22,20 +22,31 @@ UNREADABLE = {
     "a byte order mark": b'\xef\xbb\xbf{"a": 1}',
     "NaN": b'{"a": NaN}',
     "Infinity": b'{"a": [-Infinity]}',
-    "a float past all bounds": b'{"a": {"b": 1e400}}',
-    "a number past 64 bits": b'{"a": 99999999999999999999}',
     "a number of 100,000 digits": b'{"a": ' + b"9" * 100_000 + b"}",
-    "a NUL in a value": b'{"a": "x\\u0000y"}',
-    "a NUL in a key": b'{"a\\u0000": 1}',
     "a raw control character": b'{"a": "x\ny"}',
-    "half a surrogate pair": b'{"a": "\\ud800"}',
-    "half a surrogate pair in a key": b'{"a": {"\\udfff": 1}}',
     "nested 33 deep": b'{"a":' + b"[" * 32 + b"]" * 32 + b"}",
     "objects nested 33 deep": b'{"a":' * 32 + b"{}" + b"}" * 32,
     "nested 100,000 deep": b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     "nested 100,000 deep and left open": b"[" * 100_000,
     "objects nested 40,000 deep": b'{"a":' * 40_000,
 }
+UNSTORABLE = {
+    "a NUL in a text": (b'{"a": "x\\u0000y"}', "a"),
+    "a NUL alone": (b'["\\u0000"]', "body[0]"),
+    "no object at all": (b'"\\u0000"', "body"),
+    "a NUL deep inside": (b'{"a": {"b": [1, {"c": "\\u0000"}]}}', "a.b[1].c"),
+    "a NUL in a list of lists": (b'[[1, 2], [3, "\\u0000"]]', "body[1][1]"),
+    "a NUL in a name": (b'{"a\\u0000": 1}', "body"),
+    "a NUL in a name inside": (b'{"a": [{"\\u0000": 1}]}', "a[0]"),
+    "a NUL below an odd name": (b'{"\\u0001x": "\\u0000"}', "\x01x"),
+    "half a surrogate pair": (b'{"a": "\\ud800"}', "a"),
+    "half a surrogate pair in a name": (b'{"a": {"\\udfff": 1}}', "a"),
+    "a float past all bounds": (b'{"a": {"b": 1e400}}', "a.b"),
+    "a float past all bounds below": (b'{"a": [0, -1e999]}', "a[1]"),
+    "a number past 64 bits": (b'{"a": 99999999999999999999}', "a"),
+    "below a name of 1,000 letters": (b'{"' + b"n" * 1000 + b'": "\\u0000"}', "n" * 100),
+}
+"""Sound JSON that nothing keeps as it is, and the field that is named for it."""
 NO_OBJECT = {
     "a list": b"[]",
     "a list of objects": b"[{}]",
@@ -73,6 +84,17 @@ def test_unreadable_bodies_are_400(route, api, world, monkeypatch):
 
         assert time.thread_time() - begun < 1, name
         assert len(body["message"]) < 300, name
+    assert stored() == before
+
+
+@pytest.mark.parametrize("name", ["users", "notifications", "batch"])
+def test_sound_json_that_cant_be_stored_is_not_called_malformed(name, api, world):
+    before = stored()
+    route = next(route for route in TAKING if route.name == name)
+    for case, (raw, field) in UNSTORABLE.items():
+        body = refused(send(api, route, world, raw), 400, "validation_error")
+        assert [(entry["field"], entry["code"]) for entry in body["errors"]] == [(field, "unstorable")], case
+        assert "JSON" not in body["message"] + body["errors"][0]["detail"], case
     assert stored() == before
 
 
