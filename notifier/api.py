@@ -6,6 +6,7 @@ import structlog
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, InterfaceError, InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.urls import Resolver404, resolve
 from django_ratelimit.exceptions import Ratelimited
 from rest_framework import exceptions
 from rest_framework.permissions import SAFE_METHODS
@@ -124,7 +125,21 @@ def too_many(request: HttpRequest, seconds: int) -> HttpResponse:
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return plain_error(request, 404, "not_found", MESSAGES[exceptions.NotFound])
+    message = MESSAGES[exceptions.NotFound]
+    if (meant := with_slash(request.path_info)) is not None:
+        message = f"{message} Did you mean {meant}?"
+    return plain_error(request, 404, "not_found", message)
+
+
+def with_slash(path: str) -> str | None:
+    """The path that leads somewhere where this one leads nowhere for want of its last character."""
+    if path.endswith("/"):
+        return None
+    try:
+        resolve(f"{path}/")
+    except Resolver404:
+        return None
+    return f"{path}/"
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

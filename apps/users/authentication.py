@@ -105,6 +105,10 @@ class BearerAuthentication(JWTAuthentication):
     """`Authorization: Bearer <JWT>`, with the person's organization and role behind it."""
 
     def authenticate(self, request: Request) -> Any:
+        words = get_authorization_header(request).split()
+        if len(words) == 2 and words[0].lower() == b"bearer" and words[1].count(b".") != 2:
+            # A JWT has two dots.
+            raise InvalidToken("This is no JWT. An API key goes as `Authorization: Api-Key …`.")
         found = super().authenticate(request)
         if found is None:
             return None
