@@ -22,7 +22,10 @@ def envelope(
 
 
 class EnvelopeRenderer(JSONRenderer):
-    """Wraps what a view returns; what is wrapped already (an error, a page) goes out as it is."""
+    """Wraps what a view returns; what is wrapped already (an error, a page) goes out as it is.
+
+    A response may have a `message` of its own.
+    """
 
     def render(
         self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None
@@ -32,5 +35,5 @@ class EnvelopeRenderer(JSONRenderer):
             return b""
         if not getattr(response, "enveloped", False):
             phrase = response.reason_phrase if response is not None else "OK"
-            data = envelope(data, message=f"{phrase}.")
+            data = envelope(data, message=getattr(response, "message", f"{phrase}."))
         return bytes(super().render(data, accepted_media_type, renderer_context))

@@ -79,6 +79,8 @@ EXAMPLES: dict[str, Any] = {
     "POST templates/{code}/preview/": {"language": "en", "variables": _VARIABLES},
     "POST notifications/": _NOTIFICATION,
     "POST notify/": _NOTIFICATION,
+    "POST notifications/email/": _NOTIFICATION,
+    "POST notifications/push/": {**_NOTIFICATION, "recipient": {"device_token": "fMk3ZQ:APA91bHx7YzExampleToken"}},
     "POST notifications/batch/": {"notifications": [_NOTIFICATION]},
     "POST suppressions/": {"channel": "email", "recipient": "ada@example.com", "detail": "Asked by phone."},
     "POST suppressions/{suppression}/lift/": {"reason": "The mailbox is back."},

@@ -57,6 +57,7 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "POST users/": Operation("create_user", "Add a person."),
     "GET users/{id}/": Operation("get_user", "One person."),
+    "GET users/email/{address}/": Operation("get_user_by_email"),
     "PATCH users/{id}/": Operation(
         "update_user",
         "Change a person. Everybody may change their own name, language, time zone and quiet hours.",
@@ -136,7 +137,18 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "POST notify/": Operation("notify", "The same as POST notifications/.", _REPEATED),
     "POST notifications/batch/": Operation("send_batch", also=_REPEATED),
+    "POST notifications/email/": Operation(
+        "send_email",
+        "POST notifications/ with `channels` of email alone; the body leaves them out.",
+        _REPEATED,
+    ),
+    "POST notifications/push/": Operation(
+        "send_push", "POST notifications/ with `channels` of push alone; the body leaves them out.", _REPEATED
+    ),
     "GET notifications/{key}/": Operation("get_notification"),
+    "GET notifications/{key}/status/": Operation(
+        "get_notification_status", "The same as GET notifications/{key}/."
+    ),
     "GET notifications/{key}/events/": Operation("list_notification_events"),
     "POST notifications/{key}/cancel/": Operation("cancel_notification"),
     "GET dead-letters/": Operation("list_dead_letters"),

@@ -6,8 +6,10 @@ from typing import Any
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
 from drf_spectacular.views import SpectacularAPIView
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.settings import DEFAULTS, APISettings
 
 
 @cache
@@ -30,7 +32,14 @@ class KeptJson(OpenApiJsonRenderer):
         return _rendered(OpenApiJsonRenderer)
 
 
+class ByParameter(DefaultContentNegotiation):
+    """`?format=json`, which the API's own operations don't know."""
+
+    settings: Any = APISettings({"URL_FORMAT_OVERRIDE": "format"}, DEFAULTS)  # type: ignore[arg-type]
+
+
 class SchemaView(SpectacularAPIView):
+    content_negotiation_class = ByParameter
     renderer_classes = [KeptYaml, KeptJson]
 
     def _get_schema_response(self, request: Request) -> Response:

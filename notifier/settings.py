@@ -282,7 +282,10 @@ REST_FRAMEWORK = {
         "apps.users.authentication.ApiKeyAuthentication",
         "apps.users.authentication.BearerAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["apps.users.permissions.HasScope"],
+    "DEFAULT_PERMISSION_CLASSES": [
+        "apps.users.permissions.HasScope",
+        "apps.users.parameters.KnownParameters",
+    ],
     "DEFAULT_THROTTLE_CLASSES": ["apps.users.throttling.RequestLimit"],
     "DEFAULT_PARSER_CLASSES": ["notifier.parsing.BoundedJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["notifier.envelope.EnvelopeRenderer"],
@@ -290,6 +293,7 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "notifier.openapi.EnvelopeSchema",
     "EXCEPTION_HANDLER": "notifier.api.exception_handler",
     "NUM_PROXIES": NUM_PROXIES,
+    "URL_FORMAT_OVERRIDE": None,
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }

@@ -24,7 +24,8 @@ PARTS = {
     "version": ("code", "number"), "diff": ("code",), "draft": ("code",), "draft-publish": ("code",),
     "usage": ("code",), "layout": ("name",), "layout-uses": ("name",), "partial": ("name",),
     "partial-uses": ("name",),
-    "dead-letter-discard": ("letter",), "notification": ("key",), "events": ("key",), "cancel": ("key",),
+    "dead-letter-discard": ("letter",), "notification": ("key",), "notification-status": ("key",),
+    "user-by-email": ("address",), "events": ("key",), "cancel": ("key",),
     "suppression-lift": ("suppression",),
     "provider-history": ("provider",), "provider-open": ("provider",), "provider-close": ("provider",),
     "provider-events": ("provider",),
@@ -88,7 +89,7 @@ MESSAGE = {
     "language": "en",
     "request_id": "order-1",
     "priority": 5,
-    "scheduled_at": "2026-01-01T08:00:00Z",
+    "scheduled_at": f"{datetime.now(UTC) + timedelta(days=1)}",
     "metadata": {"order": 1},
     "callback_url": "https://example.com/hooks",
 }
@@ -126,6 +127,7 @@ ROUTES = [
         },
     ),
     Route("GET", "user", Scope.USERS_READ, own=True),
+    Route("GET", "user-by-email", Scope.USERS_READ, own=True),
     Route(
         "PATCH", "user", Scope.USERS_WRITE, own=True,
         own_body={
@@ -231,6 +233,8 @@ ROUTES = [
     Route("GET", "notifications", Scope.NOTIFICATIONS_READ, own=True),
     Route("POST", "notifications", Scope.NOTIFICATIONS_WRITE, body=MESSAGE),
     Route("POST", "notify", Scope.NOTIFICATIONS_WRITE, body=MESSAGE),
+    Route("POST", "notifications-email", Scope.NOTIFICATIONS_WRITE, body=MESSAGE),
+    Route("POST", "notifications-push", Scope.NOTIFICATIONS_WRITE, body={**MESSAGE, "channels": ["push"]}),
     Route(
         "POST", "batch", Scope.NOTIFICATIONS_WRITE,
         body={"notifications": [{"recipient": {"email": "ada@example.com"}, "template_code": "hello"}]},
@@ -269,6 +273,7 @@ ROUTES = [
     Route("POST", "email-status", Scope.NOTIFICATIONS_WRITE, body={"delivery_id": "{email}", "status": "delivered"}),
     Route("POST", "push-status", Scope.NOTIFICATIONS_WRITE, body={"delivery_id": "{push}", "status": "delivered"}),
     Route("GET", "notification", Scope.NOTIFICATIONS_READ, own=True),
+    Route("GET", "notification-status", Scope.NOTIFICATIONS_READ, own=True),
     Route("GET", "events", Scope.NOTIFICATIONS_READ, own=True),
     Route("POST", "cancel", Scope.NOTIFICATIONS_WRITE),
 ]  # fmt: skip
@@ -309,6 +314,7 @@ def world_of(api: APIClient, user: User) -> dict[str, Any]:
         "api_key": str(key.pk),
         "category": Category.objects.create(organization=user.organization, code="news", name="News").code,
         "pk": str(user.pk),
+        "address": user.email,
         "device": str(user.devices.get().pk),
         "code": "hello",
         "key": sent["id"],
@@ -322,12 +328,17 @@ def world_of(api: APIClient, user: User) -> dict[str, Any]:
 
 def served() -> Iterator[tuple[str, str]]:
     """(method, name) of everything that the URLconf has under /api/v1/."""
-    for name, callback in _patterns(get_resolver().url_patterns, ""):
+    for name, callback in patterns():
         view = callback.cls
         allowed = callback.view_initkwargs.get("http_method_names", view.http_method_names)
         for method in METHODS:
             if method.lower() in allowed and hasattr(view, method.lower()):
                 yield method, name
+
+
+def patterns() -> Iterator[tuple[str, Any]]:
+    """(name, callback) of everything that the URLconf has under /api/v1/."""
+    yield from _patterns(get_resolver().url_patterns, "")
 
 
 def _patterns(patterns: list[Any], prefix: str) -> Iterator[tuple[str, Any]]:

@@ -78,6 +78,7 @@ def test_an_id_that_does_not_exist_is_404(api, world):
     absent = {"pk": str(uuid.uuid4()), "device": str(uuid.uuid4()), "code": "absent", "key": "absent"}
     absent["letter"] = absent["api_key"] = str(uuid.uuid4())
     absent["suppression"] = str(uuid.uuid4())
+    absent["address"] = "nobody@example.com"
     absent["category"] = absent["provider"] = absent["name"] = "absent"
     absent["number"] = "99"
     before = stored()

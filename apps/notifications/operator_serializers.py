@@ -14,7 +14,9 @@ from apps.users.validation import (
     FlagField,
     LineField,
     MaskedField,
+    MomentField,
     NumberField,
+    OneOfField,
     ShortListField,
     StrictSerializer,
 )
@@ -36,18 +38,18 @@ class DeadLetterSerializer(serializers.ModelSerializer[DeadLetter]):
 
 
 class SelectionSerializer(StrictSerializer):
-    channel = serializers.ChoiceField(choices=Channel.choices, required=False)
+    channel = OneOfField(choices=Channel.choices, required=False)
     reason = LineField(required=False, max_length=64, help_text="The letter's reason or code.")
     template = CodeField(required=False)
     request_id = RequestIdField(required=False)
-    since = serializers.DateTimeField(required=False)
-    until = serializers.DateTimeField(required=False)
+    since = MomentField(required=False)
+    until = MomentField(required=False)
 
 
 class DeadLetterFilterSerializer(SelectionSerializer, CursorQuery):
     """The list's query parameters."""
 
-    state = serializers.ChoiceField(choices=DeadLetter.State.choices, required=False)
+    state = OneOfField(choices=DeadLetter.State.choices, required=False)
     code = LineField(required=False, max_length=64)
 
 
@@ -67,7 +69,7 @@ class ReplayedSerializer(serializers.Serializer[Any]):
 class ReceiptSerializer(StrictSerializer):
     delivery_id = IdField(required=False)
     provider_message_id = LineField(required=False, max_length=255)
-    status = serializers.ChoiceField(choices=[Status.SENT, Status.DELIVERED, Status.BOUNCED])
+    status = OneOfField(choices=[Status.SENT, Status.DELIVERED, Status.BOUNCED])
     detail = LineField(required=False, allow_blank=True, max_length=500)
     permanent = FlagField(
         required=False, default=False, help_text="With bounced: suppress the address, retire the device."

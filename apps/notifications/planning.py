@@ -129,6 +129,8 @@ def _channels(request: NotificationRequest, contents: list[TemplateContent]) -> 
 
 
 SCHEDULE_LIMIT = timedelta(days=366)
+LATE_LIMIT = timedelta(minutes=5)
+"""A caller's clock and way may be so late; what was meant for longer ago is a mistake."""
 ENDED = {policy.Action.SKIP: Status.SKIPPED, policy.Action.EXPIRE: Status.EXPIRED}
 
 
@@ -136,6 +138,8 @@ def _check_times(request: NotificationRequest) -> None:
     now = timezone.now()
     if request.scheduled_at is not None and request.scheduled_at > now + SCHEDULE_LIMIT:
         raise Invalid.at("scheduled_at", "too_far", "Schedule at most a year ahead.")
+    if request.scheduled_at is not None and request.scheduled_at < now - LATE_LIMIT:
+        raise Invalid.at("scheduled_at", "in_the_past", "This is past already; leave it out to send at once.")
     begins = max(now, request.scheduled_at or now)
     if request.expires_at is not None and request.expires_at <= begins:
         raise Invalid.at("expires_at", "in_the_past", "Expire after now and after scheduled_at.")

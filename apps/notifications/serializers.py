@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
@@ -25,7 +26,9 @@ from apps.users.validation import (
     LanguageField,
     LineField,
     MaskedField,
+    MomentField,
     NumberField,
+    OneOfField,
     ShortDictField,
     ShortListField,
     StrictSerializer,
@@ -34,6 +37,7 @@ from apps.users.validation import (
 
 CORRELATION_PATTERN = re.compile(r"\A[\x21-\x7e]{1,128}\Z")
 
+CHANNEL_OF_PATH = "This path is for {} alone; leave it out, or post to notifications/."
 TOO_LARGE = (
     f"Variables and metadata hold {VALUES_LIMIT} values and {settings.BODY_LIMIT // 1024} KiB at most."
 )
@@ -58,12 +62,30 @@ def _too_large(*given: Any) -> bool:
     return False
 
 
+DOTS = frozenset({".", ".."})
+"""URL libraries take these out of a path before they send it."""
+PATH_WORDS = frozenset({*Channel.values, "batch", "events", "cancel", "status"})
+"""What stands in paths under notifications/ by itself."""
+
+
+def refuse_reserved(value: str) -> None:
+    """Nothing could be looked up by such a request_id."""
+    if value in DOTS:
+        raise ValidationError("Dots alone are lost on the way in a path: add a letter.", code="reserved")
+    if value in PATH_WORDS:
+        raise ValidationError(
+            f"`{value}` is a word of this API's own paths: put something before it, as in `order-{value}`.",
+            code="reserved",
+        )
+
+
 class RequestIdField(LineField):
     """The caller's own id: up to 255 letters, digits and `._:-`, unique in the organization."""
 
     def __init__(self, **kwargs: Any) -> None:
         pattern = RegexValidator(IDENTIFIER_PATTERN, "Use letters, digits and . _ : - only.", code="invalid")
-        super().__init__(max_length=255, validators=[pattern], **kwargs)
+        also = kwargs.pop("validators", [])
+        super().__init__(max_length=255, validators=[pattern, *also], **kwargs)
 
 
 class IdField(serializers.UUIDField):
@@ -97,20 +119,20 @@ class NotificationRequestSerializer(StrictSerializer):
     recipient = RecipientSerializer(required=False)
     template_code = CodeField()
     channels = ShortListField(
-        child=serializers.ChoiceField(choices=Channel.choices),
+        child=OneOfField(choices=Channel.choices),
         required=False,
         allow_empty=False,
         max_length=8,
     )
-    notification_type = serializers.ChoiceField(
+    notification_type = OneOfField(
         choices=Channel.choices, required=False, help_text="The same as `channels` with this one."
     )
     variables = ShortDictField(max_length=VALUES_LIMIT, required=False, default=dict)
     language = LanguageField(required=False)
-    request_id = RequestIdField(required=False)
+    request_id = RequestIdField(required=False, validators=[refuse_reserved])
     priority = NumberField(required=False, default=5, min_value=1, max_value=10)
-    scheduled_at = serializers.DateTimeField(required=False)
-    expires_at = serializers.DateTimeField(required=False)
+    scheduled_at = MomentField(required=False)
+    expires_at = MomentField(required=False)
     metadata = ShortDictField(max_length=VALUES_LIMIT, required=False, default=dict)
     callback_url = CallbackUrlField(
         required=False, help_text="Told of every final status, beside the organization's endpoint."
@@ -299,6 +321,17 @@ class DecisionSerializer(serializers.Serializer[Any]):
     fallback = serializers.BooleanField(required=False, help_text="True: by the fallback version's words.")
 
 
+class BatchTrialEntrySerializer(BatchEntrySerializer):
+    """An item that would be taken has its decisions; one whose request_id came before has none, but what it made
+    then."""
+
+    decisions = DecisionSerializer(many=True, required=False)
+
+
+class BatchTrialSerializer(BatchResultSerializer):
+    results = BatchTrialEntrySerializer(many=True, help_text="One for each item, in their order.")
+
+
 class TrialSerializer(serializers.Serializer[Any]):
     """What a dry run answers: nothing of it is stored or sent."""
 
@@ -320,10 +353,10 @@ class EventSerializer(serializers.ModelSerializer[Event]):
 class NotificationFilterSerializer(CursorQuery):
     """The list's query parameters."""
 
-    status = serializers.ChoiceField(choices=[*Status.values, SCHEDULED], required=False)
-    channel = serializers.ChoiceField(choices=Channel.choices, required=False)
+    status = OneOfField(choices=[*Status.values, SCHEDULED], required=False)
+    channel = OneOfField(choices=Channel.choices, required=False)
     user = serializers.UUIDField(required=False)
     template = CodeField(required=False)
-    created_after = serializers.DateTimeField(required=False)
-    created_before = serializers.DateTimeField(required=False)
+    created_after = MomentField(required=False)
+    created_before = MomentField(required=False)
     correlation_id = serializers.RegexField(CORRELATION_PATTERN, required=False)

@@ -3,6 +3,7 @@
 Whatever is at fault with one of several requests is its own result; it spoils no other.
 """
 
+import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
@@ -74,6 +75,16 @@ def preview(*, caller: Caller, asked: Asked) -> Plan:
     """What would be decided and sent; stores nothing. Raises NotifierError."""
     known = gather(caller.organization, [asked.request], live=caller.live)
     return plan(caller=caller, request=asked.request, body_hash=asked.body_hash, known=known)
+
+
+def preview_all(
+    *, caller: Caller, asked: Sequence[Asked]
+) -> tuple[list[Accepted | NotifierError], dict[uuid.UUID, Plan]]:
+    """The same for each of several, with one allowance for all; what is new has a plan, by its notification's id."""
+    known = gather(caller.organization, [one.request for one in asked], live=caller.live)
+    with budget.allowance(cpu=budget.BATCH_CPU, why=BATCH_TOO_DEAR):
+        results, plans = _plan_all(caller, asked, known)
+    return results, {planned.notification.pk: planned for planned in plans}
 
 
 def submit_all(*, caller: Caller, asked: Sequence[Asked]) -> list[Accepted | NotifierError]:

@@ -18,7 +18,14 @@ from apps.users.filters import FilteredRows
 from apps.users.hashing import hashes_of, recipient_hash
 from apps.users.permissions import OrganizationRows, caller_of, require_reach_of_recipient
 from apps.users.scopes import Scope
-from apps.users.validation import AddressField, CursorQuery, LineField, MaskedField, StrictSerializer
+from apps.users.validation import (
+    AddressField,
+    CursorQuery,
+    LineField,
+    MaskedField,
+    OneOfField,
+    StrictSerializer,
+)
 
 
 class SuppressionSerializer(serializers.ModelSerializer[Suppression]):
@@ -36,7 +43,7 @@ class SuppressionSerializer(serializers.ModelSerializer[Suppression]):
 
 
 class NewSuppressionSerializer(StrictSerializer):
-    channel = serializers.ChoiceField(choices=Channel.choices)
+    channel = OneOfField(choices=Channel.choices)
     recipient = LineField(max_length=4096, help_text="An email address, or a device token.")
     reason = LineField(required=False, max_length=64, default="by_hand", help_text="A word, for filters.")
     detail = LineField(required=False, allow_blank=True, max_length=500, default="")
@@ -57,7 +64,7 @@ class LiftSerializer(StrictSerializer):
 class SuppressionFilterSerializer(CursorQuery):
     """The list's query parameters."""
 
-    channel = serializers.ChoiceField(choices=Channel.choices, required=False)
+    channel = OneOfField(choices=Channel.choices, required=False)
     recipient = LineField(required=False, max_length=4096, help_text="Exactly this address or device token.")
     reason = LineField(required=False, max_length=64)
     active = serializers.BooleanField(required=False, help_text="false: those that were lifted.")

@@ -22,7 +22,13 @@ register_converter(NotificationKey, "notification")
 urlpatterns = [
     path("", views.NotificationListView.as_view(), name="notifications"),
     path("batch/", views.BatchView.as_view(), name="batch"),
+    *(
+        path(f"{channel}/", views.ChannelView.as_view(channel=channel), name=f"notifications-{channel}")
+        for channel in Channel.values
+    ),
     path("<notification:key>/", views.NotificationDetailView.as_view(), name="notification"),
+    # The same where some clients look for it.
+    path("<notification:key>/status/", views.NotificationDetailView.as_view(), name="notification-status"),
     path("<notification:key>/events/", views.EventListView.as_view(), name="events"),
     path("<notification:key>/cancel/", views.CancelView.as_view(), name="cancel"),
 ]

@@ -58,6 +58,7 @@ class UsageView(TemplateRows, APIView):
     """How many notifications used each version on each day (UTC); days without any are left out."""
 
     scopes: ClassVar = {"GET": Scope.TEMPLATES_READ}
+    parameters: ClassVar = {"GET": UsageSerializer}
 
     @extend_schema(parameters=[UsageSerializer], responses=UsedSerializer)
     def get(self, request: Request, code: str) -> Response:

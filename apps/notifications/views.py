@@ -19,10 +19,12 @@ from apps.notifications.errors import AlreadyDelivered, Invalid, NotHere, Notifi
 from apps.notifications.idempotency import Attempt, body_hash, read_key
 from apps.notifications.models import Event, Notification, deliveries_of
 from apps.notifications.serializers import (
+    CHANNEL_OF_PATH,
     AcceptedSerializer,
     BatchItemSerializer,
     BatchResultSerializer,
     BatchSerializer,
+    BatchTrialSerializer,
     EventSerializer,
     NotificationFilterSerializer,
     NotificationRequestSerializer,
@@ -32,6 +34,7 @@ from apps.notifications.serializers import (
 from apps.notifications.statuses import summary
 from apps.users import throttling
 from apps.users.filters import FilteredRows
+from apps.users.parameters import DryRunQuery
 from apps.users.permissions import OrganizationRows, caller_of
 from apps.users.reading import bounded
 from apps.users.scopes import Scope
@@ -141,6 +144,16 @@ def answer_once(
     return answer
 
 
+DRY_RUN = "A dry run: nothing is stored or sent."
+
+
+def told(data: Any, message: str) -> Response:
+    """A 200 with a message of its own."""
+    response = Response(data)
+    response.message = message  # type: ignore[attr-defined]
+    return response
+
+
 class NotificationListView(NotificationRows, generics.ListAPIView[Notification]):
     """Tell one person one thing (POST), or find notifications (GET, newest first)."""
 
@@ -148,6 +161,7 @@ class NotificationListView(NotificationRows, generics.ListAPIView[Notification])
     self_service = ("GET",)
     serializer_class = NotificationSerializer
     grows = True
+    parameters: ClassVar = {"GET": NotificationFilterSerializer, "POST": DryRunQuery}
 
     @extend_schema(parameters=[NotificationFilterSerializer])
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -166,17 +180,15 @@ class NotificationListView(NotificationRows, generics.ListAPIView[Notification])
     @extend_schema(
         request=NotificationRequestSerializer,
         responses={200: TrialSerializer, 202: AcceptedSerializer},
-        parameters=[
-            IDEMPOTENCY_KEY,
-            OpenApiParameter("dry_run", type=bool, description="Decide and render; store and send nothing."),
-        ],
+        parameters=[IDEMPOTENCY_KEY, DryRunQuery],
     )
     def post(self, request: Request) -> Response:
         caller = caller_of(request)
-        one = asked_of(request, ONE, request.data)
-        if request.query_params.get("dry_run", "").lower() in ("true", "1"):
+        dry_run = DryRunQuery.asked(request)
+        one = asked_of(request, ONE, self.body(request))
+        if dry_run:
             planned = submission.preview(caller=caller, asked=one)
-            return Response({"decisions": planned.decisions, "rendered": planned.rendered})
+            return told({"decisions": planned.decisions, "rendered": planned.rendered}, DRY_RUN)
 
         throttling.check_deliveries(caller)
 
@@ -191,19 +203,59 @@ class NotificationListView(NotificationRows, generics.ListAPIView[Notification])
             fault.data = accepted(fault.data)
             raise
 
+    def body(self, request: Request) -> Any:
+        return request.data
+
+
+class ChannelView(NotificationListView):
+    """POST notifications/ with `channels` of this one, which the body leaves out."""
+
+    http_method_names = ["post", "options"]
+    channel = ""
+
+    def body(self, request: Request) -> Any:
+        body = request.data
+        if not isinstance(body, dict):
+            return body
+        for name, only in (("channels", [self.channel]), ("notification_type", self.channel)):
+            if body.get(name, only) != only:
+                raise ValidationError({name: CHANNEL_OF_PATH.format(self.channel)}, code="conflict")
+        # As if it had come to notifications/: with a request_id it is the same request there.
+        rest = {name: value for name, value in body.items() if name != "notification_type"}
+        return {**rest, "channels": [self.channel]}
+
+
+def summed(results: list[dict[str, Any]]) -> dict[str, Any]:
+    taken = sum(result["result"] == "accepted" for result in results)
+    return {"accepted": taken, "rejected": len(results) - taken, "results": results}
+
+
+def taken_of(data: Any, would_be: str) -> str:
+    """A batch's message: "Accepted." alone would be said of one that was refused from end to end."""
+    taken, refused = data["accepted"], data["rejected"]
+    if not refused:
+        return f"All {taken} {would_be}taken."
+    return f"{taken or 'None'} of {taken + refused} {would_be}taken, {refused} refused: `results` says why."
+
 
 class BatchView(APIView):
-    """Up to 1,000 requests at once; each is accepted or rejected by itself, and takes the bulk lane."""
+    """Up to 1,000 requests at once, in 4 MiB; each is accepted or rejected by itself, and takes the bulk lane.
+
+    A 202 says how many were taken: it is one where every item was refused, too. With `dry_run`, what would become of
+    each: nothing is stored or sent. Items count towards a quota of their own; 4,200 bytes of the body count as one.
+    """
 
     scopes: ClassVar = {"POST": Scope.NOTIFICATIONS_WRITE}
+    parameters: ClassVar = {"POST": DryRunQuery}
     body_limit = 4 * 1024 * 1024
 
     @extend_schema(
         request=BatchSerializer,
-        responses={202: BatchResultSerializer},
-        parameters=[IDEMPOTENCY_KEY],
+        responses={200: BatchTrialSerializer, 202: BatchResultSerializer},
+        parameters=[IDEMPOTENCY_KEY, DryRunQuery],
     )
     def post(self, request: Request) -> Response:
+        dry_run = DryRunQuery.asked(request)
         batch = BatchSerializer(data=request.data)
         batch.is_valid(raise_exception=True)
         items: list[Any] = batch.validated_data["notifications"]
@@ -218,6 +270,24 @@ class BatchView(APIView):
             except ValidationError as fault:
                 results[index] = rejected(index, Invalid.of(field_errors(fault.detail)))
 
+        if dry_run:
+            found, plans = submission.preview_all(caller=caller, asked=list(asked.values()))
+            for index, result in zip(asked, found, strict=True):
+                if isinstance(result, NotifierError):
+                    results[index] = rejected(index, result)
+                elif (planned := plans.get(result.notification.pk)) is not None:
+                    results[index] = {"index": index, "result": "accepted", "decisions": planned.decisions}
+                else:
+                    # Its request_id came before: this is what a send would be answered with.
+                    results[index] = {
+                        "index": index,
+                        "result": "accepted",
+                        "decisions": [],
+                        **accepted(result),
+                    }
+            counted = summed(results)
+            return told(counted, f"{DRY_RUN} {taken_of(counted, 'would be ')}")
+
         def accept() -> tuple[dict[str, Any], str]:
             made = submission.submit_all(caller=caller, asked=list(asked.values()))
             for index, result in zip(asked, made, strict=True):
@@ -228,12 +298,13 @@ class BatchView(APIView):
                     results[index] = rejected(index, result)
                 else:
                     results[index] = {"index": index, "result": "accepted", **accepted(result)}
-            taken = sum(result["result"] == "accepted" for result in results)
             deliveries = sum(len(result.get("deliveries", ())) for result in results)
             throttling.charge_deliveries(caller, deliveries, items=len(items))
-            return {"accepted": taken, "rejected": len(results) - taken, "results": results}, ""
+            return summed(results), ""
 
-        return answer_once(request, "notifications/batch", body_hash(request.data), accept)
+        answer = answer_once(request, "notifications/batch", body_hash(request.data), accept)
+        answer.message = taken_of(answer.data, "")  # type: ignore[attr-defined]
+        return answer
 
 
 class NotificationDetailView(NotificationRows, APIView):

@@ -26,6 +26,7 @@ from apps.users.validation import (
     LanguageField,
     LineField,
     NumberField,
+    OneOfField,
     ShortDictField,
     ShortListField,
     StrictSerializer,
@@ -97,7 +98,7 @@ class DataField(ShortDictField):
 
 
 class ContentSerializer(StrictSerializer):
-    channel = serializers.ChoiceField(choices=Channel.choices)
+    channel = OneOfField(choices=Channel.choices)
     language = LanguageField()
     subject = SourceField()
     html = SourceField()
@@ -106,7 +107,7 @@ class ContentSerializer(StrictSerializer):
     body = SourceField()
     image = SourceField()
     link = SourceField()
-    source_format = serializers.ChoiceField(
+    source_format = OneOfField(
         choices=SourceFormat.choices, required=False, help_text="Of `html`; default: html."
     )
     layout = CodeField(
@@ -156,7 +157,7 @@ class DeclarationSerializer(StrictSerializer):
     """One variable: what callers send for it, and what stands in for it."""
 
     name = LineField(max_length=declarations.NAME_LIMIT, help_text="Dotted: `order.number`.")
-    type = serializers.ChoiceField(choices=list(declarations.TYPES))
+    type = OneOfField(choices=list(declarations.TYPES))
     example = serializers.JSONField(required=False, allow_null=True)
     description = TextField(required=False, allow_blank=True, max_length=500)
 

@@ -9,6 +9,7 @@ from apps.templates.fields import CodeField, SourceField
 from apps.templates.models import Layout, Partial, SourceFormat
 from apps.users.validation import (
     LineField,
+    OneOfField,
     ShortDictField,
     StrictModelSerializer,
     StrictSerializer,
@@ -19,7 +20,7 @@ from apps.users.validation import (
 class PartSerializer(StrictModelSerializer):
     name = CodeField(max_length=100)
     description = TextField(max_length=2000, required=False, allow_blank=True)
-    source_format = serializers.ChoiceField(
+    source_format = OneOfField(
         choices=SourceFormat.choices, required=False, help_text="Of `html`; default: html."
     )
     html = SourceField()

@@ -17,6 +17,7 @@ from apps.users import quotas
 from apps.users.filters import FilteredRows
 from apps.users.models import Organization
 from apps.users.permissions import OrganizationRows, caller_of
+from apps.users.validation import PageQuery
 
 
 def check_quota(model: type[Layout | Partial], organization: Organization) -> None:
@@ -79,6 +80,7 @@ class PartialDetailView(PartRows, generics.RetrieveUpdateDestroyAPIView[Partial]
 class UsesView(PartRows, generics.GenericAPIView[Any]):
     """The templates whose active version took this, and whether it has changed since."""
 
+    parameters: ClassVar = {"GET": PageQuery}
     serializer_class = UseSerializer
 
     @extend_schema(responses=UseSerializer(many=True))

@@ -20,7 +20,9 @@ from apps.users.validation import (
     FlagField,
     LanguageField,
     LineField,
+    MomentField,
     NumberField,
+    OneOfField,
     ShortDictField,
     StrictModelSerializer,
     StrictSerializer,
@@ -54,7 +56,7 @@ class TemplateSerializer(StrictModelSerializer):
     name = LineField(max_length=200)
     description = TextField(max_length=2000, required=False, allow_blank=True)
     category = CategoryField(help_text="A category's code; null: none.")
-    on_unknown = serializers.ChoiceField(choices=OnUnknown.choices, required=False)
+    on_unknown = OneOfField(choices=OnUnknown.choices, required=False)
     contents = ContentsField(
         write_only=True, required=False, allow_empty=False, help_text="Version 1, activated at once."
     )
@@ -107,7 +109,7 @@ class DraftSerializer(StrictModelSerializer):
     contents = ContentsField(allow_empty=True)
     variables = DeclarationsField()
     note = LineField(max_length=200, required=False, allow_blank=True)
-    base = serializers.DateTimeField(
+    base = MomentField(
         required=False,
         write_only=True,
         help_text="The `updated_at` it was read with; left out when there was no draft.",
@@ -125,7 +127,7 @@ class DraftSerializer(StrictModelSerializer):
 
 class PublishSerializer(StrictSerializer):
     activate = FlagField(required=False, default=False)
-    base = serializers.DateTimeField(required=False, help_text="Publish this state of the draft or none.")
+    base = MomentField(required=False, help_text="Publish this state of the draft or none.")
 
 
 class PreviewSerializer(StrictSerializer):

@@ -156,6 +156,7 @@ class DiffView(TemplateRows, APIView):
     """What changed from one version to another: a unified diff for each part that differs."""
 
     scopes: ClassVar = READ_WRITE
+    parameters: ClassVar = {"GET": DiffSerializer}
 
     @extend_schema(parameters=[DiffSerializer], responses=ComparedSerializer)
     def get(self, request: Request, code: str) -> Response:

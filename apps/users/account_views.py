@@ -18,6 +18,7 @@ from apps.users.account_serializers import (
     check_password,
 )
 from apps.users.models import Organization, User
+from apps.users.parameters import KnownParameters
 from apps.users.permissions import IsPerson, person_of
 from apps.users.session_views import OpenView, attempts
 
@@ -49,7 +50,7 @@ class RegisterView(OpenView):
 class MeView(APIView):
     """Who is signed in, and what they may do."""
 
-    permission_classes = (IsPerson,)
+    permission_classes = (IsPerson, KnownParameters)
 
     @extend_schema(responses=MeSerializer)
     def get(self, request: Request) -> Response:
@@ -60,7 +61,7 @@ class MeView(APIView):
 class PasswordView(APIView):
     """Change one's own password. Every token given out before dies with the old one."""
 
-    permission_classes = (IsPerson,)
+    permission_classes = (IsPerson, KnownParameters)
 
     @extend_schema(request=PasswordSerializer, responses={204: None})
     def post(self, request: Request) -> Response:

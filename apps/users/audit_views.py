@@ -13,7 +13,12 @@ from apps.users.filters import FilteredRows
 from apps.users.models import AuditEntry
 from apps.users.permissions import OrganizationRows
 from apps.users.scopes import Scope
-from apps.users.validation import CursorQuery, LineField
+from apps.users.validation import (
+    CursorQuery,
+    LineField,
+    MomentField,
+    OneOfField,
+)
 
 
 class AuditEntrySerializer(serializers.ModelSerializer[AuditEntry]):
@@ -26,11 +31,11 @@ class AuditFilterSerializer(CursorQuery):
     """The list's query parameters."""
 
     actor = LineField(required=False, max_length=64)
-    action = serializers.ChoiceField(choices=AuditEntry.Action.choices, required=False)
+    action = OneOfField(choices=AuditEntry.Action.choices, required=False)
     kind = LineField(required=False, max_length=64)
     row_id = LineField(required=False, max_length=64)
-    since = serializers.DateTimeField(required=False)
-    until = serializers.DateTimeField(required=False)
+    since = MomentField(required=False)
+    until = MomentField(required=False)
 
 
 class AuditListView(FilteredRows, OrganizationRows, generics.ListAPIView[AuditEntry]):

@@ -14,7 +14,9 @@ from apps.users.scopes import Scope
 from apps.users.validation import (
     FlagField,
     LineField,
+    MomentField,
     NumberField,
+    OneOfField,
     ShortListField,
     StrictModelSerializer,
     StrictSerializer,
@@ -87,7 +89,7 @@ def refuse_more_than_own(caller: Caller, wanted: int | None) -> None:
 class ApiKeySerializer(StrictModelSerializer):
     name = LineField(max_length=100)
     scopes = ShortListField(
-        child=serializers.ChoiceField(choices=Scope.choices),
+        child=OneOfField(choices=Scope.choices),
         required=False, allow_empty=False, max_length=len(Scope),
         help_text="Default: send and read. None that the caller lacks.",
     )  # fmt: skip
@@ -97,9 +99,7 @@ class ApiKeySerializer(StrictModelSerializer):
         child=NetworkField(), required=False, max_length=ApiKey.ADDRESSES_LIMIT,
         help_text="Networks whose callers may show the key; empty: everywhere.",
     )  # fmt: skip
-    expires_at = serializers.DateTimeField(
-        required=False, help_text="Default: in a year (KEY_LIFETIME_DAYS)."
-    )
+    expires_at = MomentField(required=False, help_text="Default: in a year (KEY_LIFETIME_DAYS).")
     created_by = serializers.UUIDField(source="created_by_id", read_only=True, allow_null=True)
 
     class Meta:

@@ -12,6 +12,7 @@ from apps.users.validation import (
     FlagField,
     LanguageField,
     LineField,
+    OneOfField,
     PageQuery,
     StrictModelSerializer,
     validate_timezone,
@@ -31,7 +32,7 @@ class UserSerializer(StrictModelSerializer):
     quiet_until = ClockField(
         required=False, allow_null=True, help_text="Until then; earlier than quiet_from: on the next day."
     )
-    role = serializers.ChoiceField(choices=Role.choices, required=False)
+    role = OneOfField(choices=Role.choices, required=False)
     is_active = FlagField(required=False)
 
     class Meta:
@@ -97,7 +98,7 @@ class UserFilterSerializer(PageQuery):
 
 class DeviceSerializer(StrictModelSerializer):
     token = LineField(max_length=4096, write_only=True)
-    platform = serializers.ChoiceField(choices=Platform.choices)
+    platform = OneOfField(choices=Platform.choices)
     name = LineField(max_length=100, required=False, allow_blank=True)
 
     class Meta:

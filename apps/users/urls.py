@@ -36,6 +36,8 @@ users = [
     path("", views.UserListView.as_view(), name="users"),
     # The same sign-in where some clients look for it.
     path("login/", session_views.LoginView.as_view(), name="users-login"),
+    # An address may have a slash in it.
+    path("email/<path:address>/", views.UserByAddressView.as_view(), name="user-by-email"),
     path("<uuid:pk>/", views.UserDetailView.as_view(), name="user"),
     path("<uuid:pk>/preferences/", views.PreferencesView.as_view(), name="preferences"),
     path("<uuid:pk>/devices/", views.DeviceListView.as_view(), name="devices"),

@@ -2,6 +2,7 @@
 
 import re
 import zoneinfo
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -65,6 +66,26 @@ class LineField(TextField):
         if value and not self.allow_blank and value.isspace():
             self.fail("blank")
         return value
+
+
+class OneOfField(serializers.ChoiceField):
+    """One of a few words; a wrong one is answered with the right ones."""
+
+    def __init__(self, choices: Any, **kwargs: Any) -> None:
+        super().__init__(choices, **kwargs)
+        words = ", ".join(map(str, self.choices))
+        self.error_messages["invalid_choice"] = f"Use one of: {words}."
+
+
+class MomentField(serializers.DateTimeField):
+    """A time with its zone: `2026-11-30T09:00:00Z`. Without one it is hours away from what some callers mean."""
+
+    default_error_messages = {"naive": "Say the time zone: end it with Z or an offset such as +01:00."}
+
+    def enforce_timezone(self, value: datetime) -> datetime:
+        if value.tzinfo is None:
+            self.fail("naive")
+        return super().enforce_timezone(value)
 
 
 class MaskedField(serializers.CharField):

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from django.contrib.auth.hashers import make_password
 from django.db import transaction
 from django.db.models import QuerySet
+from django.http import Http404
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import generics, status
@@ -74,6 +75,21 @@ class UserDetailView(UserRows, generics.RetrieveUpdateDestroyAPIView[User]):
 
     def get_object(self) -> User:
         return self.reached(super().get_object())
+
+
+class UserByAddressView(UserRows, APIView):
+    """The person of this address, in any case."""
+
+    scopes: ClassVar = {"GET": Scope.USERS_READ}
+    self_service = ("GET",)
+
+    @extend_schema(responses=UserSerializer)
+    def get(self, request: Request, address: str) -> Response:
+        asked = UserFilterSerializer(data={"email": address})
+        if not asked.is_valid():
+            raise Http404
+        person = get_object_or_404(self.get_queryset(), User.at(asked.validated_data["email"]))
+        return Response(UserSerializer(person, context=self.get_serializer_context()).data)
 
 
 class PreferencesView(UserRows, APIView):

@@ -12,7 +12,9 @@ from apps.users.validation import (
     FlagField,
     LineField,
     MaskedField,
+    MomentField,
     NumberField,
+    OneOfField,
     StrictSerializer,
 )
 
@@ -66,9 +68,9 @@ class SecretRotationSerializer(StrictSerializer):
 class CallbackReplaySerializer(StrictSerializer):
     """Which events, by when they were made."""
 
-    since = serializers.DateTimeField()
-    until = serializers.DateTimeField(required=False, help_text="Default: now. At most 31 days later.")
-    status = serializers.ChoiceField(
+    since = MomentField()
+    until = MomentField(required=False, help_text="Default: now. At most 31 days later.")
+    status = OneOfField(
         choices=["failed", "all"],
         required=False,
         default="failed",
