@@ -30,8 +30,9 @@ soak: ## the tests that kill and freeze services, at full length, ROUNDS times (
 	@lines=$$(scripts/services) && eval "$$lines" && for round in $$(seq $${ROUNDS:-3}); do \
 		OUTAGE_SECONDS=60 $(PYTHON) -m pytest -m chaos || exit 1; done
 
-verify: ## through other programs: a real Postfix, SpamAssassin (ONLY="postfix" for one)
+verify: ## through other programs: a generated client, a real Postfix, SpamAssassin (ONLY="postfix" for one)
 	@scripts/bootstrap dev
+	@$(if $(ONLY),,scripts/verify_client)
 	@scripts/verify-packages
 	@lines=$$(scripts/services) && eval "$$lines" && $(PYTHON) -m pytest -m verify tests/verify $(if $(ONLY),-k "$(ONLY)")
 
@@ -54,5 +55,5 @@ openapi: ## write docs/openapi.yml anew
 	@$(ALONE) $(PYTHON) manage.py spectacular --validate --fail-on-warn --file docs/openapi.yml
 
 pins: ## compile requirements/*.in to hash-pinned *.txt
-	@for name in base dev; do .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+	@for name in base dev client; do .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 		--custom-compile-command "make pins" requirements/$$name.in -o requirements/$$name.txt; done

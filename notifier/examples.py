@@ -1,11 +1,12 @@
 """A request that works for every body that the API takes, shown in its description.
 
-Together they are a story: the person, the template, the notification.
+Together they are a story, in this order: on the demo's data (`make run`) each gets what its operation is for. Only
+those that carry a secret of somebody's, or an id of a delivery's, have to be filled in.
 """
 
 from typing import Any
 
-_LOGIN = {"email": "ada@example.com", "password": "correct horse battery"}
+_LOGIN = {"email": "lin@example.com", "password": "correct horse battery"}
 _EMAIL = {
     "channel": "email",
     "language": "en",
@@ -25,13 +26,13 @@ _NOTIFICATION = {
     "recipient": {"email": "ada@example.com", "language": "en"},
     "template_code": "order-shipped",
     "variables": _VARIABLES,
-    "request_id": "order-A-1001-shipped",
 }
+_TOKEN = "fMk3ZQ:APA91bHx7YzExampleToken"  # noqa: S105 - of a device that there is none of
 
 EXAMPLES: dict[str, Any] = {
+    "POST auth/register/": {**_LOGIN, "name": "Lin", "language": "en-GB", "timezone": "Europe/London"},
     "POST auth/login/": _LOGIN,
     "POST users/login/": _LOGIN,
-    "POST auth/register/": {**_LOGIN, "name": "Ada", "language": "en-GB", "timezone": "Europe/London"},
     "POST auth/refresh/": {"refresh": "eyJhbGciOiJIUzI1NiJ9.eyJ0b2tlbl90eXBlIjoicmVmcmVzaCJ9.c2lnbmF0dXJl"},
     "POST auth/logout/": {"refresh": "eyJhbGciOiJIUzI1NiJ9.eyJ0b2tlbl90eXBlIjoicmVmcmVzaCJ9.c2lnbmF0dXJl"},
     "POST auth/password/": {
@@ -48,12 +49,12 @@ EXAMPLES: dict[str, Any] = {
     "POST categories/": {"code": "newsletter", "name": "Newsletter", "cap": 3, "cap_window": 86400},
     "PATCH categories/{category}/": {"name": "Our newsletter"},
     "POST users/": {
-        "email": "ada@example.com", "name": "Ada", "language": "en-GB", "timezone": "Europe/London",
+        "email": "grace@example.com", "name": "Grace", "language": "en-GB", "timezone": "Europe/London",
     },
     "PATCH users/{id}/": {"timezone": "Europe/Paris", "quiet_from": "22:00", "quiet_until": "07:00"},
     "PATCH users/{id}/preferences/": {"email": False, "categories": {"newsletter": {"push": False}}},
     "POST users/{id}/devices/": {
-        "token": "fMk3ZQ:APA91bHx7YzExampleToken", "platform": "android", "name": "Ada's phone",
+        "token": _TOKEN, "platform": "android", "name": "Ada's phone",
     },
     "PATCH users/{id}/devices/{device}/": {"name": "Ada's old phone"},
     "POST templates/": {"code": "order-shipped", "name": "Order shipped", "contents": [_EMAIL, _PUSH]},
@@ -77,17 +78,26 @@ EXAMPLES: dict[str, Any] = {
     "PATCH templates/partials/{name}/": {"text": "Acme"},
     "POST templates/substitute/": {"template_code": "order-shipped", "variables": _VARIABLES},
     "POST templates/{code}/preview/": {"language": "en", "variables": _VARIABLES},
-    "POST notifications/": _NOTIFICATION,
-    "POST notify/": _NOTIFICATION,
-    "POST notifications/email/": _NOTIFICATION,
-    "POST notifications/push/": {**_NOTIFICATION, "recipient": {"device_token": "fMk3ZQ:APA91bHx7YzExampleToken"}},
-    "POST notifications/batch/": {"notifications": [_NOTIFICATION]},
+    "POST notifications/": {**_NOTIFICATION, "request_id": "order-A-1001-shipped"},
+    "POST notify/": {**_NOTIFICATION, "request_id": "order-A-1002-shipped"},
+    "POST notifications/email/": {**_NOTIFICATION, "request_id": "order-A-1003-shipped"},
+    "POST notifications/push/": {
+        **_NOTIFICATION, "recipient": {"device_token": _TOKEN}, "request_id": "order-A-1003-arrives",
+    },
+    "POST notifications/batch/": {
+        "notifications": [
+            {**_NOTIFICATION, "request_id": "order-A-1004-shipped"},
+            {**_NOTIFICATION, "request_id": "order-A-1005-shipped", "channels": ["email"]},
+        ]
+    },
     "POST suppressions/": {"channel": "email", "recipient": "ada@example.com", "detail": "Asked by phone."},
     "POST suppressions/{suppression}/lift/": {"reason": "The mailbox is back."},
     "POST dead-letters/replay/": {"reason": "retries_exhausted", "limit": 100, "dry_run": True},
     "PUT webhook-endpoints/": {"url": "https://example.com/hooks/notifier"},
     "POST webhook-endpoints/rotate/": {"overlap": 3600},
-    "POST webhook-endpoints/replay/": {"since": "2026-11-20T00:00:00Z", "status": "failed", "dry_run": True},
+    "POST webhook-endpoints/replay/": {
+        "since": "2026-11-20T00:00:00Z", "until": "2026-11-21T00:00:00Z", "status": "failed", "dry_run": True,
+    },
     "POST email/status/": {
         "delivery_id": "01a1fda2-03ac-727d-b263-43381d63f3c8", "status": "delivered",
     },

@@ -1,0 +1,128 @@
+"""Drives a client that openapi-python-client made of docs/openapi.yml against a running demo; reads everything.
+
+Not for pytest: it runs in the client's own environment. Arguments: the document, the client's folder, the demo's
+`demo.json`.
+"""
+
+import importlib
+import inspect
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+DESTRUCTIVE = ("delete_", "revoke_", "archive_", "discard_", "lift_", "cancel_")
+FIRST = (
+    "register",
+    "create_template",
+    "create_category",
+    "create_layout",
+    "create_partial",
+    "register_device",
+)
+# What carries a secret or an id that no document can know, and is refused as the document says.
+REFUSED = {
+    "refresh_session": {401}, "logout": {401}, "login_as_operator": {401}, "confirm_password_reset": {400},
+    "take_email_receipt": {404}, "take_push_receipt": {404}, "change_password": {403},
+    "take_provider_events": {404},
+}  # fmt: skip
+# A demo's key is no person, and what stands in a draft is published before the draft is read.
+PERSONS = {"get_me": {403}}
+MADE = {
+    "create_api_key": "api_key", "suppress": "suppression", "register_device": "device", "send_notification": "key",
+}  # fmt: skip
+
+
+def operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    found = [
+        (method, operation["tags"][0], operation)
+        for methods in document["paths"].values()
+        for method, operation in methods.items()
+    ]
+
+    def turn(entry: tuple[str, str, dict[str, Any]]) -> tuple[int, int]:
+        method, _, operation = entry
+        name = operation["operationId"]
+        if name in FIRST:
+            return 0, FIRST.index(name)
+        if name.startswith(DESTRUCTIVE):
+            return 4, 0
+        # What is published ends the draft.
+        return (
+            1
+            if method in ("post", "put", "patch") and name != "publish_draft"
+            else 3
+            if method != "get"
+            else 2
+        ), 0
+
+    return sorted(found, key=turn)
+
+
+def main(document: str, folder: str, demo: str) -> None:
+    described = YAML(typ="safe").load(Path(document))
+    seeded = json.loads(Path(demo).read_text())
+    package = Path(folder).name
+    sys.path.insert(0, str(Path(folder).parent))
+    client = importlib.import_module(package).AuthenticatedClient(
+        base_url=seeded["url"], token=seeded["key"], prefix="Api-Key", raise_on_unexpected_status=True
+    )
+    error = importlib.import_module(f"{package}.models").Error
+    parts: dict[str, Any] = {
+        "id": seeded["user_id"], "category": "newsletter", "code": "order-shipped", "name": "brand", "number": 1,
+        "provider": "smtp", "address": "ada@example.com", "letter": "00000000-0000-7000-8000-000000000000",
+    }  # fmt: skip
+    read = 0
+    for _, tag, operation in operations(described):
+        name = operation["operationId"]
+        module = importlib.import_module(f"{package}.api.{tag.replace('-', '_')}.{name}")
+        asked = {}
+        for parameter, told in inspect.signature(module.sync_detailed).parameters.items():
+            plain = parameter.removesuffix("_")
+            if parameter == "body":
+                (example,) = operation["requestBody"]["content"]["application/json"]["examples"].values()
+                asked["body"] = body_of(told.annotation, example["value"])
+            elif plain in parts and told.default is inspect.Parameter.empty:
+                asked[parameter] = parts[plain]
+        answer = module.sync_detailed(client=client, **asked)
+        status = int(answer.status_code)
+        refused = REFUSED.get(name) or PERSONS.get(name) or ({404} if "letter" in asked else set())
+        if refused:
+            assert status in refused, (name, answer)
+            assert isinstance(answer.parsed, error), (name, answer)
+        else:
+            assert status < 300, (name, status, answer.content)
+            assert status == 204 or (answer.parsed is not None and not isinstance(answer.parsed, error)), name
+            if status != 204:
+                # Everything that came is in what was read.
+                assert answer.parsed.to_dict()["data"] is not None, name
+                compare(name, json.loads(answer.content), answer.parsed.to_dict())
+                read += 1
+        if name in MADE:
+            parts[MADE[name]] = answer.parsed.data.id
+    print(f"{len(operations(described))} operations called, {read} answers read.")  # noqa: T201
+
+
+def body_of(annotation: Any, example: Any) -> Any:
+    kinds = [kind for kind in getattr(annotation, "__args__", (annotation,)) if hasattr(kind, "from_dict")]
+    return kinds[0].from_dict(example)
+
+
+def compare(name: str, came: Any, kept: Any) -> None:
+    """What the client gives back is what came, but for the spelling of times and numbers."""
+    if isinstance(came, dict):
+        assert came.keys() == kept.keys(), (name, came.keys() ^ kept.keys())
+        for key, value in came.items():
+            compare(f"{name}.{key}", value, kept[key])
+    elif isinstance(came, list):
+        assert len(came) == len(kept), name
+        for one, other in zip(came, kept, strict=True):
+            compare(name, one, other)
+    elif not (isinstance(came, str) and isinstance(kept, str)):
+        assert came == kept, (name, came, kept)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
