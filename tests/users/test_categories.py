@@ -4,7 +4,7 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from apps.templates.models import Template
-from apps.users.models import Category, NotificationPreference
+from apps.users.models import AuditEntry, Category, NotificationPreference
 from tests.cast import OrganizationFactory, TemplateFactory, UserFactory, template_with
 from tests.conftest import client_for, deliveries, post, timeline
 from tests.routes import refused, stored
@@ -60,6 +60,16 @@ class TestCategories:
         assert refused(answer, 400)["errors"][0]["code"] == "immutable"
         with pytest.raises(IntegrityError), transaction.atomic():
             Category.objects.create(organization=news.organization, code="news", name="x")
+
+    def test_one_that_somebody_chose_about_is_deleted_with_that(self, api, news, user):
+        api.patch(f"/api/v1/users/{user.pk}/preferences/", {"categories": {"news": {"email": False}}})
+        assert NotificationPreference.objects.count() == 1
+
+        assert api.delete(f"{URL}news/").status_code == 204
+
+        assert not NotificationPreference.objects.exists()
+        told = AuditEntry.objects.filter(action="deleted").values_list("kind", flat=True)
+        assert sorted(told) == ["users.category", "users.notificationpreference"]
 
     def test_one_in_use_stays(self, api, news):
         TemplateFactory(organization=news.organization, category=news)

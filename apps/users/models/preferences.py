@@ -127,5 +127,9 @@ class NotificationPreference(models.Model):
         ]
 
     def __str__(self) -> str:
-        about = f"{self.category} by " if self.category else ""
+        try:
+            about = f"{self.category} by " if self.category else ""
+        except Category.DoesNotExist:
+            # Both are being deleted, and the category was first.
+            about = "a former category by "
         return f"{about}{self.channel}: {'on' if self.enabled else 'off'}"
