@@ -11,6 +11,7 @@ import structlog
 from django.db import DatabaseError, IntegrityError, connection
 from django.db.models.functions import Now
 
+from apps.notifications import leaving
 from apps.notifications.database import forget_broken_connections
 from apps.notifications.drain import Drain
 from apps.notifications.gauges import Gauges
@@ -54,9 +55,10 @@ def run(stop: threading.Event) -> None:
             published = _safely(republisher.sweep)
             told = _safely(settle_due)
             drained = _safely(drain.turn)
+            let_go = _safely(leaving.turn)
             _safely(gauges.turn)
-            if freed or published or told or drained:
-                log.info("tick", freed=freed, published=published, told=told, drained=drained)
+            if freed or published or told or drained or let_go:
+                log.info("tick", freed=freed, published=published, told=told, drained=drained, let_go=let_go)
         else:
             gauges.forget()
         stop.wait(max(0.0, EVERY_SECONDS - (time.monotonic() - began)))

@@ -87,6 +87,11 @@ def _deleted(sender: type[models.Model], instance: Any, **_: Any) -> None:
         _tell(instance, "deleted", before=_columns(instance), after={})
 
 
+def tell_deleted(row: models.Model) -> None:
+    """For one that is gone for everybody who asks, though its row goes later."""
+    _deleted(type(row), row)
+
+
 def _columns(row: models.Model, names: Iterable[str] | None = None) -> dict[str, Any]:
     return {
         field.name: getattr(row, field.attname)

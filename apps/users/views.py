@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.users import preferences, quotas
+from apps.users import leaving, preferences, quotas
 from apps.users.channels import Channel
 from apps.users.filters import FilteredRows
 from apps.users.hashing import recipient_hash
@@ -75,6 +75,9 @@ class UserDetailView(UserRows, generics.RetrieveUpdateDestroyAPIView[User]):
 
     def get_object(self) -> User:
         return self.reached(super().get_object())
+
+    def perform_destroy(self, instance: User) -> None:
+        leaving.leave(instance)
 
 
 class UserByAddressView(UserRows, APIView):

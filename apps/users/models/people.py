@@ -65,6 +65,9 @@ class User(Switchable, AbstractBaseUser, PermissionsMixin):
     erased_at = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="What told who they were is gone."
     )
+    deleted_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="The tick deletes the row, once nothing names it."
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -89,6 +92,8 @@ class User(Switchable, AbstractBaseUser, PermissionsMixin):
             models.Index(Lower("email"), name="user_by_email"),
             # The list and its count.
             models.Index(fields=["organization", "id"], condition=Q(erased_at=None), name="user_listed"),
+            # The tick looks every second.
+            models.Index(fields=["deleted_at"], condition=Q(deleted_at__isnull=False), name="user_leaving"),
         ]
 
     def __str__(self) -> str:
