@@ -133,6 +133,7 @@ def _meet(rows: Sequence[Delivery]) -> None:
             met[user.organization_id, recipient_hash(Channel.EMAIL, user.email)] = user
     if tokens:
         devices = Device.objects.active().filter(organization__in=organizations, token_hash__in=tokens)
+        devices = devices.filter(user__erased_at=None)
         for device in devices.select_related("user"):
             met[device.organization_id, device.token_hash] = device.user
     for row in bare:
