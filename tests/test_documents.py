@@ -22,3 +22,23 @@ def named():
 @pytest.mark.parametrize(("file", "name"), list(named()))
 def test_every_test_that_the_promises_name_exists(file, name):
     assert re.search(rf"^ *(def|class) {name}\b" if name else "", TESTS[file], re.MULTILINE)
+
+
+def shell_blocks():
+    files = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    for path in files:
+        text = path.read_text()
+        for block in re.finditer(r"^```(?:sh|bash|shell)\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+            line = text[: block.start()].count("\n") + 1
+            yield pytest.param(block[1], id=f"{path.relative_to(ROOT)}:{line}")
+
+
+@pytest.mark.parametrize("block", list(shell_blocks()))
+def test_every_block_can_be_pasted_into_zsh(block):
+    """Typed into zsh, a `#` begins no comment: its words would be arguments, and an apostrophe would wait for the
+    next one. And the `?` of an address that matches no file ends the command."""
+    quoted = re.sub(r"'[^']*'|\"(?:\\.|[^\"\\])*\"", "Q", block, flags=re.DOTALL)
+    assert "'" not in quoted
+    assert '"' not in quoted
+    assert not re.search(r"(?:^|\s)#", quoted)
+    assert not re.search(r"(?:https?:|\$API)\S*[?*]", quoted)
