@@ -113,7 +113,7 @@ class EnvelopeSchema(AutoSchema):  # type: ignore[no-untyped-call]
             found.update(refusals.GUARDED)
             if self.method != "GET":
                 found.update(refusals.WRITING)
-        if "{" in self.path or getattr(self.view, "absent", False) or self._numbered():
+        if "{" in self.path or self._numbered():
             found.add(404)
         if f"{self.method} {self.path.removeprefix(PREFIX)}" in EXAMPLES:
             found.update(refusals.WITH_BODY)

@@ -154,7 +154,7 @@ OPERATIONS: dict[str, Operation] = {
     "GET dead-letters/": Operation("list_dead_letters"),
     "POST dead-letters/replay/": Operation("replay_dead_letters"),
     "POST dead-letters/{letter}/discard/": Operation("discard_dead_letter"),
-    "GET webhook-endpoints/": Operation("get_webhook_endpoint"),
+    "GET webhook-endpoints/": Operation("get_webhook_endpoint", also=(404,)),
     "PUT webhook-endpoints/": Operation("save_webhook_endpoint"),
     "DELETE webhook-endpoints/": Operation("delete_webhook_endpoint", also=(404,)),
     "POST webhook-endpoints/rotate/": Operation("rotate_webhook_secret", also=(404,)),
