@@ -4,9 +4,10 @@ Stricter than the document itself: an object may hold nothing that its schema do
 grow without a word about it.
 """
 
-import json
+# By itself: a test may put another in the module's place.
 import re
 from functools import cache
+from json import loads
 from typing import Any
 
 from django.http import HttpRequest
@@ -100,7 +101,7 @@ def check(request: HttpRequest, response: Any) -> None:
     if response["Content-Type"] != JSON:
         raise NotDescribed(f"{here}: {status} came as {response['Content-Type']}")
     if request.method != "HEAD":
-        fault = best_match(validator(pointer).iter_errors(json.loads(response.content)))
+        fault = best_match(validator(pointer).iter_errors(loads(response.content)))
         if fault is not None:
             raise NotDescribed(f"{here}: {status}, {fault.json_path}: {fault.message[:300]}")
 
