@@ -4,10 +4,9 @@ Stricter than the document itself: an object may hold nothing that its schema do
 grow without a word about it.
 """
 
-# By itself: a test may put another in the module's place.
 import re
 from functools import cache
-from json import loads
+from json import loads  # by itself: a test may replace the module's
 from typing import Any
 
 from django.http import HttpRequest
