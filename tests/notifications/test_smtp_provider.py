@@ -115,7 +115,7 @@ REFUSALS = [
     ("mail", "552 5.3.4 too big", "permanent", "too_large"),
     ("mail", "530 5.7.0 log in first", "configuration", "auth_failed"),
     ("rcpt", "550 5.1.1 nobody", "permanent", "mailbox_unknown"),
-    ("rcpt", "550 nobody", "permanent", "mailbox_unknown"),
+    ("rcpt", "550 no such user", "permanent", "mailbox_unknown"),
     ("rcpt", "551 5.7.17 reassigned", "permanent", "mailbox_reassigned"),
     ("rcpt", "553 5.2.1 disabled", "permanent", "mailbox_disabled"),
     ("rcpt", "550 5.7.1 relaying denied", "permanent", "policy_refused"),
