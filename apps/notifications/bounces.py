@@ -15,6 +15,7 @@ from apps.notifications.providers.told import Kind, Told, detail_of, key_of
 
 SIZE_LIMIT = 256 * 1024
 """Octets that are looked at: the report comes before the message that it returns."""
+LINES_LIMIT = 400
 TEXT_LIMIT = 32 * 1024
 """Characters of a bounce without a report in which its words are looked for."""
 _KINDS = {
@@ -53,14 +54,22 @@ class NotABounce(Exception):
 def read(octets: bytes) -> Told:
     """What the mail tells. Raises NotABounce and return_paths.Forged; and whatever a mail that was made to
     break the parser brings about."""
-    mail = mail_parts.parse(octets[:SIZE_LIMIT])
+    try:
+        mail = mail_parts.parse(octets[:SIZE_LIMIT])
+    except mail_parts.Hostile as fault:
+        raise NotABounce("made to take long") from fault
     parts = list(mail_parts.leaves(mail))
     if mail_parts.kind_of(mail) == "multipart/report" or _is_automatic(mail):
+        groups = [
+            group
+            for part in parts
+            if mail_parts.kind_of(part) in _STATUS_PARTS
+            for group in _recipients(part)
+        ]
+        if groups:
+            return _report(groups, mail, parts)
         for part in parts:
-            kind = mail_parts.kind_of(part)
-            if kind in _STATUS_PARTS and (groups := _recipients(part)):
-                return _report(groups, mail, parts)
-            if kind == _FEEDBACK:
+            if mail_parts.kind_of(part) == _FEEDBACK:
                 return _complaint(part, mail, parts)
     return _without_report(mail, parts)
 
@@ -81,7 +90,7 @@ def _report(groups: list[Message], mail: Message, parts: list[Message]) -> Told:
     delivery_id, proven = _delivery(mail, parts)
     detail = detail_of(f"{status[0] if status else ''} {said}".strip())
     # An alias of several people is no dead address while one of them is reached.
-    gone = len(failed) == len(groups) and reported(status[0] if status else "", said) in GONE
+    gone = len(failed) == len(groups) and all(map(_is_gone, failed))
     return Told(
         kind=kind,
         key=key_of(kind, delivery_id, detail),
@@ -89,6 +98,11 @@ def _report(groups: list[Message], mail: Message, parts: list[Message]) -> Told:
         detail=detail,
         permanent=kind is Kind.BOUNCED and proven and gone,
     )
+
+
+def _is_gone(recipient: Message) -> bool:
+    status = _STATUS.match(mail_parts.token(recipient, "Status"))
+    return reported(status[0] if status else "", _said(recipient)) in GONE
 
 
 def _complaint(part: Message, mail: Message, parts: list[Message]) -> Told:
@@ -116,7 +130,7 @@ def _without_report(mail: Message, parts: list[Message]) -> Told:
     if not _from_the_mail_system(mail) or "vacation" in str(mail.get("Auto-Submitted", "")).lower():
         raise NotABounce("no report")
     named = mail_parts.field(mail, "X-Failed-Recipients")
-    delayed, failed = (set(), {named}) if named else all_failures(mail)
+    delayed, failed = (set(), {named}) if named else all_failures(_short(mail, parts))
     if not failed and not delayed:
         raise NotABounce("no report")
     delivery_id, _ = _delivery(mail, parts)
@@ -125,6 +139,18 @@ def _without_report(mail: Message, parts: list[Message]) -> Told:
     reply = _REPLY.search(text)
     detail = detail_of(reply[0] if reply else mail_parts.field(mail, "Subject"))
     return Told(kind=kind, key=key_of(kind, delivery_id, detail), delivery_id=delivery_id, detail=detail)
+
+
+def _short(mail: Message, parts: list[Message]) -> Message:
+    """What the library looks at: it tries a hundred patterns on every line of every part."""
+    short = Message()
+    for name in ("From", "To", "Subject", "Return-Path", "X-Mailer"):
+        if mail[name] is not None:
+            short[name] = mail_parts.field(mail, name)[:1000]
+    words = next((part for part in parts if mail_parts.kind_of(part).startswith("text/")), None)
+    text = mail_parts.text_of(words)[:TEXT_LIMIT] if words is not None else ""
+    short.set_payload("\n".join(text.splitlines()[:LINES_LIMIT]))
+    return short
 
 
 def _recipients(part: Message) -> list[Message]:

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.notifications import errors, provider_events, unread_events
-from apps.notifications.providers import esp_events
+from apps.notifications.providers import esp_events, esp_shapes
 from apps.notifications.providers.registry import service_of
 from apps.users import throttling
 
@@ -53,7 +53,7 @@ class ServiceEventsView(APIView):
         if parser is None and not form:
             raise UnsupportedMediaType(request.content_type)
         post = self._body(request, form=form)
-        if esp_events.is_ping(service, post):
+        if esp_shapes.is_ping(service.service, post.body, request.headers.get("Signature", "")):
             return Response({"taken": 0})
         if not service.webhook:
             raise _NOT_HERE

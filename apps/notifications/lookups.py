@@ -135,7 +135,8 @@ ORDER BY t1.id
 _BY_ID = "%(ids)s"
 _BY_CONTACT = """
   %(ids)s::uuid[] || ARRAY(
-    SELECT id FROM users_user WHERE organization_id = %(organization)s AND lower(email) = ANY(%(addresses)s)
+    SELECT id FROM users_user WHERE organization_id = %(organization)s
+      AND lower(email) = ANY(ARRAY(SELECT lower(form) FROM unnest(%(addresses)s::text[]) AS form))
   ) || ARRAY(
     SELECT user_id FROM users_device
     WHERE organization_id = %(organization)s AND token_hash = ANY(%(tokens)s) AND retired_at IS NULL
@@ -212,7 +213,7 @@ _version = Kept(_read_version, most=VERSIONS_LIMIT)
 
 def _gather_people(found: Lookups, ids: set[uuid.UUID], addresses: set[str], tokens: set[str]) -> None:
     """Those with these ids, and those whose the addresses and the devices' tokens are."""
-    lowered = [folded(address) for address in addresses]
+    lowered = [form for address in addresses for form in folded(address)]
     hashes = [recipient_hash(Channel.PUSH, token) for token in tokens]
     _read_people(found, ids, lowered, hashes)
     if not addresses and not tokens:

@@ -7,8 +7,17 @@ from email.message import Message
 from email.parser import BytesParser, Parser
 
 PARTS_LIMIT = 40
+LINES_LIMIT = 2000
+"""Lines that may begin a part; with more the mail was made to take long."""
+TOKEN_LIMIT = 500
+"""Characters of a field that holds one word, with its comments."""
 GROUPS_LIMIT = 50
 """Blocks of one report: the message's and each recipient's."""
+
+
+# The standard library reads a header's parameters in a time that grows with the square of its length.
+_LONG_LINE = re.compile(rb"^([^\n]{16384})[^\n]+", re.MULTILINE)
+_LONG_HEADER = re.compile(rb"^[A-Za-z-]{1,40}:(?:[^\n]{0,2000}\n[ \t]){200}", re.MULTILINE)
 
 
 class Part(Message):
@@ -18,8 +27,15 @@ class Part(Message):
         return kind if kind.startswith("multipart/") else "application/octet-stream"
 
 
+class Hostile(Exception):
+    """Made to break the parser, or to keep it busy."""
+
+
 def parse(octets: bytes) -> Part:
-    return BytesParser(Part).parsebytes(octets)
+    """Raises Hostile."""
+    if octets.count(b"\n--") > LINES_LIMIT or _LONG_HEADER.search(octets):
+        raise Hostile
+    return BytesParser(Part).parsebytes(_LONG_LINE.sub(rb"\1", octets))
 
 
 def kind_of(part: Message) -> str:
@@ -42,7 +58,12 @@ def leaves(mail: Message) -> Iterator[Message]:
 def text_of(part: Message) -> str:
     """What the part holds, out of whichever transfer encoding it is in."""
     octets = part.get_payload(decode=True)
-    return octets.decode("utf-8", "replace") if isinstance(octets, bytes) else ""
+    if not isinstance(octets, bytes):
+        return ""
+    try:
+        return octets.decode(part.get_content_charset("utf-8"), "replace")
+    except LookupError:
+        return octets.decode("utf-8", "replace")
 
 
 def fields_in(text: str) -> list[Message]:
@@ -58,7 +79,7 @@ def field(fields: Message, name: str) -> str:
 
 def token(fields: Message, name: str) -> str:
     """A field that holds one word, in lower case and without the comments that may stand around it."""
-    words, before = field(fields, name), None
+    words, before = field(fields, name)[:TOKEN_LIMIT], None
     while words != before:
         words, before = re.sub(r"\([^()]*\)", " ", words), words
     return words.lower().strip(" ;.") if words else ""

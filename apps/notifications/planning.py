@@ -89,11 +89,13 @@ def plan(*, caller: Caller, request: NotificationRequest, body_hash: str, known:
             fell_back.add(channel)
         for recipient in _recipients(channel, request, user, known) or [{}]:
             deliveries.append(_delivery(notification, channel, content.language, recipient))
-    facts = known.facts(person, version.template.category)
-    decisions = [
-        {**_decide(row, facts, known), **({"fallback": True} if row.channel in fell_back else {})}
-        for row in deliveries
-    ]
+    category = version.template.category
+    decisions = []
+    for row in deliveries:
+        # An address and a device that are named together may be two people's.
+        facts = known.facts(user or known.meant.get(row.recipient_hash), category)
+        fallback = {"fallback": True} if row.channel in fell_back else {}
+        decisions.append({**_decide(row, facts, known), **fallback})
     return Plan(notification, deliveries, decisions, rendered, version)
 
 

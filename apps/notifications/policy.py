@@ -121,9 +121,10 @@ def facts_of(rows: Sequence[Delivery]) -> dict[Any, Facts]:
 
 
 def _meet(rows: Sequence[Delivery]) -> None:
-    """Let rows to a bare address or device be to the person whose it is: they may have registered since."""
-    bare = [row for row in rows if row.notification.user is None and not row.notification.for_user]
-    addresses = {folded(row.recipient) for row in bare if row.channel == Channel.EMAIL and row.recipient}
+    """Let rows to a bare address or device be to the person whose it is now: it may have changed hands since."""
+    bare = [row for row in rows if not row.notification.for_user]
+    named = [row.recipient for row in bare if row.channel == Channel.EMAIL and row.recipient]
+    addresses = {form for address in named for form in folded(address)}
     tokens = {row.recipient_hash for row in bare if row.channel == Channel.PUSH and row.recipient_hash}
     organizations = {row.organization_id for row in bare}
     met: dict[tuple[Any, str], User] = {}
@@ -137,8 +138,7 @@ def _meet(rows: Sequence[Delivery]) -> None:
         for device in devices.select_related("user"):
             met[device.organization_id, device.token_hash] = device.user
     for row in bare:
-        if person := met.get((row.organization_id, row.recipient_hash)):
-            row.notification.user = person
+        row.notification.user = met.get((row.organization_id, row.recipient_hash))
 
 
 def counts(category: Category, hashes: Iterable[str], *, live: bool) -> dict[tuple[str, str], int]:

@@ -1,6 +1,13 @@
 from django.urls import path, register_converter
 
-from apps.notifications import event_views, operator_views, provider_views, suppression_views, views
+from apps.notifications import (
+    batch_views,
+    event_views,
+    operator_views,
+    provider_views,
+    suppression_views,
+    views,
+)
 from apps.notifications.callbacks import views as callbacks
 from apps.users.channels import Channel
 
@@ -21,7 +28,7 @@ register_converter(NotificationKey, "notification")
 
 urlpatterns = [
     path("", views.NotificationListView.as_view(), name="notifications"),
-    path("batch/", views.BatchView.as_view(), name="batch"),
+    path("batch/", batch_views.BatchView.as_view(), name="batch"),
     *(
         path(f"{channel}/", views.ChannelView.as_view(channel=channel), name=f"notifications-{channel}")
         for channel in Channel.values

@@ -143,9 +143,11 @@ def comparable(address: str) -> str:
     return address.lower() if _PLAIN.fullmatch(address) else tidied(address).translate(_LOWER)
 
 
-def folded(address: str) -> str:
-    """As the database folds it, for a look-up; what it finds is compared by `comparable`."""
-    return tidied(address).lower()
+def folded(address: str) -> set[str]:
+    """As a database may fold it, for a look-up: they differ about letters beyond ASCII. What is found is compared by
+    `comparable`."""
+    now = tidied(address)
+    return {now, now.lower(), now.translate(_LOWER)}
 
 
 def former_comparables(address: str) -> list[str]:

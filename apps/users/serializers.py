@@ -93,7 +93,8 @@ class UserSerializer(StrictModelSerializer):
 class UserFilterSerializer(PageQuery):
     """The list's query parameters."""
 
-    email = AddressField(required=False, help_text="Exactly this address, in any spelling.")
+    # What is no address is nobody's.
+    email = LineField(required=False, max_length=254, help_text="Exactly this address, in any spelling.")
 
 
 class DeviceSerializer(StrictModelSerializer):

@@ -88,10 +88,9 @@ def test_what_is_no_address_is_a_400_at_every_door(address, api, version):
 
 
 @pytest.mark.parametrize("address", ["kim", "kim@example.com\u200b", "kim@[::1]"])
-def test_a_search_for_what_is_no_address_says_so(address, api):
-    said = refused(api.get("/api/v1/users/", {"email": address}), 400, "validation_error")
-    assert said["errors"][0]["field"] == "email"
-    assert "name@example.com" in said["errors"][0]["detail"]
+def test_a_search_for_what_is_no_address_finds_nobody(address, api, user):
+    answer = api.get("/api/v1/users/", {"email": address})
+    assert (answer.status_code, answer.json()["data"]) == (200, [])
 
 
 # One database for all examples: each makes rows of its own, and none looks at another's.

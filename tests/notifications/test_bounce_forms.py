@@ -124,6 +124,12 @@ DEAD = {
     "returned global headers": lambda row: report(row, kind="message/global-delivery-status") .replace(
         "text/rfc822-headers", "message/global-headers"
     ),
+    "in UTF-16": lambda row: report(row).replace(
+        part("message/delivery-status", FIELDS),
+        'Content-Type: message/delivery-status; charset="utf-16"\nContent-Transfer-Encoding: base64\n\n'
+        + base64.encodebytes(FIELDS.encode("utf-16")).decode()
+        + "\n",
+    ),
     "an id without a domain": lambda row: report(row, message_id=f"<{row.pk}@>"),
 }  # fmt: skip
 
@@ -136,7 +142,24 @@ def test_a_report_that_ends_an_address(form, row, maildir):  # noqa: F811
     assert (row.status, suppressed()) == ("bounced", ["bounced"])
 
 
+FULL_TOO = "\nFinal-Recipient: rfc822; lee@example.com\nAction: failed\nStatus: 5.2.2\n"
 KEPT = {
+    "two failed, one of them full": lambda row: report(row, FIELDS + FULL_TOO),
+    "two failed, the first of them full": lambda row: report(
+        row, FIELDS.replace("\n\n", f"\n{FULL_TOO}\n", 1)
+    ),
+    "two parts, the first of a delay": lambda row: several(
+        "multipart/report",
+        part("message/delivery-status", FIELDS.replace("failed", "delayed").replace("5.1.1", "4.1.1")),
+        part("message/delivery-status", FIELDS),
+        returned(row),
+    ),
+    "two parts, the first of one who is full": lambda row: several(
+        "multipart/report",
+        part("message/delivery-status", f"Reporting-MTA: dns; x\n{FULL_TOO}"),
+        part("message/delivery-status", FIELDS),
+        returned(row),
+    ),
     "on a block list": lambda row: report(
         row, FIELDS.replace("5.1.1\n", "5.0.0\n", 1).replace("550 5.1.1 nobody", "550 the sender is on a block list")
     ),

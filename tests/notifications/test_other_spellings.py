@@ -94,7 +94,7 @@ def test_the_status_is_the_notification(api, user, version):
 
 ADDRESSES = ["ada@example.com", "ADA@Example.COM", "ada%40example.com"]
 ABSENT = [
-    "nobody@example.com", "ada", "%00", "a%00@example.com", "a%0a@example.com", "x" * 300, "ada@example.com%20",
+    "nobody@example.com", "ada", "%00", "a%00@example.com", "a%0a@example.com", "x" * 300,
     "%ff@example.com", "ada@example.com/devices", "*", "@",
 ]  # fmt: skip
 

@@ -240,6 +240,28 @@ FIELD = {
         {"event": "hard_bounce", "message-id": MESSAGE_ID, "reason": "550 5.5.0 mailbox unavailable"},
         "bounced", True,
     ),
+    "postmark, a filter's word": (
+        "postmark",
+        {"RecordType": "Bounce", "Type": "SpamNotification", "MessageID": MESSAGE_ID, "ID": 8,
+         "Details": "smtp;554 5.7.1 spam"},
+        "bounced", False,
+    ),
+    "brevo, another sender's header": (
+        "brevo", {"event": "delivered", "message-id": MESSAGE_ID, "X-Mailin-custom": "of:another|one"},
+        "delivered", False,
+    ),
+    "sparkpost, a class in digits": (
+        "sparkpost",
+        [{"msys": {"message_event": {"type": "bounce", "event_id": "e8", "transmission_id": MESSAGE_ID,
+          "bounce_class": 10, "raw_reason": "550 5.1.1 no such user"}}}],
+        "bounced", True,
+    ),
+    "sparkpost, beside mail that came in": (
+        "sparkpost",
+        [{"msys": {"relay_message": {}}}, {"msys": {"message_event": {"type": "delivery", "event_id": "e7",
+          "transmission_id": MESSAGE_ID}}}],
+        "delivered", False,
+    ),
     "brevo, 5.5.0 for a policy": (
         "brevo",
         {"event": "hard_bounce", "message-id": MESSAGE_ID, "reason": "550 5.5.0 blocked by policy"},
@@ -341,6 +363,21 @@ def test_mailersend_s_trial_of_the_url_is_answered(configured, row, service, set
     assert answer.status_code == (403 if configured else 404)
     answer = service("mailersend", secret="another").send({"type": "webhook.test"})
     assert answer.status_code == (403 if configured else 404)
+
+
+def test_one_signature_of_mailgun_is_of_one_time_and_token(row, service):
+    """They are signed as one text, so that a part of the token could pass for a part of the time."""
+    now, token = str(int(time.time())), "e0" + "a" * 48
+    signature = hmac.new(SECRETS["mailgun"].encode(), f"{now}{token}".encode(), "sha256").hexdigest()
+    body = BODIES["mailgun"]("hard", {}, MESSAGE_ID, 1)
+    body["signature"] = {"timestamp": f"{now}e0", "token": token.removeprefix("e0"), "signature": signature}
+    refused(service("mailgun").send(body), 403, "unverified")
+
+
+def test_a_ping_is_nothing_but_a_ping(row, service):
+    teller = service("mailersend", secret="test_Am3L1GuOIc4blLUuHqAPxxwkZaJyEk8G")
+    refused(teller.send(b"[" * 4000), 403, "unverified")
+    refused(teller.send(b"[]"), 403, "unverified")
 
 
 def mailgun_form(**fields):

@@ -201,12 +201,18 @@ HOSTILE = {
     "an odd action": REPORT + b"Action: =?utf-8?b?/w==?=\xff\r\nStatus: 5.1.1\r\n\r\n--b--\r\n",
     "failed, nameless": REPORT + b"Action: failed\r\nStatus: 5.1.1\r\n\r\n--b--\r\n",
     "a report that is text": REPORT.replace(b"message/delivery-status", b"text/plain") + b"Action: failed\r\n",
+    "brackets in brackets": REPORT + b"Action: " + b"(" * 100_000 + b")" * 100_000 + b"failed\r\n\r\n--b--\r\n",
+    "parameters without end": b"Content-Type: multipart/report" + b";" * 250_000 + b"\r\n\r\nx",
+    "folded parameters": b"Content-Type: multipart/report" + b";\r\n " * 60_000 + b"\r\n\r\nx",
+    "empty lines": b"From: MAILER-DAEMON\r\nReturn-Path: <>\r\n\r\n" + b"\n" * 250_000,
+    "replies without end": b"From: MAILER-DAEMON\r\nReturn-Path: <>\r\n\r\n" + b"550 a\n" * 40_000,
     "a broken charset": b"Content-Type: text/plain; charset=\x00\xff\r\nTo: =?nonsense?b?????=\r\n\r\nx",
     "a message in an odd encoding": REPORT + b"Action: failed\r\nStatus: 5.1.1\r\n\r\n--b\r\n"
     b"Content-Type: text/rfc822-headers\r\nContent-Transfer-Encoding: base64\r\n\r\n!!!!\r\n--b--\r\n",
 }  # fmt: skip
 
 
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_what_is_no_bounce_is_put_aside_at_once(kind, row, maildir):
     before = stored()

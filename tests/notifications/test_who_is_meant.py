@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db.models.functions import Now
 
-from apps.notifications.models import EmailLog, Notification
+from apps.notifications.models import EmailLog, Notification, PushLog
 from apps.users.models import Category, NotificationPreference, User
 from tests.cast import EMAIL_EN, UserFactory, template_with
 from tests.conftest import deliver, post
@@ -92,6 +92,23 @@ class TestAcceptance:
             == "queued"
         )
 
+    def test_an_address_and_a_device_of_two_people_are_each_its_owner_s(self, api, user, category):
+        bob = UserFactory(organization=user.organization, email="bob@example.com")
+        refuse(user, category, channel="push")
+        refuse(bob, category)
+        wanted = {"email": "bob@example.com", "device_token": "ada-phone-token-0001"}
+        rows = post(api, recipient=wanted).json()["data"]["deliveries"]
+        assert [row["reason"] for row in rows] == ["opted_out", "opted_out"]
+        wanted["email"] = "stranger@example.com"
+        rows = post(api, recipient=wanted).json()["data"]["deliveries"]
+        assert [row["reason"] for row in rows] == ["", "opted_out"]
+
+    def test_letters_that_folds_disagree_about(self, api, user, category):
+        user.email = "\u0130da@example.com"
+        user.save()
+        refuse(user, category)
+        assert first(post(api, **to("\u0130da@example.com")))["reason"] == "opted_out"
+
     def test_others_are_not_meant(self, api, user, category):
         refuse(user, category)
         UserFactory(email="grace@example.com")
@@ -152,3 +169,31 @@ class TestBeforeTheSend:
         assert b"List-Unsubscribe: <https://notify.example.com/preferences/" in mail.data.replace(
             b"\r\n ", b" "
         )
+
+
+@pytest.mark.usefixtures("transactional_db", "version", "unpublished")
+class TestChangedHands:
+    """An address, or a device, that is another person's by the time of the send is that person's."""
+
+    def test_an_address(self, api, user, category, smtp):
+        assert first(post(api, **to("ada@example.com")))["status"] == "queued"
+        User.objects.filter(pk=user.pk).update(email="former@example.com")
+        refuse(UserFactory(organization=user.organization, email="ada@example.com"), category)
+        deliver("email", [str(EmailLog.objects.get().pk)])
+        assert EmailLog.objects.get().reason == "opted_out"
+
+    def test_a_device(self, api, user, category, fcm):
+        wanted = {"recipient": {"device_token": "ada-phone-token-0001"}, "channels": ["push"]}
+        assert first(post(api, **wanted))["status"] == "queued"
+        bob = UserFactory(organization=user.organization, email="bob@example.com")
+        user.devices.all().update(user=bob)
+        refuse(bob, category, channel="push")
+        deliver("push", [str(PushLog.objects.get().pk)])
+        assert PushLog.objects.get().reason == "opted_out"
+
+    def test_an_address_that_is_nobody_s_by_now(self, api, user, category, smtp):
+        refuse(user, None, channel="push")
+        assert first(post(api, **to("ada@example.com")))["status"] == "queued"
+        User.objects.filter(pk=user.pk).update(email="former@example.com", is_active=False)
+        deliver("email", [str(EmailLog.objects.get().pk)])
+        assert EmailLog.objects.get().status == "sent"

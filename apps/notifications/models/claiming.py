@@ -46,7 +46,8 @@ RETURNING row.id, row.notification_id, row.organization_id, row.fence, row.attem
     WHERE suppression.recipient_hash = row.recipient_hash AND suppression.lifted_at IS NULL
   )
   AND CASE WHEN person.id IS NULL THEN NOT notification.for_user AND NOT EXISTS ({meant}) ELSE
-    person.is_active AND person.quiet_from IS NULL AND (NOT notification.for_user OR {theirs})
+    person.is_active AND person.quiet_from IS NULL
+    AND CASE WHEN notification.for_user THEN {theirs} ELSE EXISTS ({meant} AND {owner} = person.id) END
     AND NOT EXISTS (
       SELECT FROM users_notificationpreference AS preference
       WHERE preference.user_id = person.id AND NOT preference.enabled
@@ -57,7 +58,7 @@ _DEVICE = """EXISTS (
       SELECT FROM users_device AS device
       WHERE device.user_id = person.id AND device.token_hash = row.recipient_hash AND device.retired_at IS NULL
     )"""
-# Whose a bare address or token is by now: they may have registered since.
+# Whose a bare address or token is by now: it may have changed hands since.
 _AT_ADDRESS = """
     SELECT FROM users_user AS registered
     WHERE registered.organization_id = row.organization_id AND lower(registered.email) = lower(row.email)"""
@@ -203,6 +204,7 @@ def _filled(text: str, model: type[Delivery], picked: str = "", most: int = 0) -
         "{picked}": picked,
         "{most}": str(most),
         "{theirs}": _DEVICE if issubclass(model, PushLog) else "true",
+        "{owner}": "device.user_id" if issubclass(model, PushLog) else "registered.id",
         "{meant}": _AT_DEVICE if issubclass(model, PushLog) else _AT_ADDRESS,
         "{recipient}": model.RECIPIENT,
         "{due}": "status = 'queued' AND due_at <= statement_timestamp()",

@@ -3,8 +3,8 @@
 """The words in which mail servers refuse: each row is what is meant, how it is said, and who says so.
 
 Patterns are matched against a reply in lower case without its codes, addresses, host names and URLs, and with spaces in
-place of hyphens and underscores (`refusals.plain`). A row belongs here when a server's documentation, its source or a
-published collection of replies has its wording. What names both a dead address and a reason to doubt is doubted, so the
+place of hyphens and underscores (`refusals.plain`). A row that ends an address belongs here when a server's
+documentation, its source or a published collection of replies has its wording; to doubt, a look-alike is enough. What names both a dead address and a reason to doubt is doubted, so the
 order of the rows decides nothing but the name of the doubt.
 """
 
@@ -51,6 +51,8 @@ _ZONE = "zone-eu/zone-mta: config/bounces.txt"
 _KUMO = "KumoCorp/kumomta: assets/community/bounces.toml"
 _HANDLER = "twisted1919/bounce-handler: BounceHandler/rules.php"
 _PARSER = "libmail-deliverystatus-bounceparser-perl 1.543: t/corpus"
+_CORE = "icoremail.vip and dbmailserver.com: lists of bounces"
+_CAUTION = "no server's: a look-alike of what ends an address, doubted to be safe"
 _SINA = "https://blog.sina.com.cn/s/blog_8dc13ec50101fxxr.html"
 
 ROWS: tuple[tuple[Meaning, str, str], ...] = (
@@ -94,6 +96,16 @@ ROWS: tuple[tuple[Meaning, str, str], ...] = (
     (Meaning.POLICY, r"\bwhite ?list|\ballow ?list|\bchallenge|\bnot accept(?:ing|ed)?\b.{0,20}\bmail from", _PARSER),
     (Meaning.POLICY, r"\bloop|\bhop count|\btoo many hops", _POSTFIX),
     (Meaning.POLICY, r"拒绝|垃圾|发件", _SINA),
+    (Meaning.POLICY, r"\byour (?:\w+ )?(?:account|mail ?box|subscription|service|plan|contract|address book|contacts)\b", "smtp.antispamcloud.com's reply for a locked account"),
+    (Meaning.POLICY, r"\byour (?:e ?mail |return )?address (?:is|was|has|does|did|could|can)\b|\b(?:return|reply ?to|orcpt) address", _CAUTION),
+    (Meaning.POLICY, r"\byou (?:are (?:not|no|an?)\b|cannot\b|can't\b|must\b|may not\b|need to\b)|\bpasswords?\b|\bcredentials\b", _CAUTION),
+    (Meaning.POLICY, r"\buser agent\b|\b(?:sending|trial) account|\bsmtp access|\boutbound\b|\boutgoing\b|\bexceeding\b", _CAUTION),
+    (Meaning.POLICY, r"\binternal\b|\bexternal\b|\boutside\b|\bquarantine|\breject ?list|\bcountr(?:y|ies)\b|\bpermitted\b|\bmembers? only|\bcontacts\b", _CAUTION),
+    (Meaning.POLICY, r"\bharvest|\b(?:number of|excessive|multiple|several|percentage of|ratio of)\b.{0,20}\b(?:invalid|unknown|non ?exist)", _CAUTION),
+    (Meaning.POLICY, r"\bsmtputf8\b|\bnon ascii\b|^mail address invalid\.?$", _SINA),
+    (Meaning.RATE, r"\bright now\b|\bat (?:this|the) (?:time|moment)\b|\bat present\b|\bfor now\b|\buntil\b|\bmaintenance\b|\bvacation\b", _CAUTION),
+    (Meaning.POLICY, r"\baddress family\b|\bsession\b|\bunreachable\b|\baccess disabled\b|\bdomain is\b", _CAUTION),
+    (Meaning.RATE, r"\b(?:back ?end|database|ldap|internal) (?:\w+ )?(?:error|fail)", _CAUTION),
     # -- Kept, but where the code says that it is the recipient's domain ------------------------------------------
     (Meaning.NO_DOMAIN, r"\b(?:domain|host)s?(?: name)?(?: is| are| was| does)? (?:not exist|not found|unknown|invalid)", _SENDMAIL),
     (Meaning.NO_DOMAIN, r"\b(?:unknown|invalid|no such|non ?exist\w+) (?:host|domain)", _SENDMAIL),
@@ -106,7 +118,7 @@ ROWS: tuple[tuple[Meaning, str, str], ...] = (
     (Meaning.UNKNOWN, rf"\bunknown (?:local |virtual |or invalid |or illegal )?{_WHO}\b", _SENDMAIL),
     (Meaning.UNKNOWN, rf"\b{_WHO}\b.{{0,60}}\b(?:does|do|did)(?:n't| not|nt) ex[ia]st", _GOOGLE),
     (Meaning.UNKNOWN, rf"\b{_WHO}\b.{{0,30}}\b(?:not|doesn't|non ?)\s?exist(?:s|ing|ent|ant)?\b", _TENCENT),
-    (Meaning.UNKNOWN, rf"\b{_WHO}\b.{{0,30}}\b(?:not|cannot be|can't be|could not be) (?:found|located)\b", _MICROSOFT),
+    (Meaning.UNKNOWN, rf"\b{_WHO}\b.{{0,30}}\b(?:not|cannot be|can't be|could not be|couldn't be) (?:found|located)\b", _MICROSOFT),
     (Meaning.UNKNOWN, r"recip(?:ient)?notfound|recipientnotfound|recipient\.notfound|usernotfound", _MICROSOFT),
     (Meaning.UNKNOWN, rf"\b(?:invalid|illegal|incorrect|bad|nonexist\w+|non exist\w+)(?: \w+)? {_WHO}\b", _MIMECAST),
     (Meaning.UNKNOWN, rf"\bnot (?:a|an|our) (?:valid |known |existing |active )?{_WHO}\b", _MIMECAST),
@@ -117,17 +129,20 @@ ROWS: tuple[tuple[Meaning, str, str], ...] = (
     (Meaning.UNKNOWN, rf"\b{_WHO}\b.{{0,20}}\b(?:not |un)(?:recogni[sz]ed|registered)\b", _HANDLER),
     (Meaning.UNKNOWN, rf"\b{_WHO}\b.{{0,20}}\bnot (?:present )?in (?:the |our |my |this )?(?:\w+ )?(?:directory|database|list|table)\b", _KUMO),
     (Meaning.UNKNOWN, r"\bnot listed in\b.{0,30}\b(?:directory|address book)", _DOMINO),
-    (Meaning.UNKNOWN, r"\b(?:mail ?box|account) (?:is )?(?:not available|unavailable)", _RFC),
+    (Meaning.UNKNOWN, r"\bmail ?box (?:is )?(?:not available|unavailable)|\buser account is unavailable", _RFC),
     (Meaning.UNKNOWN, rf"\b{_WHO}\b.{{0,30}}\bno longer (?:exists?|valid|active|available|in use|accepts?|on)\b", _HANDLER),
     (Meaning.UNKNOWN, r"\b(?:benutzer|empf(?:ä|ae)nger|adressat|adresse|postfach|konto)\w*\b.{0,30}\b(?:unbekannt|existiert nicht|nicht gefunden|ung(?:ü|ue)ltig)", _HANDLER),
     (Meaning.UNKNOWN, r"\bunbekannte\w* (?:benutzer|empf|adresse|postfach)|\bniemand\b.{0,30}\bbekannt|\bkein\w* (?:solche\w* )?(?:benutzer|postfach|mailbox)\b", _HANDLER),
     (Meaning.UNKNOWN, r"\b(?:utilisateur|destinataire|adresse|compte|bo(?:i|î)te)\b.{0,30}\b(?:inconnue?|inexistante?|n'existe pas|n existe pas|invalide)", _FRANCE),
     (Meaning.UNKNOWN, r"\b(?:usuari[oa]|destinatari[oa]|cuenta|buz[oó]n|direcci[oó]n)\b.{0,30}\b(?:desconocid[oa]|inexistente|no existe|no encontrad[oa]|inv[aá]lid[oa])|\bno existe \w+ (?:usuari[oa]|cuenta|buz[oó]n|direcci[oó]n)", _HANDLER),
     (Meaning.UNKNOWN, r"\b(?:utente|destin\w*|casella|indirizzo|account)\b.{0,30}\b(?:sconosciut[oa]|inesistente|non esiste|non trovat[oa])", _HANDLER),
+    (Meaning.UNKNOWN, rf"\b(?:can't|cannot) find this {_WHO}|\bunavailable mail user|\bdo(?:es)?(?:n't| not) (?:know|exists?) (?:this|that) {_WHO}", _CORE),
+    (Meaning.UNKNOWN, rf"\b{_WHO}\b.{{0,40}}\b(?:is|was) not (?:here\b|at this address\b|active$)|\b{_WHO} (?:is )?no longer here\b", _HANDLER),
+    (Meaning.UNKNOWN, r"(?:用户|收件人|邮箱|账号|帐号)(?:地址)?不存在", _CORE),
     (Meaning.UNKNOWN, r"\bnie ma takiego (?:u[zż]ytkownika|konta|adresu)|\b(?:u[zż]ytkownik|konto|adres)\b.{0,20}\bnie istnieje", _PARSER),
     # -- Gone: it was somebody's once ------------------------------------------------------------------------------
     (Meaning.DISABLED, rf"\b{_WHO}\b.{{0,50}}\b{_GONE_NOW}\b", _GOOGLE),
     (Meaning.DISABLED, rf"@\W{{0,5}}(?:is |was |has been )?(?:now )?{_GONE_NOW}\b|\bmail receiving disabled\b", _APPLE),
-    (Meaning.DISABLED, rf"\b{_GONE_NOW} {_WHO}\b|\baccount (?:has |is )?expired\b", _YAHOO),
+    (Meaning.DISABLED, rf"\b{_GONE_NOW} {_WHO}\b|\baccount (?:has |is )?expired\b|\baccount (?:has been |was |is )cancell?ed\b", _YAHOO),
     (Meaning.DISABLED, r"\b(?:konto|postfach)\b.{0,20}\b(?:deaktiviert|geschlossen)|\bcompte\b.{0,20}\bd[ée]sactiv[ée]|\bcuenta\b.{0,20}\bd?e?s?habilitada", _FRANCE),
 )  # fmt: skip

@@ -67,7 +67,8 @@ def meaning(code: int, enhanced: str, words: str) -> Meaning:
     if doubt and not (doubt is Meaning.NO_DOMAIN and enhanced == "1.2"):
         return doubt
     # With 552 and 554 servers refuse for any reason, and the enhanced code may be a default of theirs.
-    return by_code if code in _NAMES_A_MAILBOX or gone else Meaning.OTHER
+    named = gone and (code < 500 or code in _BY_WORDS)
+    return by_code if code in _NAMES_A_MAILBOX or named else Meaning.OTHER
 
 
 def reported(status: str, words: str) -> Meaning:
