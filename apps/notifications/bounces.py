@@ -144,7 +144,9 @@ def _without_report(mail: Message, parts: list[Message]) -> Told:
 def _short(mail: Message, parts: list[Message]) -> Message:
     """What the library looks at: it tries a hundred patterns on every line of every part."""
     short = Message()
-    for name in ("From", "To", "Subject", "Return-Path", "X-Mailer"):
+    # It wants a sender to look at.
+    short["From"] = parseaddr(mail_parts.field(mail, "From"))[1] or "mailer-daemon"
+    for name in ("To", "Subject", "Return-Path", "X-Mailer"):
         if mail[name] is not None:
             short[name] = mail_parts.field(mail, name)[:1000]
     words = next((part for part in parts if mail_parts.kind_of(part).startswith("text/")), None)

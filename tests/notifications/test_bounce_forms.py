@@ -229,6 +229,12 @@ def test_words_without_a_report_come_back_and_end_no_address(form, row, maildir)
     assert detail in ("550 5.1.1 nobody", "It came back")
 
 
+def test_a_server_that_names_no_sender(row, maildir):  # noqa: F811
+    head = "Return-Path: <MAILER-DAEMON>\nSubject: failure notice"
+    put(maildir, mail(row, QMAIL.format(row=row).replace("qmail-send", "yale-send"), head=head))
+    assert read(maildir) == {"read": 1, "bounced": 1}
+
+
 VACATION = (
     "Return-Path: <>\nFrom: Kim <kim@example.com>\nSubject: Undeliverable until Monday: Re: Your parcel\n"
     "Auto-Submitted: auto-replied (vacation)\nIn-Reply-To: <{row.pk}@sender.test>"
