@@ -17,7 +17,9 @@ GROUPS_LIMIT = 50
 
 # The standard library reads a header's parameters in a time that grows with the square of its length.
 _LONG_LINE = re.compile(rb"^([^\n]{16384})[^\n]+", re.MULTILINE)
-_LONG_HEADER = re.compile(rb"^[A-Za-z-]{1,40}:(?:[^\n]{0,2000}\n[ \t]){200}", re.MULTILINE)
+_LONG_HEADER = re.compile(
+    rb"^content-[a-z-]{1,30}:(?:[^\n]{0,2000}\n[ \t]){200}", re.MULTILINE | re.IGNORECASE
+)
 
 
 class Part(Message):

@@ -130,6 +130,8 @@ DEAD = {
         + base64.encodebytes(FIELDS.encode("utf-16")).decode()
         + "\n",
     ),
+    "a returned text with a long list": lambda row: report(row)
+    + "Parcels:\n" + "".join(f"  - number {number}\n" for number in range(400)),
     "an id without a domain": lambda row: report(row, message_id=f"<{row.pk}@>"),
 }  # fmt: skip
 
