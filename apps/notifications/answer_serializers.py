@@ -10,7 +10,7 @@ from apps.notifications.statuses import summary
 from apps.templates.rendered_serializers import RenderedSerializer
 from apps.users.channels import Channel
 from apps.users.masking import masked_value
-from apps.users.validation import FieldErrorSerializer, MaskedField
+from apps.users.validation import VALUES_LIMIT, FieldErrorSerializer, MaskedField, ShortDictField
 
 
 class DeliverySerializer(serializers.Serializer[Delivery]):
@@ -79,7 +79,7 @@ class NotificationSerializer(AcceptedSerializer):
     priority = serializers.IntegerField()
     live = serializers.BooleanField()
     variables = serializers.SerializerMethodField(help_text="Without what the template calls sensitive.")
-    metadata = serializers.DictField()
+    metadata = ShortDictField(max_length=VALUES_LIMIT)
     callback_url = serializers.CharField()
     correlation_id = serializers.CharField()
     scheduled_at = serializers.DateTimeField(allow_null=True)
