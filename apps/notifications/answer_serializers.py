@@ -13,12 +13,15 @@ from apps.users.masking import masked_value
 from apps.users.validation import VALUES_LIMIT, FieldErrorSerializer, MaskedField, ShortDictField
 
 
-class DeliverySerializer(serializers.Serializer[Delivery]):
+class AcceptedDeliverySerializer(serializers.Serializer[Delivery]):
     id = serializers.UUIDField()
     channel = serializers.ChoiceField(choices=Channel.choices)
     status = serializers.CharField(source="shown_status")
     reason = serializers.CharField()
     recipient = serializers.CharField(source="masked_recipient", help_text="Masked.")
+
+
+class DeliverySerializer(AcceptedDeliverySerializer):
     language = serializers.CharField()
     attempts = serializers.IntegerField()
     due_at = serializers.DateTimeField()
@@ -33,14 +36,6 @@ class DeliverySerializer(serializers.Serializer[Delivery]):
 class TemplateReferenceSerializer(serializers.Serializer[Any]):
     code = serializers.CharField(source="template.code")
     version = serializers.IntegerField(source="number")
-
-
-class AcceptedDeliverySerializer(serializers.Serializer[Delivery]):
-    id = serializers.UUIDField()
-    channel = serializers.ChoiceField(choices=Channel.choices)
-    status = serializers.CharField(source="shown_status")
-    reason = serializers.CharField()
-    recipient = serializers.CharField(source="masked_recipient", help_text="Masked.")
 
 
 class AcceptedSerializer(serializers.Serializer[Notification]):

@@ -3,8 +3,10 @@
 
 import re
 import uuid
+from collections.abc import Iterator
 from email.message import Message
 from email.utils import parseaddr
+from typing import NamedTuple
 
 from django.conf import settings
 from flufl.bounce import all_failures
@@ -60,37 +62,38 @@ def read(octets: bytes) -> Told:
         raise NotABounce("made to take long") from fault
     parts = list(mail_parts.leaves(mail))
     if mail_parts.kind_of(mail) == "multipart/report" or _is_automatic(mail):
-        groups = [
-            group
-            for part in parts
-            if mail_parts.kind_of(part) in _STATUS_PARTS
-            for group in _recipients(part)
-        ]
-        if groups:
-            return _report(groups, mail, parts)
+        reports = (part for part in parts if mail_parts.kind_of(part) in _STATUS_PARTS)
+        if recipients := [one for part in reports for one in _recipients(part)]:
+            return _report(recipients, mail, parts)
         for part in parts:
             if mail_parts.kind_of(part) == _FEEDBACK:
                 return _complaint(part, mail, parts)
     return _without_report(mail, parts)
 
 
-def _report(groups: list[Message], mail: Message, parts: list[Message]) -> Told:
+class _Recipient(NamedTuple):
+    """What a report says of one recipient. `status`: "5.1.1", or ""."""
+
+    action: str
+    status: str
+    said: str
+
+    @property
+    def kind(self) -> Kind | None:
+        return _KINDS.get(self.action)
+
+
+def _report(recipients: list[_Recipient], mail: Message, parts: list[Message]) -> Told:
     """Of several recipients that one address became, it is about one to whom it can't be delivered."""
-    actions = [mail_parts.token(group, "Action") for group in groups]
-    failed = [
-        group for group, action in zip(groups, actions, strict=True) if _KINDS.get(action) is Kind.BOUNCED
-    ]
-    recipient = (failed or groups)[0]
-    action = mail_parts.token(recipient, "Action")
-    kind = _KINDS.get(action)
+    failed = [one for one in recipients if one.kind is Kind.BOUNCED]
+    recipient = (failed or recipients)[0]
+    kind = recipient.kind
     if kind is None:
-        raise NotABounce(f"reports {action[:40] or 'nothing'}")
-    status = _STATUS.match(mail_parts.token(recipient, "Status"))
-    said = _said(recipient)
+        raise NotABounce(f"reports {recipient.action[:40] or 'nothing'}")
     delivery_id, proven = _delivery(mail, parts)
-    detail = detail_of(f"{status[0] if status else ''} {said}".strip())
+    detail = detail_of(f"{recipient.status} {recipient.said}".strip())
     # An alias of several people is no dead address while one of them is reached.
-    gone = len(failed) == len(groups) and all(map(_is_gone, failed))
+    gone = len(failed) == len(recipients) and all(reported(one.status, one.said) in GONE for one in failed)
     return Told(
         kind=kind,
         key=key_of(kind, delivery_id, detail),
@@ -98,11 +101,6 @@ def _report(groups: list[Message], mail: Message, parts: list[Message]) -> Told:
         detail=detail,
         permanent=kind is Kind.BOUNCED and proven and gone,
     )
-
-
-def _is_gone(recipient: Message) -> bool:
-    status = _STATUS.match(mail_parts.token(recipient, "Status"))
-    return reported(status[0] if status else "", _said(recipient)) in GONE
 
 
 def _complaint(part: Message, mail: Message, parts: list[Message]) -> Told:
@@ -155,9 +153,12 @@ def _short(mail: Message, parts: list[Message]) -> Message:
     return short
 
 
-def _recipients(part: Message) -> list[Message]:
+def _recipients(part: Message) -> Iterator[_Recipient]:
     """The report's blocks that are each about a recipient."""
-    return [group for group in mail_parts.fields_in(mail_parts.text_of(part)) if group["Action"] is not None]
+    for group in mail_parts.fields_in(mail_parts.text_of(part)):
+        if group["Action"] is not None:
+            status = _STATUS.match(mail_parts.token(group, "Status"))
+            yield _Recipient(mail_parts.token(group, "Action"), status[0] if status else "", _said(group))
 
 
 def _said(recipient: Message) -> str:

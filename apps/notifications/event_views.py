@@ -17,7 +17,7 @@ from apps.notifications.providers.registry import service_of
 from apps.users import throttling
 
 FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
-_NOT_HERE = errors.NotHere("There is no such provider, or its URL says nothing of events.")
+NOT_HERE = "There is no such provider, or its URL says nothing of events."
 
 
 class EventsTakenSerializer(serializers.Serializer[Any]):
@@ -44,7 +44,7 @@ class ServiceEventsView(APIView):
         # same, since a service's events come from a few addresses, in bursts.
         service = service_of(provider)
         if service is None:
-            raise _NOT_HERE
+            raise errors.NotHere(NOT_HERE)
         self.body_limit = (
             settings.BODY_LIMIT if service.service in esp_events.SIGNED_INSIDE else self.body_limit
         )
@@ -56,7 +56,7 @@ class ServiceEventsView(APIView):
         if esp_shapes.is_ping(service.service, post.body, request.headers.get("Signature", "")):
             return Response({"taken": 0})
         if not service.webhook:
-            raise _NOT_HERE
+            raise errors.NotHere(NOT_HERE)
         if len(post.body) <= self.body_limit:
             try:
                 esp_events.verify(service, post)

@@ -1,6 +1,7 @@
 """What an outcome makes of a delivery: the row, its timeline and, at a bad end, its dead letter, as one."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -43,6 +44,8 @@ def record(row: Delivery, outcome: Outcome, *, provider: str) -> bool:
         match outcome.result:
             case Result.SENT:
                 return _sent(row, outcome)
+            case Result.RETRY if outcome.code == Meaning.DISABLED and disabled_before(row):
+                return _end(row, replace(outcome, recipient_gone=True))
             case Result.RETRY:
                 return _retry(row, outcome)
             case Result.DEFERRED:
@@ -50,13 +53,16 @@ def record(row: Delivery, outcome: Outcome, *, provider: str) -> bool:
             case Result.CONFIGURATION:
                 return _defer(row, outcome, settings.CONFIGURATION_PAUSE_SECONDS)
             case Result.PERMANENT:
-                if not _fail(row, outcome, reason=outcome.code, attempts=row.attempts + 1):
-                    return False
-                if outcome.recipient_gone:
-                    recipients.retire(row, reason=outcome.code, detail=outcome.detail)
-                return True
+                return _end(row, outcome)
             case Result.UNKNOWN:
                 return unknown(row, outcome.code, outcome.detail, attempts=row.attempts + 1)
+
+
+def _end(row: Delivery, outcome: Outcome) -> bool:
+    done = _fail(row, outcome, reason=outcome.code, attempts=row.attempts + 1)
+    if done and outcome.recipient_gone:
+        recipients.retire(row, reason=outcome.code, detail=outcome.detail)
+    return done
 
 
 def close(row: Delivery, status: Status, kind: str, *, reason: str) -> bool:
@@ -190,11 +196,6 @@ def _sent(row: Delivery, outcome: Outcome) -> bool:
 
 def _retry(row: Delivery, outcome: Outcome) -> bool:
     attempts = row.attempts + 1
-    if outcome.code == Meaning.DISABLED and disabled_before(row):
-        if not _fail(row, outcome, reason=outcome.code, attempts=attempts):
-            return False
-        recipients.retire(row, reason=outcome.code, detail=outcome.detail)
-        return True
     wait = policy_for(row.channel).wait(attempts, floor=outcome.wait or 0.0)
     if wait is None:
         return _fail(row, outcome, reason="retries_exhausted", attempts=attempts)

@@ -10,31 +10,23 @@ from typing import Any
 
 import structlog
 from django.http import HttpRequest, HttpResponse
-from django.template.loader import render_to_string
 from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
 from apps.notifications.models import EmailLog, Suppression
-from apps.users import links, preferences, throttling, windows
+from apps.users import links, preferences
 from apps.users.auditing import acting
 from apps.users.channels import Channel
 from apps.users.isolation import everywhere
 from apps.users.links import AddressReach
 from apps.users.models import Category, Organization, PreferenceSource, User
 from apps.users.page_words import WORDS, spoken
-from apps.users.preference_pages import CLICKS_A_MINUTE, HEADERS
+from apps.users.preference_pages import answer, too_often
 
 log = structlog.get_logger(__name__)
 
 REASON = "unsubscribed"
-
-
-def _answer(page: str, status: int, language: str, **context: Any) -> HttpResponse:
-    shown = render_to_string(
-        f"preferences/{page}.html", {"language": language, "words": WORDS[language], **context}
-    )
-    return HttpResponse(shown, status=status, headers=HEADERS)
 
 
 # The link itself is the proof of who asks; a mailbox's button can't send a token.
@@ -49,21 +41,11 @@ class RefusalPage(View):
     @acting()
     def dispatch(self, request: HttpRequest, *args: Any, token: str, **kwargs: Any) -> Any:
         reach = links.read_address(token)
-        one_click = reach is not None and request.POST.get("List-Unsubscribe") == "One-Click"
-        # A mailbox's servers send the clicks of very many people: what is signed counts for its address alone.
-        if one_click and reach is not None:
-            name = f"one-click:{reach.organization}:{reach.recipient_hash}"
-            standing = windows.take(name, limit=CLICKS_A_MINUTE, weight=1, length=throttling.MINUTE)
-        else:
-            standing = throttling.take_request(request, None)
-        foreign = spoken(request.headers.get("Accept-Language", ""))
-        if not standing.allowed:
-            answer = _answer("nothing", 429, foreign, reason="wait")
-            answer["Retry-After"] = str(throttling.seconds(standing))
-            return answer
+        if wait := too_often(request, f"{reach.organization}:{reach.recipient_hash}" if reach else ""):
+            return wait
         organization = self._organization(reach.organization) if reach is not None else None
         if reach is None or organization is None:
-            return _answer("nothing", 404, foreign, reason="gone")
+            return answer("nothing", 404, spoken(request.headers.get("Accept-Language", "")), reason="gone")
         self.reach, self.organization = reach, organization
         return super().dispatch(request, *args, **kwargs)
 
@@ -121,7 +103,7 @@ class RefusalPage(View):
         language = spoken(self.request.headers.get("Accept-Language", ""), self.organization.default_language)
         words, organization = WORDS[language], self.organization.name
         fields = {"category": category.name if category else "", "organization": organization}
-        return _answer(
+        return answer(
             "address",
             200,
             language,

@@ -39,10 +39,25 @@ HEADERS = {
 }
 
 
-def _answer(page: str, status: int, language: str, **context: Any) -> HttpResponse:
+def answer(page: str, status: int, language: str, **context: Any) -> HttpResponse:
     words = WORDS[language]
     shown = render_to_string(f"preferences/{page}.html", {"language": language, "words": words, **context})
     return HttpResponse(shown, status=status, headers=HEADERS)
+
+
+def too_often(request: HttpRequest, signed_for: str) -> HttpResponse | None:
+    """The refusal of a call past its limit. `signed_for`: whose link it is; empty for a link that isn't ours."""
+    if signed_for and request.POST.get("List-Unsubscribe") == "One-Click":
+        # A mailbox's servers send the clicks of very many people: what is signed counts for its own alone.
+        name = f"one-click:{signed_for}"
+        standing = windows.take(name, limit=CLICKS_A_MINUTE, weight=1, length=throttling.MINUTE)
+    else:
+        standing = throttling.take_request(request, None)
+    if standing.allowed:
+        return None
+    refusal = answer("nothing", 429, spoken(request.headers.get("Accept-Language", "")), reason="wait")
+    refusal["Retry-After"] = str(throttling.seconds(standing))
+    return refusal
 
 
 # The link itself is the proof of who asks; a mailbox's button can't send a token.
@@ -58,25 +73,14 @@ class PreferencePage(View):
     @acting()
     def dispatch(self, request: HttpRequest, *args: Any, token: str, **kwargs: Any) -> Any:
         reach = links.read(token)
-        one_click = reach is not None and request.POST.get("List-Unsubscribe") == "One-Click"
-        # A mailbox's servers send the clicks of very many people: what is signed counts for its person alone.
-        if one_click and reach is not None:
-            standing = windows.take(
-                f"one-click:{reach.user}", limit=CLICKS_A_MINUTE, weight=1, length=throttling.MINUTE
-            )
-        else:
-            standing = throttling.take_request(request, None)
-        if not standing.allowed:
-            foreign = spoken(request.headers.get("Accept-Language", ""))
-            answer = _answer("nothing", 429, foreign, reason="wait")
-            answer["Retry-After"] = str(throttling.seconds(standing))
-            return answer
+        if wait := too_often(request, str(reach.user) if reach is not None else ""):
+            return wait
         people = User.objects.select_related("organization").filter(
             organization__is_active=True, erased_at=None
         )
         user = people.filter(pk=reach.user).first() if reach is not None else None
         if reach is None or user is None:
-            return _answer("nothing", 404, spoken(request.headers.get("Accept-Language", "")), reason="gone")
+            return answer("nothing", 404, spoken(request.headers.get("Accept-Language", "")), reason="gone")
         self.user = user
         self.category = user.organization.categories.filter(pk=reach.category or links.NOTHING).first()
         return super().dispatch(request, *args, **kwargs)
@@ -137,7 +141,7 @@ class PreferencePage(View):
         heading = words["for"].format(
             organization=self.user.organization.name, address=masked_address(self.user.email)
         )
-        return _answer(
+        return answer(
             "page",
             200,
             language,

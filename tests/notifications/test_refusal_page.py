@@ -8,9 +8,8 @@ import uuid
 import pytest
 from django.test import Client
 
-from apps.notifications import refusal_pages
 from apps.notifications.models import EmailLog, Suppression
-from apps.users import links, page_words
+from apps.users import links, page_words, preference_pages
 from apps.users.hashing import recipient_hash
 from apps.users.models import Category, NotificationPreference
 from notifier.logging import mask
@@ -157,7 +156,7 @@ def test_no_other_link_works(how, browser, page, organization, news, user):
 def test_clicks_of_one_address_are_bounded_and_anothers_are_not_theirs(
     browser, page, organization, news, monkeypatch
 ):
-    monkeypatch.setattr(refusal_pages, "CLICKS_A_MINUTE", 3)
+    monkeypatch.setattr(preference_pages, "CLICKS_A_MINUTE", 3)
     answers = [browser.post(page, ONE_CLICK) for _ in range(4)]
     assert [answer.status_code for answer in answers] == [200] * 3 + [429]
     assert int(answers[-1]["Retry-After"]) >= 1

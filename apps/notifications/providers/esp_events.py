@@ -104,36 +104,35 @@ def read(settings: EspSettings, post: Post) -> tuple[list[Told], list[Unread]]:
     One that can't be read keeps no other. Raises NotTracking, and ValueError for what is no JSON.
     """
     view = _VIEWS[settings.service](settings.webhook)
-    if post.form:
-        bodies = [post.body]
-    else:
-        bodies = [json.dumps(event, ensure_ascii=False).encode() for event in esp_shapes.split(post.body)]
+    # A form is one event, and read by the library as it is.
+    events = [None] if post.form else esp_shapes.split(post.body)
     told: list[Told] = []
     unread: list[Unread] = []
     inbound = 0
-    for body in bodies:
+    for event in events:
         try:
-            told += _read_one(settings.service, view, post, body)
+            told += _read_one(settings.service, view, post, event)
         except AnymailConfigurationError:
             inbound += 1
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as fault:
             # The library takes the shape of what it reads for granted, and may fail in any way.
+            body = post.body if post.form else json.dumps(event, ensure_ascii=False).encode()
             unread.append(Unread(body, f"{type(fault).__name__}: {fault}"[:DETAIL_LIMIT]))
-    if inbound and inbound == len(bodies):
+    if inbound and inbound == len(events):
         raise NotTracking
     return told, unread
 
 
-def _read_one(service: str, view: Any, post: Post, body: bytes) -> list[Told]:
+def _read_one(service: str, view: Any, post: Post, event: Any) -> list[Told]:
     if post.form:
         return list(_told(service, view.parse_events(post), ""))
-    event = esp_shapes.of_a_message(service, json.loads(body))
-    if event is None:
+    shaped = esp_shapes.of_a_message(service, event)
+    if shaped is None:
         return []
-    shaped = json.dumps([event] if service == "sparkpost" else event).encode()
+    body = json.dumps([shaped] if service == "sparkpost" else shaped).encode()
     # Sorted: the same event may come with its fields in another order.
-    raw = json.dumps(json.loads(body), sort_keys=True)
-    return list(_told(service, view.parse_events(Post(post.META, shaped)), raw))
+    raw = json.dumps(event, sort_keys=True)
+    return list(_told(service, view.parse_events(Post(post.META, body)), raw))
 
 
 class _ResendView(ResendTrackingWebhookView):  # type: ignore[misc]
