@@ -19,7 +19,7 @@ test: ## every check and every test, against real services
 
 test-local: ## the small set on the local default: SQLite, in-memory broker, local cache
 	@scripts/bootstrap dev
-	@$(ALONE) NOTIFIER_TEST_LOCAL=1 $(PYTHON) -m pytest tests/local tests/users/test_users_api.py tests/notifications/test_lifecycle.py -k "TestAcceptance or not test_lifecycle"
+	@$(ALONE) NOTIFIER_TEST_LOCAL=1 $(PYTHON) -m pytest tests/local tests/users/api/test_users_api.py tests/notifications/test_lifecycle.py -k "TestAcceptance or not test_lifecycle"
 
 test-fast: ## without the tests that kill and freeze services
 	@scripts/bootstrap dev

@@ -11,7 +11,7 @@ from statistics import median
 from benchmarks.stage import Stage, children_of
 from benchmarks.table import Row
 from benchmarks.world import body, forget, interleaved, percentile, post_all
-from tests.faults.silent import Silent, closed, silent
+from tests.support.silent_connections import Silent, closed, silent
 
 PATH = "/api/v1/notifications/"
 EVERY = 0.02

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.sinks import count_in
-from tests.faults.process import free_port
-from tests.faults.rabbit import PrivateRabbit
-from tests.faults.redis import PrivateRedis
+from scripts.private_services.process import free_port
+from scripts.private_services.rabbit import PrivateRabbit
+from scripts.private_services.redis import PrivateRedis
 
 ROOT = Path(__file__).resolve().parents[1]
 TICKS = os.sysconf("SC_CLK_TCK")

@@ -34,10 +34,10 @@ def set_up(stage: Stage) -> str:
     import celery_app  # noqa: F401 - tasks and topology
 
     call_command("migrate", verbosity=0)
-    from apps.templates.authoring import add_version
+    from apps.templates.authoring.versions import add_version
     from apps.templates.models import Template
     from apps.users.models import ApiKey, Organization
-    from apps.users.scopes import Scope
+    from apps.users.models.scopes import Scope
 
     organization = Organization.objects.create(slug="bench", name="Bench")
     contents: list[dict[str, Any]] = [
@@ -65,7 +65,7 @@ def forget() -> None:
     from celery import current_app
     from django.db import connection
 
-    from apps.notifications import topology
+    from apps.notifications.queue import topology
 
     with current_app.connection_for_write() as broker, broker.channel() as channel:
         topology.declare(channel)

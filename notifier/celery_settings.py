@@ -7,7 +7,7 @@ from django.conf import settings
 if not apps.ready:
     django.setup()
 
-from apps.notifications.topology import WORK_QUEUES  # noqa: E402
+from apps.notifications.queue.topology import WORK_QUEUES  # noqa: E402
 
 # Without a host kombu warns that it takes localhost's.
 broker_url = "memory://localhost/" if settings.LOCAL else settings.BROKER_URL
@@ -32,7 +32,7 @@ task_publish_retry = False
 worker_pool = "threads"
 worker_concurrency = settings.WORKER_THREADS
 worker_prefetch_multiplier = 2
-worker_consumer = "apps.notifications.worker:Consumer"
+worker_consumer = "apps.notifications.queue.consumer:Consumer"
 worker_hijack_root_logger = False
 worker_redirect_stdouts = False
 worker_send_task_events = False

@@ -12,9 +12,9 @@ from typing import Any
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from apps.notifications.providers.schemes import accounts_in
-from notifier.caching import caches
-from notifier.environment import (
+from apps.notifications.routing.schemes import accounts_in
+from notifier.configuration.caching import caches
+from notifier.configuration.environment import (
     address,
     bounce_address,
     env,
@@ -26,7 +26,7 @@ from notifier.environment import (
     secret_list,
     sender_address,
 )
-from notifier.logging import logging_config
+from notifier.configuration.logging import logging_config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var")))
@@ -133,22 +133,22 @@ INSTALLED_APPS = [
     "notifier.local",
 ]
 MIDDLEWARE = [
-    "notifier.parsing.WholeBodyMiddleware",
+    "notifier.http.parsing.WholeBodyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "notifier.headers.HeadersMiddleware",
-    "notifier.metrics.MetricsMiddleware",
-    "notifier.correlation.CorrelationMiddleware",
+    "notifier.http.headers.HeadersMiddleware",
+    "notifier.http.metrics.MetricsMiddleware",
+    "notifier.http.correlation.CorrelationMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
-    "notifier.rate_limit.RateLimitMiddleware",
-    "notifier.pages.PageSession",
+    "notifier.http.rate_limit.RateLimitMiddleware",
+    "notifier.http.pages.PageSession",
     "django.middleware.common.CommonMiddleware",
-    "notifier.pages.PageForms",
-    "notifier.pages.PageUser",
-    "apps.users.isolation.IsolationMiddleware",
-    "notifier.pages.PageNotices",
-    "notifier.pages.PageFrames",
-    "notifier.pages.PagePolicy",
+    "notifier.http.pages.PageForms",
+    "notifier.http.pages.PageUser",
+    "apps.users.access.tenancy.IsolationMiddleware",
+    "notifier.http.pages.PageNotices",
+    "notifier.http.pages.PageFrames",
+    "notifier.http.pages.PagePolicy",
 ]
 TEMPLATES = [
     {
@@ -232,7 +232,7 @@ RATE_LIMIT_ORGANIZATION = read(
 """All of an organization's keys and people together, of each API process."""
 RATE_LIMIT_PERSON = read("RATE_LIMIT_PERSON", env.int, 600, "a whole number from 1", valid=lambda n: n >= 1)
 RATE_LIMIT_ITEMS = read("RATE_LIMIT_ITEMS", env.int, 60_000, "a number from 1000", valid=lambda n: n >= 1000)
-# What one organization can keep: see apps.users.quotas.
+# What one organization can keep: see apps.users.access.quotas.
 QUOTA_KEYS = read("QUOTA_KEYS", env.int, 100, "a whole number from 1", valid=lambda n: n >= 1)
 QUOTA_TEMPLATES = read("QUOTA_TEMPLATES", env.int, 1000, "a whole number from 1", valid=lambda n: n >= 1)
 QUOTA_PARTS = read("QUOTA_PARTS", env.int, 500, "a whole number from 1", valid=lambda n: n >= 1)
@@ -246,7 +246,7 @@ KEY_LIFETIME_DAYS = read("KEY_LIFETIME_DAYS", env.int, 365, "a whole number from
 """How long a key lives that is made without an expiry being named."""
 # Sign-ins have tighter bounds beside these, in the views. Without Redis those don't count; these do.
 RATELIMIT_FAIL_OPEN = True
-RATELIMIT_IP_META_KEY = "apps.users.addresses.client_address"
+RATELIMIT_IP_META_KEY = "notifier.lib.http.client_address.client_address"
 SILENCED_SYSTEM_CHECKS = [
     "auth.W004",  # an address is unique in an organization; EmailBackend tells namesakes apart
     "django_ratelimit.E003",
@@ -257,7 +257,7 @@ SILENCED_SYSTEM_CHECKS = [
 ALLOW_REGISTRATION = flag("ALLOW_REGISTRATION", LOCAL)
 """Whether anybody may make an account of their own, as a member of the default organization."""
 AUTH_USER_MODEL = "users.User"
-AUTHENTICATION_BACKENDS = ["apps.users.authentication.EmailBackend"]
+AUTHENTICATION_BACKENDS = ["apps.users.access.authentication.EmailBackend"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.BCryptSHA256PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
@@ -279,19 +279,19 @@ SIMPLE_JWT = {
 # --- API --------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "apps.users.authentication.ApiKeyAuthentication",
-        "apps.users.authentication.BearerAuthentication",
+        "apps.users.access.authentication.ApiKeyAuthentication",
+        "apps.users.access.authentication.BearerAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": [
-        "apps.users.permissions.HasScope",
-        "apps.users.parameters.KnownParameters",
+        "apps.users.access.permissions.HasScope",
+        "notifier.lib.fields.query_parameters.KnownParameters",
     ],
-    "DEFAULT_THROTTLE_CLASSES": ["apps.users.throttling.RequestLimit"],
-    "DEFAULT_PARSER_CLASSES": ["notifier.parsing.BoundedJSONParser"],
-    "DEFAULT_RENDERER_CLASSES": ["notifier.envelope.EnvelopeRenderer"],
-    "DEFAULT_PAGINATION_CLASS": "notifier.pagination.Pages",
-    "DEFAULT_SCHEMA_CLASS": "notifier.openapi.EnvelopeSchema",
-    "EXCEPTION_HANDLER": "notifier.api.exception_handler",
+    "DEFAULT_THROTTLE_CLASSES": ["apps.users.access.throttling.RequestLimit"],
+    "DEFAULT_PARSER_CLASSES": ["notifier.http.parsing.BoundedJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["notifier.http.envelope.EnvelopeRenderer"],
+    "DEFAULT_PAGINATION_CLASS": "notifier.http.pagination.Pages",
+    "DEFAULT_SCHEMA_CLASS": "notifier.openapi.schema.EnvelopeSchema",
+    "EXCEPTION_HANDLER": "notifier.http.errors.exception_handler",
     "NUM_PROXIES": NUM_PROXIES,
     "URL_FORMAT_OVERRIDE": None,
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
@@ -303,7 +303,7 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     # 3.0 has no word for "this object, or null".
     "OAS_VERSION": "3.1.0",
-    "GET_LIB_DOC_EXCLUDES": "notifier.openapi.bases",
+    "GET_LIB_DOC_EXCLUDES": "notifier.openapi.schema.bases",
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
@@ -315,7 +315,7 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
         "ChannelEnum": "apps.users.channels.Channel",
-        "PartStateEnum": "notifier.health.STATES",
+        "PartStateEnum": "notifier.http.health.STATES",
     },
 }
 

@@ -7,23 +7,25 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
-from apps.notifications import urls as notifications
-from apps.notifications.refusal_pages import RefusalPage
-from apps.notifications.reset_views import PasswordResetView
-from apps.notifications.usage import UsageView
-from apps.notifications.views import NotificationListView
-from apps.templates import urls as templates
-from apps.users import links, resets
-from apps.users import urls as users
-from apps.users.preference_pages import PreferencePage
-from apps.users.reset_pages import ResetPage
-from notifier import health, metrics
-from notifier.schema import SchemaView
+from apps.notifications.api import urls as notifications
+from apps.notifications.api.views.notifications import NotificationListView
+from apps.notifications.api.views.refusal_page import RefusalPage
+from apps.notifications.api.views.usage import UsageView
+from apps.notifications.password_reset import links as resets
+from apps.notifications.password_reset.page import ResetPage
+from apps.notifications.password_reset.views import PasswordResetView, ResetConfirmationView
+from apps.templates.api import urls as templates
+from apps.users.api import urls as users
+from apps.users.preferences import links
+from apps.users.preferences.preference_page import PreferencePage
+from notifier.http import health, metrics
+from notifier.openapi.views import SchemaView
 
 v1: list[Any] = [
     path("auth/", include(users.auth)),
     # Sends a notification, so it is theirs.
     path("auth/password-reset/", PasswordResetView.as_view(), name="password-reset"),
+    path("auth/password-reset/confirm/", ResetConfirmationView.as_view(), name="password-reset-confirm"),
     path("users/", include(users.users)),
     path("admin/", include(users.operator)),
     path("categories/", include(users.categories)),
@@ -60,6 +62,6 @@ if settings.API_DOCS:
 if settings.LOCAL:
     urlpatterns.append(path("", include("notifier.local.urls")))
 
-handler400 = "notifier.api.bad_request"
-handler404 = "notifier.api.not_found"
-handler500 = "notifier.api.server_error"
+handler400 = "notifier.http.errors.bad_request"
+handler404 = "notifier.http.errors.not_found"
+handler500 = "notifier.http.errors.server_error"

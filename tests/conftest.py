@@ -15,21 +15,22 @@ from django.db.models.functions import Now
 from django_ratelimit import core as ratelimit
 from rest_framework.test import APIClient
 
-from apps.notifications import circuits, delivery, insisting, pacing, topology
-from apps.notifications.janitor import janitor
-from apps.notifications.leases import keeper
+from apps.notifications.delivery import sender, stopping
+from apps.notifications.delivery.crash_recovery import janitor
+from apps.notifications.delivery.send_slots import wires
 from apps.notifications.models import DELIVERIES, Delivery, Event, Notification, ProviderState, from_now
-from apps.notifications.providers import registry
-from apps.notifications.publisher import publisher
-from apps.notifications.sweeps import Republisher
-from apps.notifications.wires import wires
-from apps.users import windows
+from apps.notifications.queue import topology
+from apps.notifications.queue.publisher import publisher
+from apps.notifications.routing import failure_window, rate_limit, registry
+from apps.notifications.scheduler.republisher import Republisher
+from apps.notifications.webhooks.leases import keeper
 from apps.users.models import Organization, User
-from notifier import health
+from notifier.http import health
+from notifier.lib.redis import sliding_window
 from notifier.local.fcm import FcmStandIn
-from tests import described
-from tests.cast import DeviceFactory, OrganizationFactory, UserFactory, key_for, template_with
-from tests.wire.smtp import ScriptedSmtpServer
+from tests.support import described
+from tests.support.factories import DeviceFactory, OrganizationFactory, UserFactory, key_for, template_with
+from tests.support.smtp_server import ScriptedSmtpServer
 
 # How long an example takes says more about the machine than about the code.
 hypothesis.settings.register_profile(
@@ -70,7 +71,7 @@ def _clean_slate(settings: Any, tmp_path: Path) -> Iterator[None]:
     settings.VAR_DIR = tmp_path
     settings.JOURNAL_DIR = tmp_path / "journal"
     cache.clear()
-    windows.shared = windows.SharedWindows()
+    sliding_window.shared = sliding_window.SharedWindows()
     registry.close_all()
     health._looked_at = float("-inf")
     yield
@@ -130,7 +131,7 @@ def smtp(settings: Any) -> Iterator[ScriptedSmtpServer]:
     with ScriptedSmtpServer() as server:
         settings.EMAIL_PROVIDER_URL = f"{server.url}?tls=none"
         registry.close_all()
-        circuits.forget("smtp")
+        failure_window.forget("smtp")
         yield server
 
 
@@ -149,7 +150,7 @@ def fcm(_stand_in: FcmStandIn, settings: Any, tmp_path: Path) -> FcmStandIn:
         f"fcm://{_stand_in.project_id}/?credentials={account}&base_url={_stand_in.base_url}"
     )
     registry.close_all()
-    circuits.forget("fcm")
+    failure_window.forget("fcm")
     return _stand_in
 
 
@@ -177,7 +178,7 @@ def _worker_thread() -> Iterator[None]:
     thread.join(10)
     assert not thread.is_alive()
     state.should_stop = None
-    insisting.stopping.clear()
+    stopping.stopping.clear()
 
 
 def _controller(ready: threading.Event) -> Any:
@@ -224,8 +225,8 @@ def wait_until(
 
 def deliver(channel: str, ids: list[str], *, bulk: bool = False) -> None:
     """Send these rows in this thread; on return the hands that were lent to it have ended, too."""
-    delivery.deliver(channel, ids, bulk=bulk)
-    delivery.wires.join()
+    sender.deliver(channel, ids, bulk=bulk)
+    sender.wires.join()
 
 
 def deliveries() -> list[Delivery]:
@@ -284,7 +285,7 @@ def time_passes(_republisher: Republisher) -> Callable[[], None]:
     def pass_time() -> None:
         ProviderState.objects.all().delete()
         for name in ("smtp", "fcm"):
-            pacing.forget(name)
+            rate_limit.forget(name)
         for model in DELIVERIES.values():
             model.objects.filter(status="queued").update(due_at=Now(), created_at=from_now(-60))
 

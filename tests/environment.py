@@ -44,9 +44,9 @@ elif "DATABASE_URL" not in os.environ:
 # With `-n` this process only hands out tests; those that run them come here, too.
 hands_out = "PYTEST_XDIST_WORKER" not in os.environ and any(word.startswith("-n") for word in sys.argv)
 if not os.environ.get("NOTIFIER_TEST_LOCAL") and not hands_out:
-    from tests.faults.process import NotInstalled
-    from tests.faults.rabbit import PrivateRabbit
-    from tests.faults.redis import PrivateRedis
+    from scripts.private_services.process import NotInstalled
+    from scripts.private_services.rabbit import PrivateRabbit
+    from scripts.private_services.redis import PrivateRedis
 
     for variable, kind in (("BROKER_URL", PrivateRabbit), ("REDIS_URL", PrivateRedis)):
         try:

@@ -11,10 +11,10 @@ from django.urls import path
 from django.utils.decorators import method_decorator
 from django_ratelimit.decorators import ratelimit
 
-from apps.admin.rows import operator_of
-from apps.users import guesses, throttling
+from apps.admin.lists.rows import operator_of
+from apps.users.access import failed_sign_ins, throttling
 from apps.users.models import User
-from apps.users.scopes import ROLE_SCOPES, Role, Scope
+from apps.users.models.scopes import ROLE_SCOPES, Role, Scope
 
 WAIT = 60
 """Seconds: the longest that a bound's minute can still last."""
@@ -69,7 +69,7 @@ class OperatorSite(admin.AdminSite):
         answer = super().password_change(request, extra_context)
         form = (getattr(answer, "context_data", None) or {}).get("form")
         if form is not None and form.has_error("old_password", "password_incorrect"):
-            guesses.count(email)
+            failed_sign_ins.count(email)
         return answer
 
     def _too_many(self, request: HttpRequest, email: str) -> bool:
@@ -77,7 +77,7 @@ class OperatorSite(admin.AdminSite):
         return request.method == "POST" and (
             request.limited  # type: ignore[attr-defined]
             or not throttling.take_request(request, None).allowed
-            or guesses.standing(email).remaining < 1
+            or failed_sign_ins.standing(email).remaining < 1
         )
 
     def _come_back_later(self, request: HttpRequest) -> HttpResponse:

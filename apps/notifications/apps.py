@@ -8,6 +8,6 @@ class NotificationsConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.notifications import models
-        from apps.users import auditing
+        from apps.users import audit_log
 
-        auditing.watch(models.WebhookEndpoint, models.Suppression)
+        audit_log.watch(models.WebhookEndpoint, models.Suppression)

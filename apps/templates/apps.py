@@ -8,6 +8,6 @@ class TemplatesConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.templates import models
-        from apps.users import auditing
+        from apps.users import audit_log
 
-        auditing.watch(models.Template, models.TemplateVersion, models.Layout, models.Partial)
+        audit_log.watch(models.Template, models.TemplateVersion, models.Layout, models.Partial)

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from apps.templates import declarations
-from apps.users.scopes import ROLE_SCOPES, Role
+from apps.users.models.scopes import ROLE_SCOPES, Role
 
 RESET_CODE = "password-reset"
 """The mail by which a password is set anew, in words that an organization's administrators may change."""

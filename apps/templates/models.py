@@ -11,11 +11,11 @@ from django.db import models
 from django.db.models.functions import Now
 
 from apps.templates import credentials, declarations
-from apps.templates.rendering import EmailContent, PushContent
-from apps.users.auditing import AuditedQuerySet
+from apps.templates.rendering.rendering import EmailContent, PushContent
+from apps.users.audit_log import AuditedQuerySet
 from apps.users.channels import Channel
-from apps.users.isolation import IsolatedManager
 from apps.users.models import Category, Organization, validate_language
+from notifier.lib.database.tenancy import IsolatedManager
 
 CODE_PATTERN = r"\A[a-z0-9][a-z0-9._-]{0,99}\Z"
 CODE_HINT = "Use up to 100 lower-case letters, digits, dots, dashes and underscores."

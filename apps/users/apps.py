@@ -7,9 +7,9 @@ class UsersConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from apps.users import auditing, models
+        from apps.users import audit_log, models
 
-        auditing.watch(
+        audit_log.watch(
             models.Organization,
             models.User,
             models.ApiKey,

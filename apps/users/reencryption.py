@@ -6,7 +6,7 @@ from typing import Any
 from django.db.models import TextField, Value
 from django.db.models.functions import Cast
 
-from apps.users.encryption import EncryptedTextField
+from notifier.lib.database.encryption import EncryptedTextField
 
 ROWS_A_BATCH = 500
 

@@ -16,9 +16,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 import celery_app  # noqa: F401
-from apps.notifications.broker import Broker
 from apps.notifications.models import EmailLog, Event, Notification
-from apps.notifications.publisher import Wake, publisher
+from apps.notifications.queue.broker import Broker
+from apps.notifications.queue.publisher import Wake, publisher
 from apps.templates.models import TemplateVersion
 from apps.users.models import Organization
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from django.conf import settings
 
-from apps.templates.authoring import add_version
+from apps.templates.authoring.versions import add_version
 from apps.templates.models import Template
 from apps.users.models import ApiKey, Device, Organization, Platform, User
-from apps.users.scopes import Role, Scope
+from apps.users.models.scopes import Role, Scope
 
 EMAIL = "ada@example.com"
 ADMIN = "admin@example.com"

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
 from apps.notifications.models import DELIVERIES, Delivery, EmailLog, Event, Notification
-from apps.notifications.statuses import Status
+from apps.notifications.models.statuses import Status
 from apps.users.channels import Channel
 from notifier.local import demo
 from notifier.local.inbox import inbox

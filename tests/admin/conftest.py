@@ -7,7 +7,6 @@ from django.contrib.auth.models import Permission
 from django.db.models.functions import Now
 from django.test import Client
 
-from apps.notifications import timeline
 from apps.notifications.models import (
     Callback,
     CallbackAttempt,
@@ -22,10 +21,11 @@ from apps.notifications.models import (
     WebhookEndpoint,
     from_now,
 )
+from apps.notifications.transitions import timeline
 from apps.templates.models import Layout, Partial, TemplateVersion
-from apps.users.hashing import recipient_hash
 from apps.users.models import ApiKey, AuditEntry, Category, NotificationPreference, Organization, User
-from tests.cast import UserFactory
+from apps.users.recipient_hashes import recipient_hash
+from tests.support.factories import UserFactory
 
 ADDRESS = "ada@example.com"
 TOKEN = "ada-phone-token-0001"

@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from apps.users.models import ApiKey, Organization
 from tests.admin.conftest import text_of
-from tests.cast import key_for
+from tests.support.factories import key_for
 
 pytestmark = pytest.mark.django_db
 

@@ -7,7 +7,7 @@ from django.urls import reverse
 from apps.templates.models import Template, TemplateVersion
 from apps.users.models import Category, Organization
 from tests.admin.conftest import messages_of, text_of
-from tests.cast import EMAIL_EN, OrganizationFactory, template_with
+from tests.support.factories import EMAIL_EN, OrganizationFactory, template_with
 
 pytestmark = pytest.mark.django_db
 

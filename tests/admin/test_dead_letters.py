@@ -7,13 +7,13 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from apps.admin import dead_letters
+from apps.admin.messages import dead_letters
 from apps.notifications.models import DeadLetter, EmailLog, Event
-from apps.notifications.publisher import publisher
+from apps.notifications.queue.publisher import publisher
 from apps.templates.models import TemplateVersion
 from apps.users.models import Organization, User
 from tests.admin.conftest import failed_rows, messages_of, text_of
-from tests.cast import OrganizationFactory, UserFactory
+from tests.support.factories import OrganizationFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 

@@ -11,11 +11,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from apps.admin import paging
+from apps.admin.lists import paging
 from apps.notifications.models import EmailLog, from_now
 from apps.users.models import Organization, User
 from tests.admin.conftest import ADDRESS, TOKEN, failed_rows, text_of
-from tests.cast import OrganizationFactory, UserFactory, template_with
+from tests.support.factories import OrganizationFactory, UserFactory, template_with
 
 pytestmark = pytest.mark.django_db
 

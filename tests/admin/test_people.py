@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from apps.users.models import NotificationPreference, Organization, User
 from tests.admin.conftest import text_of
-from tests.cast import OrganizationFactory, UserFactory
+from tests.support.factories import OrganizationFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 

@@ -2,8 +2,8 @@
 
 from django.urls import reverse
 
-from apps.users.scopes import ROLE_SCOPES, Role, Scope
-from tests.cast import OrganizationFactory, UserFactory
+from apps.users.models.scopes import ROLE_SCOPES, Role, Scope
+from tests.support.factories import OrganizationFactory, UserFactory
 
 
 def test_every_role_says_what_it_may_do(door, organization):

@@ -6,8 +6,8 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.notifications.models import ProviderState, Suppression, from_now
-from apps.users.hashing import recipient_hash
 from apps.users.models import Organization
+from apps.users.recipient_hashes import recipient_hash
 from tests.admin.conftest import text_of
 
 pytestmark = pytest.mark.django_db

@@ -10,7 +10,7 @@ from apps.templates.models import Layout, Partial, Template, TemplateContent, Te
 from apps.users.models import Organization
 from tests.admin.conftest import messages_of, text_of
 from tests.admin.test_templates import EMAIL, posted
-from tests.cast import OrganizationFactory
+from tests.support.factories import OrganizationFactory
 
 pytestmark = pytest.mark.django_db
 

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from apps.templates import budget
+from apps.templates.liquid import budget
 from apps.templates.models import Template, TemplateContent, TemplateVersion
 from apps.users.models import Organization
 from tests.admin.conftest import text_of

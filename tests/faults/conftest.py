@@ -11,11 +11,11 @@ from django.db import connection
 
 from apps.notifications.models import EmailLog, PushLog
 from apps.users.models import Organization
-from tests.cast import key_for, template_with
+from scripts.private_services.rabbit import PrivateRabbit
 from tests.conftest import OrganizationFactory
-from tests.faults.rabbit import PrivateRabbit
-from tests.faults.system import System
-from tests.wire.smtp import ScriptedSmtpServer
+from tests.support.factories import key_for, template_with
+from tests.support.smtp_server import ScriptedSmtpServer
+from tests.support.system import System
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 
 from apps.notifications.models import Callback, CallbackAttempt
 from tests.conftest import wait_until
-from tests.wire.hooks import Receiver, Say
+from tests.support.webhook_receiver import Receiver, Say
 
 COUNT = 100
 KILLS = 4

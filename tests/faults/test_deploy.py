@@ -11,13 +11,13 @@ from contextlib import closing
 import psycopg
 import pytest
 
-from apps.notifications import topology
 from apps.notifications.models import EmailLog, Event
-from notifier.health import STANDS_SECONDS
+from apps.notifications.queue import topology
+from notifier.http.health import STANDS_SECONDS
+from scripts.private_services.postgres import PrivatePostgres
 from tests.conftest import wait_until
 from tests.faults.conftest import copies, counts, post_many, to_address
-from tests.faults.postgres import PrivatePostgres
-from tests.wire.smtp import Hold, Stall
+from tests.support.smtp_server import Hold, Stall
 
 COUNT = 400
 pytestmark = pytest.mark.chaos

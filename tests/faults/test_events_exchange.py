@@ -3,11 +3,11 @@
 import pytest
 from kombu import Connection, Queue
 
-from apps.notifications import topology
 from apps.notifications.models import Callback
+from apps.notifications.queue import topology
 from tests.conftest import wait_until
 from tests.faults.conftest import post_many, to_address
-from tests.notifications.calls import tomorrow
+from tests.support.webhook_calls import tomorrow
 
 COUNT = 40
 pytestmark = pytest.mark.chaos

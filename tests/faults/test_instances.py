@@ -15,11 +15,11 @@ import redis
 from kombu import Connection, Exchange, Queue
 from kombu.exceptions import OperationalError
 
-from tests.faults import greetings
-from tests.faults.postgres import PrivatePostgres
-from tests.faults.process import Instance, NotInstalled, started, wait_for
-from tests.faults.rabbit import PrivateRabbit
-from tests.faults.redis import PrivateRedis
+from scripts.private_services import greetings
+from scripts.private_services.postgres import PrivatePostgres
+from scripts.private_services.process import Instance, NotInstalled, started, wait_for
+from scripts.private_services.rabbit import PrivateRabbit
+from scripts.private_services.redis import PrivateRedis
 
 pytestmark = pytest.mark.chaos
 

@@ -10,10 +10,10 @@ from email import message_from_bytes
 import pytest
 
 from apps.notifications.models import EmailLog
-from tests.cast import EMAIL_EN, OrganizationFactory, key_for, template_with
 from tests.conftest import wait_until
 from tests.faults.conftest import copies, counts
-from tests.wire.smtp import Stall
+from tests.support.factories import EMAIL_EN, OrganizationFactory, key_for, template_with
+from tests.support.smtp_server import Stall
 
 pytestmark = pytest.mark.chaos
 

@@ -14,12 +14,12 @@ import pytest
 
 from apps.notifications.models import Notification
 from apps.users.models import Organization
-from tests.cast import key_for, template_with
+from scripts.private_services.process import NotInstalled, binary, wait_for
 from tests.conftest import OrganizationFactory
 from tests.faults.conftest import to_address
-from tests.faults.process import NotInstalled, binary, wait_for
-from tests.faults.silent import LARGE, Silent, closed, silent
-from tests.faults.system import System
+from tests.support.factories import key_for, template_with
+from tests.support.silent_connections import LARGE, Silent, closed, silent
+from tests.support.system import System
 
 pytestmark = pytest.mark.chaos
 MANY = 300

@@ -11,7 +11,7 @@ from apps.notifications.models import EmailLog, Event
 from apps.templates.models import Template
 from tests.conftest import wait_until
 from tests.faults.conftest import copies, counts, post_many, to_address
-from tests.wire.smtp import Stall
+from tests.support.smtp_server import Stall
 
 COUNT = 500
 KILLS = 10

@@ -11,8 +11,8 @@ import urllib.request
 
 import pytest
 
+from scripts.private_services.process import free_port
 from tests.environment import ROOT
-from tests.faults.process import free_port
 
 
 def get(url):

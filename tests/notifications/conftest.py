@@ -2,8 +2,8 @@ import pytest
 from django.db.models.functions import Now
 
 from apps.notifications.models import Callback, from_now
-from tests.notifications.calls import put
-from tests.wire.hooks import Receiver
+from tests.support.webhook_calls import put
+from tests.support.webhook_receiver import Receiver
 
 
 @pytest.fixture

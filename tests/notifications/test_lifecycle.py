@@ -6,9 +6,9 @@ import pytest
 from django.utils import timezone
 
 from apps.notifications.models import EmailLog, Event, PushLog, Suppression
-from apps.notifications.statuses import Status
-from apps.users.hashing import recipient_hash
+from apps.notifications.models.statuses import Status
 from apps.users.models import Device, NotificationPreference
+from apps.users.recipient_hashes import recipient_hash
 from tests.conftest import client_for, post, settled, timeline
 
 
@@ -88,8 +88,8 @@ class TestAcceptance:
         assert not Event.objects.exists()
 
     def test_the_accepted_version_is_kept_when_another_is_activated(self, api, user, version, db):
-        from apps.templates.authoring import add_version
-        from tests.cast import EMAIL_EN
+        from apps.templates.authoring.versions import add_version
+        from tests.support.factories import EMAIL_EN
 
         answer = post(api, user, channels=["email"], scheduled_at=at(hours=1))
         add_version(template=version.template, contents=[{**EMAIL_EN, "subject": "New"}], active=True)
@@ -127,7 +127,7 @@ class TestAcceptance:
         assert post(api, user, request_id="order:1", priority=6).json()["error"] == "request_id_reused"
 
     def test_the_same_request_id_in_two_organizations_is_two_notifications(self, api, user, db):
-        from tests.cast import OrganizationFactory, UserFactory, template_with
+        from tests.support.factories import OrganizationFactory, UserFactory, template_with
 
         other = OrganizationFactory()
         template_with(other)
@@ -139,7 +139,7 @@ class TestAcceptance:
         assert len({answer.json()["data"]["id"] for answer in answers}) == 2
 
     def test_low_priority_takes_the_bulk_lane(self, api, user, db):
-        from apps.notifications.topology import lane
+        from apps.notifications.queue.topology import lane
 
         post(api, user, channels=["email"], priority=4)
         row = EmailLog.objects.get()

@@ -9,11 +9,11 @@ import pytest
 from django.core.management import call_command
 
 from apps.notifications.models import EmailLog, Suppression
-from apps.notifications.providers import registry
+from apps.notifications.routing import registry
+from scripts.private_services.process import free_port
 from tests.conftest import post, wait_until
-from tests.faults.process import free_port
+from tests.support.smtp_server import ScriptedSmtpServer
 from tests.verify.postfix import Postfix, missing
-from tests.wire.smtp import ScriptedSmtpServer
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 MAILS = 500

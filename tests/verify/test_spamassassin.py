@@ -10,8 +10,8 @@ import pytest
 
 from apps.notifications.models import EmailLog
 from apps.users.models import Category
-from tests.cast import template_with
 from tests.conftest import deliver, post
+from tests.support.factories import template_with
 
 pytestmark = [
     pytest.mark.skipif(not shutil.which("spamassassin"), reason="SpamAssassin is not installed."),

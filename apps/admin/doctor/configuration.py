@@ -9,7 +9,7 @@ from django.http.request import validate_host
 
 from apps.admin.doctor.findings import Finding, ok, warning, wrong
 from apps.admin.doctor.secrets import is_secret, without_passwords
-from apps.users.mailboxes import sender
+from notifier.lib.email_addresses import sender
 
 KEYS = ("SECRET_KEY", "JWT_SIGNING_KEY", "HASH_KEY")
 ALL_KEYS = (*KEYS, "ENCRYPTION_KEYS")

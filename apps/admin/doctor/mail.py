@@ -7,14 +7,14 @@ from time import monotonic
 from django.conf import settings
 
 from apps.admin.doctor.findings import Finding, ok, sandboxed, skipped, warning, words_of, wrong
-from apps.notifications.providers.accounts import Account
-from apps.notifications.providers.base import Outcome
-from apps.notifications.providers.esp_settings import KEY_NAMES, EspSettings
-from apps.notifications.providers.registry import configured
-from apps.notifications.providers.schemes import SANDBOX
-from apps.notifications.providers.smtp_outcomes import Ended
-from apps.notifications.providers.smtp_session import Session
-from apps.notifications.providers.smtp_settings import SmtpSettings
+from apps.notifications.channels.email.providers.esp.settings import KEY_NAMES, EspSettings
+from apps.notifications.channels.email.providers.smtp.outcomes import Ended
+from apps.notifications.channels.email.providers.smtp.session import Session
+from apps.notifications.channels.email.providers.smtp.settings import SmtpSettings
+from apps.notifications.channels.outcome import Outcome
+from apps.notifications.routing.accounts import Account
+from apps.notifications.routing.registry import configured
+from apps.notifications.routing.schemes import SANDBOX
 from apps.users.channels import Channel
 
 SESSION_SECONDS = 10

@@ -8,13 +8,13 @@ import urllib3
 from django.conf import settings
 
 from apps.admin.doctor.findings import Finding, ok, sandboxed, skipped, warning, words_of, wrong
-from apps.notifications.providers.accounts import Account
-from apps.notifications.providers.base import Outcome, Result
-from apps.notifications.providers.fcm_auth import AccessTokens, AuthFault
-from apps.notifications.providers.fcm_outcomes import outcome_of
-from apps.notifications.providers.fcm_settings import FcmSettings
-from apps.notifications.providers.registry import configured
-from apps.notifications.providers.schemes import SANDBOX
+from apps.notifications.channels.outcome import Outcome, Result
+from apps.notifications.channels.push.providers.fcm.auth import AccessTokens, AuthFault
+from apps.notifications.channels.push.providers.fcm.outcomes import outcome_of
+from apps.notifications.channels.push.providers.fcm.settings import FcmSettings
+from apps.notifications.routing.accounts import Account
+from apps.notifications.routing.registry import configured
+from apps.notifications.routing.schemes import SANDBOX
 from apps.users.channels import Channel
 
 TOKEN = "doctor-of-notifier"  # noqa: S105 - no device's: FCM refuses it, or only checks the rest

@@ -11,8 +11,8 @@ from django.conf import settings
 from kombu import Connection
 
 from apps.admin.doctor.findings import Finding, ok, skipped, words_of, wrong
-from apps.notifications import topology
-from apps.notifications.broker import BROKER_FAULTS
+from apps.notifications.queue import topology
+from apps.notifications.queue.broker import BROKER_FAULTS
 
 CONNECT_SECONDS = 2
 ANSWER_SECONDS = 3

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from apps.admin.doctor.findings import Finding, ok, wrong
 from apps.notifications.models import ProviderState, TickLease, UnreadEvent
-from apps.notifications.tick import NAME
+from apps.notifications.scheduler.loop import NAME
 
 
 def tick() -> list[Finding]:

@@ -3,8 +3,8 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apps.users.channels import Channel
-from apps.users.hashing import recipient_hash
-from apps.users.mailboxes import tidied
+from apps.users.recipient_hashes import recipient_hash
+from notifier.lib.email_addresses import tidied
 
 
 def _odd(column):

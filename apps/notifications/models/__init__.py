@@ -1,13 +1,5 @@
 """What was asked, each delivery that came of it, and everything that is remembered about them."""
 
-from apps.notifications.models.callbacks import (
-    CALLBACKS,
-    EXCHANGE,
-    WAITING,
-    Callback,
-    CallbackAttempt,
-    WebhookEndpoint,
-)
 from apps.notifications.models.deliveries import (
     BULK_BELOW,
     DELIVERIES,
@@ -18,7 +10,6 @@ from apps.notifications.models.deliveries import (
     PushLog,
     deliveries_of,
 )
-from apps.notifications.models.provider_events import ProviderEvent, UnreadEvent
 from apps.notifications.models.records import (
     CircuitChange,
     DeadLetter,
@@ -28,7 +19,16 @@ from apps.notifications.models.records import (
     Suppression,
     TickLease,
 )
+from apps.notifications.models.tracking_events import ProviderEvent, UnreadEvent
 from apps.notifications.models.waiting import Waiting, from_now
+from apps.notifications.models.webhooks import (
+    CALLBACKS,
+    EXCHANGE,
+    WAITING,
+    Callback,
+    CallbackAttempt,
+    WebhookEndpoint,
+)
 
 __all__ = [
     "BULK_BELOW",

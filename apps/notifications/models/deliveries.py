@@ -9,14 +9,14 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from apps.notifications.models.statuses import SCHEDULED, Status
 from apps.notifications.models.waiting import LEASE_INDEX, Waiting, WaitingQuerySet
-from apps.notifications.statuses import SCHEDULED, Status
 from apps.templates.models import TemplateVersion
 from apps.users.channels import Channel
-from apps.users.encryption import EncryptedJSONField, EncryptedTextField
-from apps.users.isolation import IsolatedManager
-from apps.users.masking import masked_address, masked_token
 from apps.users.models import Device, Organization
+from notifier.lib.database.encryption import EncryptedJSONField, EncryptedTextField
+from notifier.lib.database.tenancy import IsolatedManager
+from notifier.lib.masking import masked_address, masked_token
 
 BULK_BELOW = 5
 """Priorities under this take the bulk lane."""

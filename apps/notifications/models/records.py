@@ -8,11 +8,11 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from apps.notifications.models.deliveries import Notification
-from apps.users.auditing import AuditedQuerySet
+from apps.users.audit_log import AuditedQuerySet
 from apps.users.channels import Channel
-from apps.users.isolation import IsolatedManager
-from apps.users.masking import masked_address
 from apps.users.models import Organization
+from notifier.lib.database.tenancy import IsolatedManager
+from notifier.lib.masking import masked_address
 
 
 class Event(models.Model):

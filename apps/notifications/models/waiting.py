@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import DateTimeField, ExpressionWrapper, F, Q
 from django.db.models.functions import Now
 
-from apps.notifications.statuses import Status
+from apps.notifications.models.statuses import Status
 
 
 def from_now(seconds: float) -> "ExpressionWrapper[Any]":

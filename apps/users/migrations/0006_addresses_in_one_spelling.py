@@ -1,7 +1,7 @@
 from django.db import IntegrityError, migrations, transaction
 from django.db.models import Q
 
-from apps.users.mailboxes import tidied
+from notifier.lib.email_addresses import tidied
 
 
 def respell(apps, schema_editor):

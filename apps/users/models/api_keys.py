@@ -14,12 +14,12 @@ from django.db.models import DateTimeField, ExpressionWrapper, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from apps.users import reach
-from apps.users.auditing import AuditedQuerySet
-from apps.users.isolation import IsolatedManager
+from apps.users.audit_log import AuditedQuerySet
+from apps.users.models import reach
 from apps.users.models.organizations import Organization
 from apps.users.models.people import User
-from apps.users.scopes import Scope
+from apps.users.models.scopes import Scope
+from notifier.lib.database.tenancy import IsolatedManager
 
 
 class ApiKeyQuerySet(AuditedQuerySet["ApiKey"]):

@@ -6,8 +6,8 @@ import uuid6
 from django.db import models
 from django.db.models.functions import Now
 
-from apps.users.isolation import IsolatedManager
 from apps.users.models.organizations import Organization
+from notifier.lib.database.tenancy import IsolatedManager
 
 
 class AuditEntry(models.Model):

@@ -8,11 +8,11 @@ from django.db import models
 from django.db.models.functions import Now
 
 from apps.users.channels import Channel
-from apps.users.encryption import EncryptedTextField
-from apps.users.hashing import recipient_hash
-from apps.users.isolation import IsolatedManager
 from apps.users.models.organizations import Organization
 from apps.users.models.people import User
+from apps.users.recipient_hashes import recipient_hash
+from notifier.lib.database.encryption import EncryptedTextField
+from notifier.lib.database.tenancy import IsolatedManager
 
 
 class DeviceQuerySet(models.QuerySet["Device"]):

@@ -7,7 +7,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models.functions import Now
 
-from apps.users.validation import LANGUAGE_PATTERN
+from notifier.lib.fields.validation import LANGUAGE_PATTERN
 
 validate_language = RegexValidator(LANGUAGE_PATTERN, "Use a language tag such as `fr` or `fr-CA`.")
 

@@ -12,14 +12,14 @@ from django.db.models import F, Q, Value
 from django.db.models.functions import Lower, Now
 from django.utils.crypto import salted_hmac
 
-from apps.users import reach
-from apps.users.address_columns import AddressColumn
-from apps.users.isolation import IsolatedManager
-from apps.users.mailboxes import ADDRESS_LIMIT, tidied
+from apps.users.models import reach
 from apps.users.models.organizations import Organization, Switchable, validate_language
-from apps.users.quiet_hours import end_of_quiet_hours
-from apps.users.scopes import HOST_SCOPES, ROLE_SCOPES, Role
-from apps.users.validation import validate_timezone
+from apps.users.models.quiet_hours import end_of_quiet_hours
+from apps.users.models.scopes import HOST_SCOPES, ROLE_SCOPES, Role
+from notifier.lib.database.tenancy import IsolatedManager
+from notifier.lib.email_addresses import ADDRESS_LIMIT, tidied
+from notifier.lib.fields.email_address import AddressColumn
+from notifier.lib.fields.validation import validate_timezone
 
 if TYPE_CHECKING:
     from apps.users.models import ApiKey

@@ -9,10 +9,10 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from apps.users.channels import Channel
-from apps.users.isolation import IsolatedManager
 from apps.users.models.organizations import Organization
 from apps.users.models.people import User
-from apps.users.validation import CATEGORY_PATTERN
+from notifier.lib.database.tenancy import IsolatedManager
+from notifier.lib.fields.validation import CATEGORY_PATTERN
 
 ACCOUNT = "account"
 """The category of what Notifier itself tells people about their accounts."""

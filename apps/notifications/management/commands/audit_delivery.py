@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from apps.notifications.audit import audit
+from apps.notifications.operations.reconciliation import audit
 
 
 class Command(BaseCommand):

@@ -5,9 +5,9 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from apps.notifications import replay
-from apps.notifications.management.letters import HEADER, line, with_recipients
+from apps.notifications.management.dead_letter_table import HEADER, line, with_recipients
 from apps.notifications.models import DeadLetter
+from apps.notifications.transitions import dead_letters
 
 
 class Command(BaseCommand):
@@ -36,7 +36,7 @@ class Command(BaseCommand):
                 self._show(self._letter(options["id"]), options)
             case "discard":
                 letters = [self._letter(pk) for pk in options["ids"]]
-                done = sum(replay.discard(letter, by="command:dlq") for letter in letters)
+                done = sum(dead_letters.discard(letter, by="command:dlq") for letter in letters)
                 self._say({"discarded": done, "closed_before": len(letters) - done}, options)
 
     def _list(self, options: dict[str, Any]) -> None:

@@ -4,8 +4,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from apps.notifications.erasing import known_by
 from apps.notifications.management.progress import Progress
+from apps.notifications.operations.erasure import known_by
 from apps.users.models import Organization
 
 

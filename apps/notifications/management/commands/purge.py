@@ -4,7 +4,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.notifications.management.progress import Progress
-from apps.notifications.purging import candidates, purge
+from apps.notifications.operations.purge import candidates, purge
 
 
 class Command(BaseCommand):

@@ -9,8 +9,8 @@ import structlog
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
-from apps.notifications import maildir
-from apps.notifications.database import forget_broken_connections
+from apps.notifications.feedback import maildir
+from notifier.lib.database.recovery import forget_broken_connections
 
 log = structlog.get_logger(__name__)
 

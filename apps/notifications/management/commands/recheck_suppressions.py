@@ -4,10 +4,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from apps.notifications.doubtful_suppressions import doubtful
 from apps.notifications.models import Suppression
-from apps.users.masking import masked_words
+from apps.notifications.operations.suppression_review import doubtful
 from apps.users.models import Organization
+from notifier.lib.masking import masked_words
 
 WORDS = 90
 _LINE = "{:<36}  {:<16}  {:<28}  {:<16}  {}"

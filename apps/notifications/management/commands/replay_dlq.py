@@ -9,12 +9,12 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
-from apps.notifications import replay
-from apps.notifications.management.letters import HEADER, line, with_recipients
+from apps.notifications.management.dead_letter_table import HEADER, line, with_recipients
 from apps.notifications.management.progress import Progress
 from apps.notifications.models import DELIVERIES, DeadLetter
-from apps.notifications.publisher import publisher
-from apps.notifications.statuses import Status
+from apps.notifications.models.statuses import Status
+from apps.notifications.queue.publisher import publisher
+from apps.notifications.transitions import dead_letters
 from apps.users.channels import Channel
 
 
@@ -50,7 +50,7 @@ class Command(BaseCommand):
         for name in ("limit", "rate"):
             if options[name] is not None and options[name] <= 0:
                 raise CommandError(f"--{name} must be above zero.", returncode=2)
-        selection = replay.Selection(
+        selection = dead_letters.Selection(
             **{
                 name: options[name]
                 for name in ("channel", "reason", "template", "organization", "request_id", "since", "until")
@@ -61,7 +61,7 @@ class Command(BaseCommand):
         done = skipped = 0
         with Progress("Replaying", len(letters), self.stderr) as progress:
             for letter, recipient, words in with_recipients(letters):
-                if options["dry_run"] or replay.replay(letter, by=by):
+                if options["dry_run"] or dead_letters.replay(letter, by=by):
                     if not options["json"]:
                         shown = line(letter, recipient, words)
                         self.stdout.write(shown if done else f"{HEADER}\n{shown}")

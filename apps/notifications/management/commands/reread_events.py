@@ -3,8 +3,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from apps.notifications.feedback.unread_events import read_again
 from apps.notifications.models import UnreadEvent
-from apps.notifications.unread_events import read_again
 
 
 class Command(BaseCommand):

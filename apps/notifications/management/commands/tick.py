@@ -4,8 +4,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from apps.notifications import tick
-from apps.notifications.exposition import exposition
+from apps.notifications.observability.exposition import exposition
+from apps.notifications.scheduler import loop
 
 
 class Command(BaseCommand):
@@ -18,4 +18,4 @@ class Command(BaseCommand):
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, lambda *_: stop.set())
         exposition.start()
-        tick.run(stop)
+        loop.run(stop)

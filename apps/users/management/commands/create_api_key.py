@@ -2,9 +2,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from apps.users.auditing import acting
+from apps.users.audit_log import acting
 from apps.users.models import ApiKey, Organization
-from apps.users.scopes import Scope
+from apps.users.models.scopes import Scope
 
 
 class Command(BaseCommand):

@@ -3,8 +3,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from apps.users.encryption import Undecryptable, encrypted_columns
 from apps.users.reencryption import pending
+from notifier.lib.database.encryption import Undecryptable, encrypted_columns
 
 
 class Command(BaseCommand):

@@ -11,7 +11,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.servers.basehttp import WSGIServer, run
 from django.core.wsgi import get_wsgi_application
 
-from apps.notifications import tick, topology
+from apps.notifications.queue import topology
+from apps.notifications.scheduler import loop
 from notifier.local import demo
 from notifier.local.fcm import FcmStandIn
 from notifier.local.inbox import Catcher, inbox
@@ -33,7 +34,7 @@ class Command(BaseCommand):
         seeded = demo.seed()
         self._start_providers()
         self._start_worker()
-        threading.Thread(target=tick.run, args=(threading.Event(),), name="tick", daemon=True).start()
+        threading.Thread(target=loop.run, args=(threading.Event(),), name="tick", daemon=True).start()
         port = _free_port(options["port"])
         settings.PUBLIC_URL = f"http://127.0.0.1:{port}"
         run(

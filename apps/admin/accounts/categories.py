@@ -1,0 +1,38 @@
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from apps.admin.lists.rows import OrganizationRows, RowForm
+from apps.templates.models import Template
+from apps.users.api.views.categories import check_quota
+from apps.users.models import Category, Organization
+
+
+class CategoryForm(RowForm):
+    constrained = frozenset({"organization", "code"})
+
+    def check_quota(self, organization: Organization) -> None:
+        check_quota(organization)
+
+
+@admin.register(Category)
+class CategoryPages(OrganizationRows):
+    form = CategoryForm
+    list_display = ("code", "name", "organization", "mandatory", "cap", "cap_window", "updated_at")
+    list_filter = ("organization", "mandatory")
+    list_select_related = ("organization",)
+    search_fields = ("code", "name")
+
+    def get_fields(self, request: HttpRequest, obj: Any | None = None) -> list[Any]:
+        asked = ["organization", "code", "name", "mandatory", "cap", "cap_window"]
+        return [*asked, "created_at", "updated_at"] if obj else asked
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        shown, counts, lacking, protected = super().get_deleted_objects(objs, request)
+        # Nobody may delete templates, and for nobody would they go along: what to say is that they are in it.
+        return shown, counts, lacking - {Template._meta.verbose_name}, protected
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> list[Any]:
+        # Callers send the code.
+        return ["organization", "code", "created_at", "updated_at"] if obj else []

@@ -1,0 +1,118 @@
+"""A version being written: what its forms hold together, its preview, and saving it."""
+
+import json
+from typing import Any
+
+from django import forms
+from django.http import QueryDict
+
+from apps.admin.authoring import lines
+from apps.admin.authoring.version_forms import ContentForm, EmailForms, PushForms, VersionForm, initial_of
+from apps.templates.authoring import versions
+from apps.templates.liquid import budget
+from apps.templates.models import Layout, Template, TemplateContent, TemplateVersion
+from apps.templates.rendering import rendering
+from apps.users.channels import Channel
+from apps.users.models import User
+
+
+class Draft:
+    """Begins with a stored version's contents, or with what was posted; keeps its declared variables."""
+
+    def __init__(
+        self, *, template: Template, start: TemplateVersion | None, posted: QueryDict | None = None
+    ) -> None:
+        self.template = template
+        initial = initial_of(list(start.contents.all()) if start else [])
+        self.declared: list[dict[str, Any]] = start.variables if start else []
+        self.version = VersionForm(posted)
+        rows = Layout.objects.filter(organization=template.organization_id)
+        layouts = {"layouts": list(rows.values_list("name", flat=True))}
+        self.emails = EmailForms(posted, prefix="email", initial=initial[Channel.EMAIL], form_kwargs=layouts)
+        self.pushes = PushForms(posted, prefix="push", initial=initial[Channel.PUSH])
+        self.bound = posted is not None
+        self.required: list[str] = []
+        self.optional: list[str] = []
+
+    @property
+    def contents(self) -> list[ContentForm]:
+        """The forms that somebody filled in and didn't strike out."""
+        return [
+            form
+            for group in (self.emails, self.pushes)
+            for form in group.forms
+            if (form.has_changed() or form.initial) and not (self.bound and form in group.deleted_forms)
+        ]
+
+    def is_valid(self) -> bool:
+        good = all([self.version.is_valid(), self.emails.is_valid(), self.pushes.is_valid()])
+        if good and not self.contents:
+            self.version.add_error(None, "Write at least one email or push.")
+        return good and bool(self.contents)
+
+    def save(self, *, author: User, active: bool) -> TemplateVersion | None:
+        """The new version; None when a part can't be used, which the part's field then says."""
+        forms = self.contents
+        try:
+            return versions.add_version(
+                template=self.template,
+                contents=[form.row() for form in forms],
+                variables=self.declared,
+                note=self.version.cleaned_data["note"],
+                author=author,
+                active=active,
+            )
+        except versions.ContentFault as fault:
+            where, _, part = fault.field.partition(".")
+            form = forms[int(where.removeprefix("contents[").removesuffix("]"))]
+            form.add_error(part.partition(".")[0] or "language", fault.detail)
+            return None
+
+    def render(self) -> None:
+        """Fill in each content's preview, or why there is none. All of them may take what saving them may."""
+        with budget.allowance(cpu=budget.WRITING_CPU, seconds=budget.WRITING_SECONDS):
+            self._render()
+
+    def _render(self) -> None:
+        ready = [(form, source) for form in self.contents if (source := self._compiled(form)) is not None]
+        samples = getattr(self.version, "cleaned_data", {}).get("samples") or {}
+        examples = {
+            one["name"]: json.dumps(value)
+            for one in self.declared
+            if one["name"] not in samples and (value := one.get("example", one.get("default"))) is not None
+        }
+        variables = lines.variables({**samples, **examples}, [*self.required, *self.optional])
+        for form, source in ready:
+            try:
+                party = self.template.organization_id
+                form.preview = rendering.render_for(party, source.source, variables)
+            except rendering.RenderError as fault:
+                form.fault = f"{_label(form, fault.field)}: {fault.message}"
+
+    def _compiled(self, form: ContentForm) -> TemplateContent | None:
+        """The form's content, ready to render; None where the form or its preview says what is wrong."""
+        source = _source(form, self.bound)
+        if source is None:
+            return None
+        try:
+            found = versions.prepared([source], (), self.template.organization)
+        except versions.ContentFault as fault:
+            form.fault = f"{_label(form, fault.field.partition('.')[2])}: {fault.detail}"
+            return None
+        self.required = sorted({*self.required, *found.use.required})
+        self.optional = sorted({*self.optional, *found.use.optional} - {*self.required})
+        return source
+
+
+def _source(form: ContentForm, bound: bool) -> TemplateContent | None:
+    if bound:
+        return TemplateContent(**form.row()) if form.is_valid() else None
+    values = {**form.initial}
+    if "data" in values:
+        values["data"] = lines.parse(values["data"])
+    return TemplateContent(channel=form.channel, **values)
+
+
+def _label(form: forms.Form, part: str) -> str:
+    field = form.fields.get(part.partition(".")[0])
+    return str(field.label) if field is not None else part.capitalize()

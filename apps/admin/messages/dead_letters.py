@@ -1,0 +1,195 @@
+"""What failed for good, and the two ways to be done with it."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import mark_safe
+from django.utils.text import Truncator
+
+from apps.admin.lists import searching
+from apps.admin.lists.filters import LetterState, RecentValues, Within
+from apps.admin.lists.paging import UncountedList
+from apps.admin.lists.rows import Log, audit_name, operator_of
+from apps.admin.lists.times import moment
+from apps.notifications.management.dead_letter_table import with_recipients
+from apps.notifications.models import DeadLetter
+from apps.notifications.transitions import dead_letters
+from notifier.lib.masking import masked_words
+
+AT_ONCE = 500
+"""Letters that one action takes: it answers within a request. For more there is `manage.py replay_dlq`."""
+
+LINKED = 5
+"""Notifications that the answer to a replay links to."""
+
+
+class LetterList(UncountedList):
+    """With each letter's recipient: a query a channel for the page."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        for letter, recipient, _ in with_recipients(self.result_list):
+            letter.shown_recipient = recipient  # type: ignore[attr-defined]
+
+
+@admin.register(DeadLetter)
+class DeadLetterPages(Log):
+    list_display = (
+        "failed", "state", "message", "request", "failure", "organization",
+    )  # fmt: skip
+    list_filter = (
+        LetterState,
+        Within,
+        "channel",
+        ("reason", RecentValues),
+        ("code", RecentValues),
+        "organization",
+    )
+    list_select_related = ("organization", "notification__template_version__template")
+    search_fields = ("id",)
+    search_help_text = (
+        "Exactly: an id, a request_id, a correlation id, a recipient's address or a device's token."
+    )
+    fields = (
+        "id", "state", "failed", "reason", "code", "words", "notification", "request_id", "channel", "recipient",
+        "delivery_id", "template", "organization", "epoch", "queue", "body_text", "closed", "closed_by",
+    )  # fmt: skip
+    OF_A_DELIVERY = frozenset(
+        {"notification", "request_id", "channel", "recipient", "delivery_id", "template", "epoch"}
+    )
+    OF_A_FOREIGN_MESSAGE = frozenset({"queue", "body_text"})
+    actions = ("replay", "replay_unknown", "discard")
+
+    failed = moment("created_at", "failed")
+    closed = moment("closed_at")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip().replace("\0", "")
+        return (searching.first_found(queryset, searching.of_dead_letter(term)) if term else queryset), False
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[UncountedList]:
+        return LetterList
+
+    def get_fields(self, request: HttpRequest, obj: DeadLetter | None = None) -> list[Any]:
+        hidden = self.OF_A_FOREIGN_MESSAGE if obj is not None and obj.delivery_id else self.OF_A_DELIVERY
+        return [name for name in self.fields if name not in hidden]
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: Any = None,
+    ) -> HttpResponse:
+        letter = self.get_object(request, object_id) if object_id else None
+        still_open = letter is not None and letter.state == DeadLetter.State.OPEN
+        context = {
+            "ways_out": still_open and self.has_replay_permission(request),
+            "replay_action": "replay_unknown"
+            if letter and letter.reason == dead_letters.UNKNOWN
+            else "replay",
+        }
+        return super().changeform_view(request, object_id, form_url, {**context, **(extra_context or {})})
+
+    def has_replay_permission(self, request: HttpRequest) -> bool:
+        return operator_of(request).has_perm("notifications.change_deadletter")
+
+    @admin.display
+    def message(self, letter: DeadLetter) -> str:
+        """Channel, recipient and template: one column, so that the list needs no sideways scrolling."""
+        return _cell(
+            f"{letter.get_channel_display()} {self.recipient(letter)}".strip(), self.template(letter)
+        )
+
+    @admin.display(description="request_id")
+    def request(self, letter: DeadLetter) -> str:
+        return _cell(self.request_id(letter))
+
+    @admin.display
+    def failure(self, letter: DeadLetter) -> str:
+        why = ": ".join(dict.fromkeys(word for word in (letter.reason, letter.code) if word))
+        return _cell(why, Truncator(masked_words(letter.detail)).chars(80))
+
+    @admin.display
+    def recipient(self, letter: DeadLetter) -> str:
+        known: str | None = getattr(letter, "shown_recipient", None)
+        return next(with_recipients([letter]))[1] if known is None else known
+
+    @admin.display(description="request_id")
+    def request_id(self, letter: DeadLetter) -> str:
+        return (letter.notification.request_id if letter.notification else None) or ""
+
+    @admin.display(description="the provider's words")
+    def words(self, letter: DeadLetter) -> str:
+        return masked_words(letter.detail)
+
+    @admin.display
+    def template(self, letter: DeadLetter) -> str:
+        return str(letter.notification.template_version) if letter.notification else ""
+
+    @admin.display(description="foreign message")
+    def body_text(self, letter: DeadLetter) -> str:
+        return masked_words(bytes(letter.body)[:1000].decode("utf-8", "backslashreplace"))
+
+    @admin.action(description="Replay the selected letters", permissions=["replay"])
+    def replay(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> None:
+        self._replay(request, queryset, reason="")
+
+    @admin.action(description="Replay selected letters that may have arrived already", permissions=["replay"])
+    def replay_unknown(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> None:
+        self._replay(request, queryset, reason=dead_letters.UNKNOWN)
+
+    def _replay(self, request: HttpRequest, queryset: QuerySet[DeadLetter], *, reason: str) -> None:
+        chosen = self._chosen(request, queryset)
+        ids = tuple(letter.pk for letter in chosen)
+        eligible = dead_letters.Selection(ids=ids, reason=reason).letters()
+        replayed = [letter for letter in eligible if dead_letters.replay(letter, by=audit_name(request))]
+        done = len(replayed)
+        self.message_user(request, f"{done} queued again.", messages.SUCCESS if done else messages.WARNING)
+        if replayed:
+            self.message_user(request, format_html("See what becomes of it: {}", _links(replayed)))
+        if done < len(chosen):
+            self.message_user(
+                request,
+                f"{len(chosen) - done} left as they were: closed already, expired, not of a delivery, or "
+                + (
+                    "certain to have failed." if reason else "perhaps arrived (there is an action for those)."
+                ),
+                messages.WARNING,
+            )
+
+    @admin.action(description="Discard the selected letters", permissions=["replay"])
+    def discard(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> None:
+        done = sum(
+            dead_letters.discard(letter, by=audit_name(request)) for letter in self._chosen(request, queryset)
+        )
+        self.message_user(request, f"{done} discarded.", messages.SUCCESS if done else messages.WARNING)
+
+    def _chosen(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> list[DeadLetter]:
+        found = list(queryset.order_by("id")[: AT_ONCE + 1])
+        if len(found) > AT_ONCE:
+            self.message_user(
+                request,
+                f"Only the oldest {AT_ONCE} were taken; for many there is `manage.py replay_dlq`.",
+                messages.WARNING,
+            )
+        return found[:AT_ONCE]
+
+
+def _links(letters: list[DeadLetter]) -> str:
+    """To the notifications of the first few."""
+    ids = list(dict.fromkeys(letter.notification_id for letter in letters))[:LINKED]
+    pages = [(reverse("admin:notifications_notification_change", args=[pk]), pk) for pk in ids]
+    return format_html_join(", ", '<a href="{}">notification {}</a>', pages)
+
+
+def _cell(*lines: str) -> str:
+    """A cell that may be broken anywhere: one long word must not widen the list."""
+    shown = format_html_join(mark_safe("<br>"), "{}", ((line,) for line in lines if line))
+    return format_html('<span style="overflow-wrap:anywhere">{}</span>', shown)

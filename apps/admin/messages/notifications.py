@@ -1,0 +1,146 @@
+"""One notification: what was asked, each delivery, and the timeline in words."""
+
+import json
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+
+from apps.admin.lists import searching
+from apps.admin.lists.filters import Within
+from apps.admin.lists.paging import UncountedList
+from apps.admin.lists.rows import Log
+from apps.admin.lists.times import moment
+from apps.notifications.models import Delivery, Event, Notification, deliveries_of
+from apps.notifications.models.statuses import summary
+from apps.notifications.transitions import timeline
+from apps.users.models import User
+from notifier.lib.masking import masked_words
+
+
+class NotificationList(UncountedList):
+    """With each notification's deliveries: a query a channel for the page."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        found = deliveries_of(self.result_list)
+        for notification in self.result_list:
+            notification.loaded = found[notification.pk]
+
+
+@admin.register(Notification)
+class NotificationPages(Log):
+    list_display = ("accepted", "status", "template", "user", "request_id", "live", "organization")
+    list_filter = (Within, "organization", "live")
+    list_select_related = ("organization", "user", "template_version__template")
+    search_fields = ("id",)
+    search_help_text = (
+        "Exactly: an id, a request_id, a correlation id, a recipient's address or a device's token."
+    )
+    fields = (
+        "id", "status", "template", "user", "organization", "request_id", "correlation_id", "requested_by",
+        "live", "priority", "accepted", "scheduled", "expires", "variable_names", "metadata_text",
+    )  # fmt: skip
+
+    accepted = moment("created_at", "accepted")
+    scheduled = moment("scheduled_at")
+    expires = moment("expires_at")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip().replace("\0", "")
+        return (searching.first_found(queryset, searching.of_notification(term)) if term else queryset), False
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[UncountedList]:
+        return NotificationList
+
+    @admin.display
+    def template(self, notification: Notification) -> str:
+        return str(notification.template_version)
+
+    @admin.display
+    def status(self, notification: Notification) -> str:
+        loaded: list[Delivery] | None = getattr(notification, "loaded", None)
+        rows = deliveries_of([notification])[notification.pk] if loaded is None else loaded
+        return summary(row.shown_status for row in rows).capitalize()
+
+    @admin.display(description="variables")
+    def variable_names(self, notification: Notification) -> str:
+        # Their values are what the person reads: codes, sums, names.
+        return ", ".join(sorted(notification.variables)) or "none"
+
+    @admin.display(description="metadata")
+    def metadata_text(self, notification: Notification) -> str:
+        return (
+            masked_words(json.dumps(notification.metadata, ensure_ascii=False))
+            if notification.metadata
+            else ""
+        )
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: Any = None,
+    ) -> HttpResponse:
+        context: dict[str, Any] = {}
+        notification = self.get_object(request, object_id) if object_id else None
+        if notification is not None and self.has_view_permission(request, notification):
+            rows = deliveries_of([notification])[notification.pk]
+            context = {
+                "deliveries": [(row, _page_of(row), masked_words(row.error_detail)) for row in rows],
+                "events": events_of(notification, rows),
+            }
+        return super().changeform_view(request, object_id, form_url, {**context, **(extra_context or {})})
+
+
+def _page_of(row: Delivery) -> str:
+    return reverse(f"admin:notifications_{row._meta.model_name}_change", args=[row.pk])
+
+
+def events_of(notification: Notification, rows: list[Delivery]) -> list[dict[str, Any]]:
+    """The timeline as a table: for each event its time, kind, the delivery concerned, and what it says."""
+    recipients = {row.pk: row.masked_recipient for row in rows}
+    events = list(notification.events.order_by("id"))
+    people = _names(events)
+    return [
+        {
+            "at": event.at,
+            "kind": event.kind,
+            "channel": event.channel,
+            "recipient": recipients.get(event.delivery_id, "") if event.delivery_id else "",
+            "words": said(event, people),
+        }
+        for event in events
+    ]
+
+
+def said(event: Event, people: dict[str, str] | None = None) -> list[str]:
+    """An event's data in short sentences, addresses masked."""
+    if event.kind == timeline.ACCEPTED:
+        first = f"{event.data.get('template')} v{event.data.get('version')}"
+        return [first, *(_decision(one) for one in event.data.get("decisions", []))]
+    return [
+        masked_words(f"{key.replace('_', ' ')}: {(people or {}).get(str(value), value)}")
+        for key, value in event.data.items()
+    ]
+
+
+def _decision(decision: dict[str, Any]) -> str:
+    reason = f" ({decision['reason']})" if decision.get("reason") else ""
+    recipient = masked_words(decision.get("recipient") or "nobody")
+    return f"{decision['channel']} to {recipient}: {decision['decision']}{reason}"
+
+
+def _names(events: list[Event]) -> dict[str, str]:
+    """The people whom the timeline names as `user:<id>`, readable."""
+    ids = {
+        str(event.data["by"]).removeprefix("user:")
+        for event in events
+        if str(event.data.get("by", "")).startswith("user:")
+    }
+    return {f"user:{user.pk}": user.email for user in User.objects.filter(pk__in=ids)}

@@ -1,0 +1,128 @@
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from apps.admin.lists.filters import RecentValues
+from apps.admin.lists.rows import OrganizationRows, RowForm, audit_name, operator_of
+from apps.notifications.models import Suppression
+from apps.users.access.permissions import reaches_recipient
+from apps.users.channels import Channel
+from apps.users.models import User
+from apps.users.recipient_hashes import hashes_of, recipient_hash
+from notifier.lib.email_addresses import InvalidAddress, spelled
+from notifier.lib.masking import masked_token, masked_words
+
+
+class NewSuppressionForm(RowForm):
+    constrained = frozenset({"organization", "recipient_hash", "lifted_at"})
+    taken = "Nothing is sent to this recipient already."
+    operator: User
+    address = forms.CharField(max_length=4096, label="Email address or device token")
+    reason = forms.CharField(max_length=64, initial="by_hand", help_text="One word or two, for filters.")
+
+    class Meta:
+        model = Suppression
+        fields = ("organization", "channel", "reason", "detail")
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        channel, address = self.cleaned_data.get("channel"), self.cleaned_data.get("address")
+        if channel and address:
+            if channel == Channel.EMAIL:
+                try:
+                    address = spelled(address)
+                except InvalidAddress as fault:
+                    self.add_error("address", str(fault))
+                    return cleaned
+            organization = self.cleaned_data.get("organization")
+            if not reaches_recipient(self.operator, channel, address, organization):
+                self.add_error("address", "Whoever has this address or device may do more than you.")
+            self.instance.recipient_hash = recipient_hash(channel, address)
+            # A token is found by its hash; only an address is worth reading.
+            self.instance.recipient = address if channel == Channel.EMAIL else ""
+        return cleaned
+
+
+class LiftForm(ActionForm):
+    reason = forms.CharField(required=False, max_length=200, label="Reason to lift:")
+
+
+@admin.register(Suppression)
+class SuppressionPages(OrganizationRows):
+    list_display = ("masked", "channel", "reason", "organization", "lifted_at", "created_at")
+    list_filter = (
+        "channel",
+        ("reason", RecentValues),
+        ("lifted_at", admin.EmptyFieldListFilter),
+        "organization",
+    )
+    list_select_related = ("organization",)
+    ordering = ("-id",)
+    search_fields = ("id",)
+    search_help_text = "Exactly: an email address or a device's token."
+    form = NewSuppressionForm
+    actions = ("lift",)
+    action_form = LiftForm
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        if not search_term:
+            return queryset, False
+        return queryset.filter(recipient_hash__in=hashes_of(search_term.strip())), False
+
+    def get_fields(self, request: HttpRequest, obj: Any | None = None) -> list[Any]:
+        if obj is None:
+            return ["organization", "channel", "address", "reason", "detail"]
+        told = ["organization", "channel", "masked", "reason", "words", "created_at", "created_by"]
+        return [*told, "lifted_at", "lifted_by", "lift_reason"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> list[Any]:
+        return self.get_fields(request, obj) if obj else []
+
+    def get_form(
+        self, request: HttpRequest, obj: Any | None = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        made = super().get_form(request, obj, change, **kwargs)
+        made.operator = operator_of(request)  # type: ignore[attr-defined]
+        return made
+
+    def has_change_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        return False
+
+    def has_lift_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("notifications.change_suppression")
+
+    @admin.display(description="recipient")
+    def masked(self, row: Suppression) -> str:
+        if row.channel == Channel.EMAIL:
+            return masked_words(row.recipient) or "erased"
+        return masked_token(row.recipient) or row.recipient_hash[:8]
+
+    @admin.display(description="detail")
+    def words(self, row: Suppression) -> str:
+        return masked_words(row.detail)
+
+    @admin.action(description="Lift: send to the selected again", permissions=["lift"])
+    def lift(self, request: HttpRequest, queryset: QuerySet[Suppression]) -> None:
+        reason = str(request.POST.get("reason", "")).strip()[:200]
+        if not reason:
+            self.message_user(request, "Say why, beside the action; nothing was lifted.", messages.ERROR)
+            return
+        rows = list(queryset.filter(lifted_at=None))
+        for row in rows:
+            self.log_change(request, row, "Lifted.")
+        chosen = Suppression.objects.filter(pk__in=[row.pk for row in rows])
+        lifted = chosen.lift(by=audit_name(request), reason=reason)
+        self.message_user(request, f"{lifted} lifted.")
+
+    def save_model(self, request: HttpRequest, obj: Suppression, form: Any, change: bool) -> None:
+        obj.created_by = audit_name(request)
+        super().save_model(request, obj, form, change)

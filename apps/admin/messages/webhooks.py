@@ -1,0 +1,70 @@
+"""Where an organization's events go, and each event on its way there."""
+
+import uuid
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html_join
+
+from apps.admin.lists.filters import RecentValues, Within
+from apps.admin.lists.rows import Log, ReadOnly
+from apps.admin.lists.times import moment
+from apps.notifications.models import Callback, WebhookEndpoint
+from notifier.lib.masking import masked_words
+
+
+@admin.register(WebhookEndpoint)
+class WebhookEndpointPages(ReadOnly):
+    """Its secrets are shown by the API alone, once."""
+
+    list_display = ("organization", "url", "enabled", "disabled_reason", "failing_since", "created_at")
+    list_filter = ("enabled", "organization")
+    list_select_related = ("organization",)
+    ordering = ("-id",)
+    fields = (
+        "id", "organization", "url", "enabled", "disabled_reason", "failing_since", "former_until", "created_at",
+    )  # fmt: skip
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        # An organization has one, so its name is what tells the rows apart.
+        return list(self.list_display)
+
+
+@admin.register(Callback)
+class CallbackPages(Log):
+    list_display = ("made", "type", "status", "attempts", "error_code", "goes_to", "organization")
+    list_filter = (Within, "status", ("type", RecentValues), ("error_code", RecentValues), "organization")
+    list_select_related = ("organization", "notification")
+    search_fields = ("id",)
+    search_help_text = "Exactly: an id, which is the receiver's `webhook-id`."
+    fields = (
+        "id", "type", "status", "notification", "organization", "goes_to", "attempts", "error_code", "payload",
+        "made", "due", "finished", "tries",
+    )  # fmt: skip
+
+    made = moment("created_at", "made")
+    due = moment("due_at")
+    finished = moment("finished_at")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        try:
+            return (queryset.filter(pk=uuid.UUID(search_term.strip())) if search_term else queryset), False
+        except ValueError:
+            return queryset.none(), False
+
+    @admin.display(description="goes to")
+    def goes_to(self, row: Callback) -> str:
+        return row.url or "the endpoint"
+
+    @admin.display
+    def tries(self, row: Callback) -> str:
+        lines = (
+            (attempt.number, attempt.at.strftime("%Y-%m-%d %H:%M:%S"), attempt.url, attempt.code)
+            + (masked_words(attempt.detail),)
+            for attempt in row.log.order_by("id")
+        )
+        return format_html_join("", "<div>{}. {} {}: {} {}</div>", lines)

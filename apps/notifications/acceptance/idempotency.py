@@ -1,0 +1,87 @@
+"""The same request twice is one notification: kept answers, in the transaction of what they answer."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection
+
+from apps.notifications.errors import InProgress, Invalid, KeyReused
+from apps.notifications.models import IdempotencyRecord
+from apps.users.access.authentication import Caller
+from apps.users.recipient_hashes import keyed_hash
+
+KEY_LIMIT = 255
+
+
+def body_hash(body: Any) -> str:
+    """The keyed hash of a JSON value's SHA-256, whatever its spacing and the order of its keys.
+
+    Keyed: beside encrypted variables, a plain hash of a body would give a short code away to whoever tries them all.
+    """
+    canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    plain = hashlib.sha256(canonical.encode()).hexdigest()
+    return keyed_hash(plain.encode())
+
+
+def read_key(header: str | None) -> str:
+    """The Idempotency-Key header's value, bare or quoted; empty when there is none. Raises Invalid."""
+    if header is None:
+        return ""
+    key = header.strip()
+    if len(key) >= 2 and key[0] == key[-1] == '"':
+        key = key[1:-1]
+    if not 0 < len(key) <= KEY_LIMIT or not key.isascii() or not key.isprintable():
+        raise Invalid.at(
+            "Idempotency-Key",
+            "invalid",
+            f"Send 1 to {KEY_LIMIT} visible ASCII characters, or no such header.",
+        )
+    return key
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One keyed request. Use inside the transaction that does its work."""
+
+    caller: Caller
+    path: str
+    key: str
+    body_hash: str
+
+    def earlier(self) -> IdempotencyRecord | None:
+        """The answer given before, if any. Raises KeyReused or InProgress."""
+        self._lock()
+        record = IdempotencyRecord.objects.filter(
+            organization=self.caller.organization, caller=self.caller.name, path=self.path, key=self.key
+        ).first()
+        if record is not None and record.body_hash != self.body_hash:
+            raise KeyReused("This Idempotency-Key came with another body before; use a new key.")
+        return record
+
+    def keep(self, status_code: int, answer: Any, location: str) -> None:
+        IdempotencyRecord.objects.create(
+            organization=self.caller.organization,
+            caller=self.caller.name,
+            path=self.path,
+            key=self.key,
+            body_hash=self.body_hash,
+            status_code=status_code,
+            answer=answer,
+            location=location,
+        )
+
+    def _lock(self) -> None:
+        # SQLite's transactions are one at a time as it is.
+        if connection.vendor != "postgresql":
+            return
+        name = f"{self.caller.organization.pk}\0{self.caller.name}\0{self.path}\0{self.key}"
+        number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [number])
+            if not cursor.fetchone()[0]:
+                raise InProgress(
+                    "The first request with this Idempotency-Key is still running.",
+                    headers={"Retry-After": "1"},
+                )

@@ -1,0 +1,253 @@
+"""Everything that deciding about requests needs to know, fetched in a handful of queries for one or a thousand."""
+
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import connection
+from django.db.models import Q
+from django.db.models.functions import Lower
+
+from apps.notifications.acceptance.request import NotificationRequest
+from apps.notifications.models import Notification, Suppression
+from apps.notifications.transitions import eligibility
+from apps.notifications.transitions.eligibility import Facts
+from apps.templates.authoring import weights
+from apps.templates.models import Template, TemplateContent, TemplateVersion
+from apps.users.channels import Channel
+from apps.users.models import Category, Device, Organization, User
+from apps.users.preferences.opt_outs import Choices, choices_of_all
+from apps.users.recipient_hashes import former_hashes, recipient_hash
+from notifier.lib.bounded_cache import Kept
+from notifier.lib.database.sql import read
+from notifier.lib.email_addresses import folded
+
+UNASKED = (
+    "variables",
+    "metadata",
+    *(f"template_version__{name}" for name in ("required", "optional", "variables", "warnings", "pinned")),
+)
+"""Of notifications that came before: a batch may name a thousand, and these columns may be large."""
+VERSIONS_LIMIT = 64 * 1024 * 1024
+"""Bytes, roughly, of all versions that a process keeps."""
+
+
+@dataclass(slots=True)
+class Lookups:
+    """What was found, by the names that requests use. What isn't in here doesn't exist for the organization."""
+
+    organization: Organization
+    templates: dict[str, Template] = field(default_factory=dict)
+    contents: dict[uuid.UUID, list[TemplateContent]] = field(default_factory=dict)
+    users: dict[uuid.UUID, User] = field(default_factory=dict)
+    meant: dict[str, User] = field(default_factory=dict)
+    """By the hash of a bare address or token: the person whose it is."""
+    devices: dict[uuid.UUID, list[Device]] = field(default_factory=dict)
+    choices: dict[uuid.UUID, Choices] = field(default_factory=dict)
+    suppressed: frozenset[tuple[str, str]] = frozenset()
+    counted: Counter[tuple[uuid.UUID, str, str]] = field(default_factory=Counter)
+    """By (category, channel, recipient's hash), where the category has a cap: what they got lately."""
+    earlier: dict[str, Notification] = field(default_factory=dict)
+    """By request_id: the notification that it made before."""
+
+    def person_at(self, request: NotificationRequest) -> User | None:
+        """Whose the address is that the request names, or else the device."""
+        named = ((Channel.EMAIL, request.email), (Channel.PUSH, request.device_token))
+        for channel, recipient in named:
+            if recipient and (person := self.meant.get(recipient_hash(channel, recipient))):
+                return person
+        return None
+
+    def facts(self, user: User | None, category: Category | None) -> Facts:
+        return Facts(
+            organization_active=self.organization.is_active,
+            user=user,
+            choices=self.choices.get(user.pk, {}) if user else {},
+            category=category,
+            suppressed=self.suppressed,
+        )
+
+
+def gather(organization: Organization, requests: Iterable[NotificationRequest], *, live: bool) -> Lookups:
+    asked = list(requests)
+    found = Lookups(organization)
+    user_ids = {request.user_id for request in asked if request.user_id is not None}
+    addresses = {request.email for request in asked if request.email}
+    tokens = {request.device_token for request in asked if request.device_token}
+    if user_ids or addresses or tokens:
+        _gather_people(found, user_ids, addresses, tokens)
+    addresses.update(user.email for user in found.users.values())
+    hashes = [recipient_hash(Channel.EMAIL, address) for address in addresses]
+    hashes += [recipient_hash(Channel.PUSH, token) for token in tokens]
+    hashes += [device.token_hash for devices in found.devices.values() for device in devices]
+    former = {was: address for address in addresses for was in former_hashes(address)}
+    request_ids = {request.request_id for request in asked if request.request_id is not None}
+    templates, found.suppressed, came_before = _ask(
+        organization, {request.template_code for request in asked}, [*hashes, *former], request_ids, live=live
+    )
+    if former.keys() & {recipient for _, recipient in found.suppressed}:
+        found.suppressed = found.suppressed.union(_recognised(found, former))
+    for template in templates:
+        _with_versions(found, template)
+    if came_before:
+        rows = Notification.objects.select_related("template_version__template").defer(*UNASKED)
+        for row in rows.filter(organization=organization, live=live, request_id__in=request_ids):
+            found.earlier[str(row.request_id)] = row
+    for category in {template.category for template in found.templates.values()}:
+        if category is not None and category.cap is not None and not category.mandatory:
+            for (channel, recipient), count in eligibility.counts(category, hashes, live=live).items():
+                found.counted[category.pk, channel, recipient] = count
+    return found
+
+
+# One statement for all that is read of every request: three would cost three times as much.
+_ASK = """
+SELECT
+  ARRAY(
+    SELECT channel || ' ' || recipient_hash FROM notifications_suppression
+    WHERE organization_id = %(organization)s AND recipient_hash = ANY(%(hashes)s) AND lifted_at IS NULL
+  ),
+  EXISTS (
+    SELECT FROM notifications_notification
+    WHERE organization_id = %(organization)s AND live = %(live)s AND request_id = ANY(%(request_ids)s)
+  ),
+  {0}, {1}
+FROM (SELECT) AS always
+LEFT JOIN templates_template AS t0
+  ON t0.organization_id = %(organization)s AND t0.code = ANY(%(codes)s) AND t0.archived_at IS NULL
+LEFT JOIN users_category AS t1 ON t1.id = t0.category_id
+"""
+_PEOPLE = """
+SELECT
+  ARRAY(
+    SELECT coalesce(category_id::text, '') || ' ' || channel || ' ' || enabled::int
+    FROM users_notificationpreference WHERE user_id = t0.id
+  ),
+  {0}, {1}
+FROM users_user AS t0
+LEFT JOIN users_device AS t1 ON t1.user_id = t0.id AND t1.retired_at IS NULL
+WHERE t0.organization_id = %(organization)s AND t0.id = ANY({meant}) AND t0.erased_at IS NULL
+ORDER BY t1.id
+"""
+_BY_ID = "%(ids)s"
+_BY_CONTACT = """
+  %(ids)s::uuid[] || ARRAY(
+    SELECT id FROM users_user WHERE organization_id = %(organization)s
+      AND lower(email) = ANY(ARRAY(SELECT lower(form) FROM unnest(%(addresses)s::text[]) AS form))
+  ) || ARRAY(
+    SELECT user_id FROM users_device
+    WHERE organization_id = %(organization)s AND token_hash = ANY(%(tokens)s) AND retired_at IS NULL
+  )
+"""
+
+
+def _ask(
+    organization: Organization, codes: set[str], hashes: list[str], request_ids: set[str], *, live: bool
+) -> tuple[list[Template], frozenset[tuple[str, str]], bool]:
+    """The templates with their categories, what is suppressed, and whether any of the request_ids came before."""
+    if connection.vendor != "postgresql":
+        rows = Suppression.objects.active().filter(organization=organization, recipient_hash__in=hashes)
+        templates = Template.objects.usable().select_related("category")
+        return (
+            list(templates.filter(organization=organization, code__in=codes)),
+            frozenset(rows.values_list("channel", "recipient_hash")),
+            bool(request_ids),
+        )
+    asked = {
+        "organization": organization.pk,
+        "codes": list(codes),
+        "hashes": hashes,
+        "request_ids": list(request_ids),
+        "live": live,
+    }
+    found = read(_ASK, (Template, Category), asked)
+    for _, _, template, category in found:
+        if template is not None:
+            template.category = category
+    suppressed, came_before = found[0][:2]
+    return (
+        [template for _, _, template, _ in found if template is not None],
+        frozenset((channel, recipient) for channel, recipient in map(str.split, suppressed)),
+        came_before,
+    )
+
+
+def _recognised(found: Lookups, former: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """What is suppressed by a hash of an earlier release, by today's. Only now, that somebody names the address of
+    an erased person, can that be made; the row gets it, so that a sender finds it as well."""
+    for channel, was in found.suppressed:
+        if channel == Channel.EMAIL and was in former:
+            now = recipient_hash(Channel.EMAIL, former[was])
+            rows = Suppression.objects.active().filter(organization=found.organization, channel=channel)
+            if not rows.filter(recipient_hash=now).exists():
+                rows.filter(recipient_hash=was).update(recipient_hash=now)
+            yield channel, now
+
+
+def _with_versions(found: Lookups, template: Template) -> None:
+    """Which version is in use is read anew each time; what a version says never changes, and is kept."""
+    for pk in (template.active_version_id, template.fallback_version_id):
+        if pk is not None:
+            version, found.contents[pk] = _version(pk)
+            # A copy, since its template is this request's own.
+            version = copy(version)
+            version.template = template
+            if pk == template.active_version_id:
+                template.active_version = version
+            if pk == template.fallback_version_id:
+                template.fallback_version = version
+    found.templates[template.code] = template
+
+
+def _read_version(pk: uuid.UUID) -> tuple[tuple[TemplateVersion, list[TemplateContent]], int]:
+    version, contents = TemplateVersion.objects.get(pk=pk), list(TemplateContent.objects.filter(version=pk))
+    return (version, contents), weights.of_version(version) + sum(map(weights.of_content, contents))
+
+
+_version = Kept(_read_version, most=VERSIONS_LIMIT)
+"""A version and its contents: neither ever changes, so a process reads them once."""
+
+
+def _gather_people(found: Lookups, ids: set[uuid.UUID], addresses: set[str], tokens: set[str]) -> None:
+    """Those with these ids, and those whose the addresses and the devices' tokens are."""
+    lowered = [form for address in addresses for form in folded(address)]
+    hashes = [recipient_hash(Channel.PUSH, token) for token in tokens]
+    _read_people(found, ids, lowered, hashes)
+    if not addresses and not tokens:
+        return
+    for user in found.users.values():
+        found.meant[recipient_hash(Channel.EMAIL, user.email)] = user
+        for device in found.devices.get(user.pk, []):
+            found.meant[device.token_hash] = user
+
+
+def _read_people(found: Lookups, ids: set[uuid.UUID], addresses: list[str], tokens: list[str]) -> None:
+    if connection.vendor != "postgresql":
+        people = User.objects.filter(organization=found.organization, erased_at=None)
+        held = Device.objects.active().filter(organization=found.organization, token_hash__in=tokens)
+        named = people.annotate(folded=Lower("email")).filter(
+            Q(pk__in=ids) | Q(folded__in=addresses) | Q(pk__in=held.values("user"))
+        )
+        found.users = {user.pk: user for user in named}
+        for device in Device.objects.active().filter(user__in=list(found.users)).order_by("id"):
+            found.devices.setdefault(device.user_id, []).append(device)
+        found.choices = choices_of_all(list(found.users.values()))
+        return
+    asked: dict[str, Any] = {"organization": found.organization.pk, "ids": list(ids)}
+    meant = _BY_ID
+    if addresses or tokens:
+        meant = _BY_CONTACT
+        asked |= {"addresses": addresses, "tokens": tokens}
+    for choices, user, device in read(_PEOPLE.replace("{meant}", meant), (User, Device), asked):
+        found.users[user.pk] = user
+        if device is not None:
+            found.devices.setdefault(user.pk, []).append(device)
+        found.choices[user.pk] = dict(map(_choice, choices))
+
+
+def _choice(told: str) -> tuple[tuple[uuid.UUID | None, str], bool]:
+    category, channel, enabled = told.split(" ")
+    return (uuid.UUID(category) if category else None, channel), enabled == "1"

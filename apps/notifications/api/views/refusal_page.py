@@ -1,0 +1,112 @@
+"""Where an address that is nobody's here refuses further mail, behind the signed link of a message.
+
+Like a person's page: no sign-in, no cookie, no script, and only a POST changes anything (RFC 8058). There are no
+preferences of an address, so nothing of the organization's goes there any more; an operator may lift that. Whoever
+has become a user with this address since refuses the category of the message alone.
+"""
+
+import uuid
+from typing import Any
+
+import structlog
+from django.http import HttpRequest, HttpResponse
+from django.utils.decorators import method_decorator
+from django.views import View
+from django.views.decorators.csrf import csrf_exempt
+
+from apps.notifications.models import EmailLog, Suppression
+from apps.users.audit_log import acting
+from apps.users.channels import Channel
+from apps.users.models import Category, Organization, PreferenceSource, User
+from apps.users.preferences import links, opt_outs
+from apps.users.preferences.links import AddressReach
+from apps.users.preferences.preference_page import answer, too_often
+from apps.users.preferences.translations import WORDS, spoken
+from notifier.lib.database.tenancy import everywhere
+
+log = structlog.get_logger(__name__)
+
+REASON = "unsubscribed"
+
+
+# The link itself is the proof of who asks; a mailbox's button can't send a token.
+@method_decorator(csrf_exempt, name="dispatch")
+class RefusalPage(View):
+    http_method_names = ["get", "head", "post"]
+
+    reach: AddressReach
+    organization: Organization
+
+    @everywhere()
+    @acting()
+    def dispatch(self, request: HttpRequest, *args: Any, token: str, **kwargs: Any) -> Any:
+        reach = links.read_address(token)
+        if wait := too_often(request, f"{reach.organization}:{reach.recipient_hash}" if reach else ""):
+            return wait
+        organization = self._organization(reach.organization) if reach is not None else None
+        if reach is None or organization is None:
+            return answer("nothing", 404, spoken(request.headers.get("Accept-Language", "")), reason="gone")
+        self.reach, self.organization = reach, organization
+        return super().dispatch(request, *args, **kwargs)
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        if self._suppressed().exists():
+            return self._page(said="stopped_all")
+        return self._page()
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        if request.POST.get("List-Unsubscribe") != "One-Click":
+            return self._page()
+        category = self.organization.categories.filter(pk=self.reach.category).first()
+        if category is not None and category.mandatory:
+            return self._page(said="mandatory", category=category)
+        # The page's own button says that it is.
+        by_hand = "by_hand" in request.POST
+        address = self._address()
+        person = self._person(address) if address else None
+        if person is not None and category is not None:
+            source = PreferenceSource.PAGE if by_hand else PreferenceSource.ONE_CLICK
+            opt_outs.choose(person, {(category.pk, Channel.EMAIL): False}, source=source)
+            log.info("preferences_chosen", user_id=str(person.pk), source=source.value, changes=1)
+            return self._page(said="stopped", category=category)
+        row, made = Suppression.objects.get_or_create(
+            organization=self.organization,
+            channel=Channel.EMAIL,
+            recipient_hash=self.reach.recipient_hash,
+            lifted_at=None,
+            defaults={"recipient": address, "reason": REASON, "created_by": "recipient"},
+        )
+        log.info("address_refused", organization=self.organization.slug, suppression=str(row.pk), made=made)
+        return self._page(said="stopped_all")
+
+    def _organization(self, pk: uuid.UUID) -> Organization | None:
+        return Organization.objects.filter(pk=pk, is_active=True).first()
+
+    def _suppressed(self) -> Any:
+        return Suppression.objects.active().filter(
+            organization=self.organization,
+            channel=Channel.EMAIL,
+            recipient_hash=self.reach.recipient_hash,
+        )
+
+    def _address(self) -> str:
+        """The address itself, as long as a message to it is kept: the link holds its hash alone."""
+        told = EmailLog.objects.filter(
+            organization=self.organization, recipient_hash=self.reach.recipient_hash
+        )
+        return told.exclude(email="").values_list("email", flat=True).first() or ""
+
+    def _person(self, address: str) -> User | None:
+        return User.objects.filter(User.at(address), organization=self.organization, erased_at=None).first()
+
+    def _page(self, said: str = "", category: Category | None = None) -> HttpResponse:
+        language = spoken(self.request.headers.get("Accept-Language", ""), self.organization.default_language)
+        words, organization = WORDS[language], self.organization.name
+        fields = {"category": category.name if category else "", "organization": organization}
+        return answer(
+            "address",
+            200,
+            language,
+            said=words[said].format(**fields) if said else "",
+            stop="" if said else words["stop_all_what"].format(organization=organization),
+        )

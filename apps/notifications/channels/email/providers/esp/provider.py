@@ -1,0 +1,146 @@
+"""Email through a service's HTTP API, spoken by django-anymail; what comes of it is read here."""
+
+import ssl
+import threading
+from functools import partial
+from typing import Any
+
+import requests
+from anymail.exceptions import AnymailAPIError, AnymailError, AnymailRecipientsRefused
+from anymail.message import AnymailMessage
+from anymail.utils import parse_single_address
+from django.core.mail import get_connection
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+
+from apps.notifications.channels.email.providers.esp.settings import WITHOUT_METADATA, EspSettings
+from apps.notifications.channels.outcome import DETAIL_LIMIT, EmailMessage, MayCommit, Outcome, Result
+from notifier.lib.email_addresses import sender
+from notifier.lib.http.retry_after import retry_after
+
+PATIENCE = 60.0
+"""Seconds after a 429 that names no time."""
+_OUR_SETUP = {
+    401: "auth_failed",
+    403: "auth_failed",
+    404: "not_found",
+    405: "not_found",
+    407: "proxy_refused",
+}
+_TAKEN = frozenset({"sent", "queued"})
+_REFUSED = frozenset({"invalid", "rejected", "failed"})
+
+
+class EspProvider:
+    """Safe to share between threads: each has a session of its own. Raises ValueError or OSError for settings
+    that can't be used."""
+
+    def __init__(self, name: str, settings: EspSettings) -> None:
+        self.name = name
+        self._backend = f"anymail.backends.{settings.service}.EmailBackend"
+        self._service = settings.service
+        self._options = settings.backend_options()
+        self._own = threading.local()
+        self._generation = 0
+
+    def send(
+        self, message: EmailMessage, *, may_commit: MayCommit, following: EmailMessage | None = None
+    ) -> Outcome:
+        """One recipient, one request, never a second try."""
+        if parse_single_address(message.to).addr_spec != message.to:
+            # `".kim"@…` would lose its quotes on the way, and be nobody's.
+            detail = "The address can't be said in the service's words."
+            return Outcome(Result.PERMANENT, "address_invalid", detail, untried=True)
+        backend = self._ready_backend()
+        built = AnymailMessage(
+            subject=message.subject,
+            body=message.text,
+            from_email=str(sender(message.sender)),
+            to=[message.to],
+            headers={**message.headers, "Message-ID": message.message_id},
+        )
+        if self._service not in WITHOUT_METADATA:
+            # Comes back with the service's events.
+            built.metadata = {"delivery_id": message.message_id.strip("<>").partition("@")[0]}
+        if message.html:
+            built.attach_alternative(message.html, "text/html")
+        if not may_commit():
+            return Outcome(Result.DEFERRED, "lease_lapsed")
+        try:
+            backend.send_messages([built])
+        except AnymailRecipientsRefused as fault:
+            return Outcome(Result.PERMANENT, "refused", self._words(fault))
+        except AnymailAPIError as fault:
+            return self._refused(fault)
+        except AnymailError as fault:
+            # The message can't be said in the service's words; another attempt changes nothing.
+            return Outcome(Result.PERMANENT, "invalid_message", self._words(fault), untried=True)
+        return self._taken(built)
+
+    def close(self) -> None:
+        """The next send of each thread opens a new session."""
+        self._generation += 1
+
+    def _ready_backend(self) -> Any:
+        if getattr(self._own, "generation", None) != self._generation:
+            if hasattr(self._own, "backend"):
+                self._own.backend.close()
+            backend: Any = get_connection(self._backend, **self._options)
+            backend.open()
+            # What a redirect leads to is not the service that was set.
+            backend.session.request = partial(backend.session.request, allow_redirects=False)
+            self._own.backend, self._own.generation = backend, self._generation
+        return self._own.backend
+
+    def _taken(self, built: Any) -> Outcome:
+        status = built.anymail_status
+        states = status.status or set()
+        message_id = status.message_id if isinstance(status.message_id, str) else ""
+        # Some answer a refusal with a list of recipients, whose state may be in words that can't be read.
+        if states & _REFUSED or status.esp_response.status_code >= 400:
+            return Outcome(Result.PERMANENT, "refused", f"The service says: {', '.join(sorted(states))}.")
+        if not states or not states <= _TAKEN:
+            return Outcome(Result.UNKNOWN, "unreadable_answer", f"The service says: {states or 'nothing'}.")
+        return Outcome(Result.SENT, "accepted", provider_message_id=message_id[:200])
+
+    def _refused(self, fault: AnymailAPIError) -> Outcome:
+        detail = self._words(fault)
+        response: requests.Response | None = getattr(fault, "response", None)
+        if response is None:
+            return _broken(fault, detail)
+        status = response.status_code
+        if 200 <= status < 300:
+            # Taken, in words that can't be read.
+            return Outcome(Result.UNKNOWN, "unreadable_answer", detail)
+        if status == 429:
+            wait = retry_after(response.headers, default=PATIENCE)
+            return Outcome(Result.DEFERRED, "throttled", detail, wait=wait)
+        if status in _OUR_SETUP:
+            return Outcome(Result.CONFIGURATION, _OUR_SETUP[status], detail, provider_fault=True)
+        if 300 <= status < 400:
+            return Outcome(Result.CONFIGURATION, "redirected", detail, provider_fault=True)
+        if status == 408 or status >= 500:
+            wait = retry_after(response.headers, default=0.0)
+            return Outcome(Result.RETRY, "server_error", detail, wait=wait or None, provider_fault=True)
+        return Outcome(Result.PERMANENT, "refused", detail)
+
+    def _words(self, fault: Exception) -> str:
+        words = " ".join(str(fault).split())
+        for option, value in self._options.items():
+            if option.endswith(("key", "token")):
+                words = words.replace(value, "***")
+        return words[:DETAIL_LIMIT]
+
+
+def _broken(fault: BaseException, detail: str) -> Outcome:
+    """The outcome of a request without an answer; only a connection that was never made is no doubt."""
+    cause: BaseException | None = fault
+    while cause is not None:
+        if isinstance(cause, NewConnectionError | ConnectTimeoutError | NameResolutionError):
+            return Outcome(Result.DEFERRED, "connect_failed", detail, provider_fault=True)
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return Outcome(Result.CONFIGURATION, "certificate_invalid", detail, provider_fault=True)
+        reason = getattr(cause.args[0], "reason", None) if cause.args else None
+        cause = reason if isinstance(reason, Exception) else cause.__cause__ or cause.__context__
+    late = isinstance(fault, requests.Timeout)
+    code = "read_timeout" if late else "connection_lost"
+    return Outcome(Result.UNKNOWN, code, detail, provider_fault=True)

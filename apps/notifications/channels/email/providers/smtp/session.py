@@ -1,0 +1,285 @@
+"""One SMTP connection, logged in, on which one message goes after another; every wait is bounded."""
+
+import ssl
+from contextlib import suppress
+from time import monotonic
+from typing import NamedTuple
+
+from apps.notifications.channels.email.mime import Envelope
+from apps.notifications.channels.email.providers.smtp.connection import Wire
+from apps.notifications.channels.email.providers.smtp.outcomes import (
+    Ended,
+    Lost,
+    Phase,
+    Reply,
+    classify,
+    no_reply,
+)
+from apps.notifications.channels.email.providers.smtp.settings import SmtpSettings
+from apps.notifications.channels.outcome import EmailMessage, MayCommit, Outcome, Result
+
+AT_ONCE = 32 * 1024
+"""Octets of a message that go out together with its end. What is larger goes first: a server may refuse it on the
+way, and until the end nothing is irrevocable."""
+
+
+class Ahead(NamedTuple):
+    """A message whose MAIL, RCPT and DATA are on their way while the one before it is being answered."""
+
+    message: EmailMessage
+    envelope: Envelope
+
+
+MECHANISM_CODES = frozenset({500, 501, 502, 504})
+"""To AUTH: the server doesn't know this way to log in, or not in this form; it has not looked at the password."""
+AHEAD_SECONDS = 10.0
+"""How long a server is kept waiting for a message that was announced; past that somebody else has sent it."""
+
+
+class Session:
+    """One connection, logged in. A method that raises has closed it.
+
+    `ahead`: the server waits for this message, and can be given no other.
+    """
+
+    def __init__(self, settings: SmtpSettings, context: ssl.SSLContext | None, deadline: float) -> None:
+        self.open = True
+        self.retired = False
+        self.ahead: Ahead | None = None
+        self._settings = settings
+        self._deadline = deadline
+        self._messages = 0
+        self._dirty = False
+        self._extensions: dict[str, str] = {}
+        self._timeouts = {phase: settings.timeout(phase) for phase in Phase}
+        until = self._until(Phase.CONNECT)
+        try:
+            self._wire = Wire(settings, until)
+        except OSError as error:
+            raise self._broken(Phase.CONNECT, error) from error
+        try:
+            if context and settings.tls == "tls":
+                self._secure(context)
+            self._require(Phase.BANNER)
+            self._greet()
+            if context and settings.tls == "starttls":
+                # Asked even where it is not offered: the server's refusal then ends the session.
+                self._require(Phase.TLS, "STARTTLS")
+                self._secure(context)
+                self._greet()
+            if settings.username:
+                self._log_in()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def worn(self) -> bool:
+        """Whether it was idle for too long."""
+        return self.idle_for() > (self._settings.idle_limit if self.ahead is None else AHEAD_SECONDS)
+
+    def usable(self) -> bool:
+        if self.retired or self._messages >= self._settings.message_limit or self.worn:
+            return False
+        return self.ahead is not None or self._wire.quiet()
+
+    def deliver(
+        self, envelope: Envelope, may_commit: MayCommit, deadline: float, ahead: Ahead | None = None
+    ) -> Outcome:
+        """`deadline`: the moment by which the final dot is written, or the send ends without it. Where this session
+        is ahead, the envelope is that message's. `ahead`: what to announce with the end of this one."""
+        self._deadline = deadline
+        self._messages += 1
+        try:
+            if self._dirty and self._ask(Phase.MAIL, "RSET").code != 250:
+                raise Lost(no_reply(Phase.MAIL, ConnectionError("RSET was refused")))
+            self._dirty = False
+            return self._transaction(envelope, may_commit, ahead)
+        except BaseException:
+            # Left open in mid-message, the next message's commands would become this one's text.
+            self.close()
+            raise
+        finally:
+            if self.retired:
+                self.close()
+
+    def quit(self, until: float) -> None:
+        # A server that waits for a message would take the word for its text.
+        if self.ahead is None:
+            with suppress(OSError):
+                self._wire.write(b"QUIT\r\n", until)
+                self._wire.reply(until)
+        self.close()
+
+    def close(self) -> None:
+        self.open = False
+        self._wire.socket.close()
+
+    def idle_for(self) -> float:
+        """Seconds since it was last used."""
+        return monotonic() - self._used_at
+
+    def _until(self, phase: Phase) -> float:
+        self._used_at = monotonic()
+        until = self._used_at + self._timeouts[phase]
+        return until if phase is Phase.DOT else min(until, self._deadline)
+
+    def _broken(self, phase: Phase, error: OSError) -> Ended:
+        kept = phase is Phase.DOT or isinstance(error, TimeoutError)
+        return (Ended if kept else Lost)(no_reply(phase, error))
+
+    def _ask(self, phase: Phase, line: str | None = None) -> Reply:
+        until = self._until(phase)
+        try:
+            if line is not None:
+                self._wire.write(f"{line}\r\n".encode(), until)
+            return self._wire.reply(until)
+        except OSError as error:
+            raise self._broken(phase, error) from error
+
+    def _require(self, phase: Phase, line: str | None = None) -> None:
+        if (reply := self._ask(phase, line)).code // 100 != 2:
+            raise Ended(classify(phase, reply))
+
+    def _secure(self, context: ssl.SSLContext) -> None:
+        until = self._until(Phase.TLS)
+        try:
+            self._wire.secure(context, self._settings.host, until)
+        except OSError as error:
+            raise self._broken(Phase.TLS, error) from error
+
+    def _greet(self) -> None:
+        address = self._wire.socket.getsockname()[0]
+        name = self._settings.ehlo_name or f"[{'IPv6:' if ':' in address else ''}{address}]"
+        reply = self._ask(Phase.EHLO, f"EHLO {name}")
+        if reply.code // 100 == 5:
+            reply = self._ask(Phase.EHLO, f"HELO {name}")
+        if reply.code // 100 != 2:
+            raise Ended(classify(Phase.EHLO, reply))
+        self._extensions = reply.extensions()
+
+    def _log_in(self) -> None:
+        logins = self._settings.logins(self._extensions.get("AUTH", ""))
+        if not logins:
+            detail = "auth: neither PLAIN nor LOGIN is offered"
+            raise Ended(Outcome(Result.CONFIGURATION, "auth_failed", detail, provider_fault=True))
+        for lines in logins:
+            for line in lines:
+                if (reply := self._ask(Phase.AUTH, line)).code != 334:
+                    break
+            if reply.code // 100 == 2:
+                return
+            # A password that was refused once is not tried again: servers count, and lock the account.
+            if not refuses_mechanism(reply):
+                break
+        # Servers quote the command they refuse; what it carried must not reach a log.
+        secrets = [line for lines in logins for line in lines]
+        raise Ended(classify(Phase.AUTH, reply.without(self._settings.password, *secrets)))
+
+    def _transaction(self, envelope: Envelope, may_commit: MayCommit, ahead: Ahead | None) -> Outcome:
+        asked, self.ahead = self.ahead is not None, None
+        if refusal := self._ask_leave(envelope, asked=asked):
+            return refusal
+        body, end = envelope.body, b"\r\n.\r\n"
+        if len(body) > AT_ONCE:
+            self._write(body)
+            body = b""
+        if not self._wire.quiet():
+            # Too large, closing down, out of step: whatever it says before the end is not the end's reply.
+            reply = self._ask(Phase.DATA)
+            self.close()
+            refusal = classify(Phase.DATA, reply)
+            if asked and reply.code == 421:
+                # It was idle, and closes down, as it may between two messages.
+                raise Lost(refusal)
+            return refusal
+        if not may_commit():
+            self.close()
+            return Outcome(Result.DEFERRED, "lease_lapsed")
+        more = b""
+        if ahead is not None and self._takes_more(ahead.envelope):
+            # RFC 2920 lets the next message's commands follow this one's end at once.
+            lines = ahead.envelope.commands(self._extensions)
+            more = "".join(f"{line}\r\n" for line in lines).encode()
+            self.ahead = ahead
+        self._write(body + end + more, whole=len(body + end))
+        reply = self._ask(Phase.DOT)
+        if reply.code // 100 != 2:
+            self._settle(reply)
+            if self.ahead is not None:
+                self.close()
+        return classify(Phase.DOT, reply)
+
+    def _takes_more(self, envelope: Envelope) -> bool:
+        return (
+            "PIPELINING" in self._extensions
+            and not self.retired
+            and self._messages < self._settings.message_limit
+            and self._sendable(envelope)
+        )
+
+    def _sendable(self, envelope: Envelope) -> bool:
+        return "SMTPUTF8" in self._extensions or not envelope.needs_smtputf8
+
+    def _write(self, octets: bytes, whole: int | None = None) -> None:
+        """`whole`: after how many octets the message has its end, if these are its last. With it the message may have
+        been taken, whatever becomes of what follows; without its last octet it is none."""
+        until = self._until(Phase.DATA)
+        try:
+            self._wire.write(octets, until)
+        except OSError as error:
+            over = whole is not None and self._wire.written >= whole
+            raise self._broken(Phase.DOT if over else Phase.DATA, error) from error
+
+    def _ask_leave(self, envelope: Envelope, *, asked: bool) -> Outcome | None:
+        """MAIL, RCPT and DATA, unless they were `asked` already; None once the server waits for the message."""
+        if not self._sendable(envelope):
+            return _unsendable(envelope)
+        pipelining = "PIPELINING" in self._extensions
+        lines: tuple[str | None, ...] = (None, None, None)
+        if not asked:
+            lines = envelope.commands(self._extensions)
+            lines = ("\r\n".join(lines), None, None) if pipelining else lines
+        refusal: Outcome | None = None
+        for phase, line in zip((Phase.MAIL, Phase.RCPT, Phase.DATA), lines, strict=True):
+            try:
+                reply = self._ask(phase, line)
+            except Ended:
+                if refusal is None:
+                    raise
+                self.close()
+                return refusal
+            if reply.code // 100 == (3 if phase is Phase.DATA else 2):
+                continue
+            refusal = refusal or classify(phase, reply)
+            if refusal.code == "service_closing" and phase is Phase.MAIL:
+                raise Lost(refusal)
+            if not self._settle(reply) or not pipelining:
+                return refusal
+        if refusal and reply.code // 100 == 3:
+            # DATA was taken, RCPT was not: an empty end might deliver an empty message, hanging up can't.
+            self.close()
+        return refusal
+
+    def _settle(self, refusal: Reply) -> bool:
+        """Whether the session goes on after a refusal: not after 421, nor once out of step."""
+        self._dirty = refusal.code >= 400 and refusal.code != 421
+        if not self._dirty:
+            self.close()
+        return self._dirty
+
+
+def refuses_mechanism(reply: Reply) -> bool:
+    """Whether another mechanism may be tried after this reply to AUTH."""
+    # Gmail says 534 of passwords, others of the mechanism.
+    weak = reply.code == 534 and "mechanism" in reply.text.lower()
+    return reply.code in MECHANISM_CODES or weak
+
+
+def _unsendable(envelope: Envelope) -> Outcome:
+    if envelope.to.isascii():
+        # Of every message; another recipient changes nothing.
+        detail = "mail: the sender's address has letters beyond ASCII, and the relay does not offer SMTPUTF8"
+        return Outcome(Result.CONFIGURATION, "smtputf8_unavailable", detail, provider_fault=True)
+    detail = "mail: the address has letters beyond ASCII, and the relay does not offer SMTPUTF8"
+    return Outcome(Result.PERMANENT, "smtputf8_unavailable", detail)

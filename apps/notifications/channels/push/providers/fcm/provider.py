@@ -1,0 +1,101 @@
+"""Push through Firebase Cloud Messaging (HTTP v1), one device a request.
+
+firebase-admin supplies credentials and the message's encoding. The HTTP is ours: its client sleeps through a
+429 and sends a POST again after a broken connection, which makes a second push.
+"""
+
+import hashlib
+import math
+import re
+from datetime import UTC, datetime
+
+from firebase_admin import messaging
+
+from apps.notifications.channels.outcome import MayCommit, Outcome, PushMessage, Result
+from apps.notifications.channels.push.providers.fcm.auth import AccessTokens, AuthFault
+from apps.notifications.channels.push.providers.fcm.outcomes import masked, outcome_of
+from apps.notifications.channels.push.providers.fcm.settings import FcmSettings
+from notifier.lib.http.client import HttpPool, Interrupted, NotConnected, PoolExhausted, ReadTimedOut
+
+COLLAPSE_KEY = re.compile(r"[A-Za-z0-9_-]{1,32}")
+"""What all three take; the web's Topic is the narrowest."""
+LONGEST = 4 * 7 * 24 * 3600
+"""Seconds that FCM keeps a message for, at most; it refuses a longer time to live."""
+
+
+def encode(message: PushMessage, now: datetime) -> bytes:
+    """The request's body. Raises ValueError where the message breaks FCM's rules."""
+    apns, web, seconds = {}, {}, None
+    if message.expires_at is not None:
+        # Down to whole seconds, which is what all three count in: rather early than late. 0 is now or never.
+        seconds = min(LONGEST, max(0, math.floor((message.expires_at - now).total_seconds())))
+        apns["apns-expiration"] = str(math.floor(message.expires_at.timestamp()))
+        web["TTL"] = str(seconds)
+    collapse = message.collapse_key
+    if collapse and not COLLAPSE_KEY.fullmatch(collapse):
+        collapse = hashlib.sha256(collapse.encode()).hexdigest()[:32]
+    if collapse:
+        apns["apns-collapse-id"] = web["Topic"] = collapse
+    # FCM refuses a web push whose link is not https; apps take any from the data.
+    link = message.link if message.link.startswith("https://") else None
+    options = messaging.WebpushFCMOptions(link) if link else None
+    built = messaging.Message(
+        data={**({"link": message.link} if message.link else {}), **message.data},
+        notification=messaging.Notification(message.title, message.body, message.image or None),
+        android=messaging.AndroidConfig(collapse_key=collapse or None, ttl=seconds),
+        apns=messaging.APNSConfig(headers=apns) if apns else None,
+        webpush=messaging.WebpushConfig(headers=web or None, fcm_options=options) if web or options else None,
+    )
+    # As an argument it warns of deprecation; FCM's own clients still register tokens.
+    built.token = message.token
+    return f'{{"message": {built}}}'.encode()
+
+
+class FcmProvider:
+    """Safe to share between threads. Raises ValueError if the credentials can't be used."""
+
+    def __init__(self, name: str, settings: FcmSettings) -> None:
+        self.name = name
+        self._path = f"/v1/projects/{settings.project_id}/messages:send"
+        self._tokens = AccessTokens(settings.credentials, connect_timeout=settings.connect_timeout)
+        self._pool = HttpPool(
+            settings.base_url,
+            size=settings.pool_size,
+            connect_timeout=settings.connect_timeout,
+            read_timeout=settings.read_timeout,
+        )
+
+    def send(
+        self, message: PushMessage, *, may_commit: MayCommit, following: PushMessage | None = None
+    ) -> Outcome:
+        """One device, one request, never a second try."""
+        try:
+            body = encode(message, datetime.now(UTC))
+        except ValueError as error:
+            return Outcome(
+                Result.PERMANENT, "invalid_message", masked(str(error), message.token), untried=True
+            )
+        try:
+            access = self._tokens.current()
+        except AuthFault as fault:
+            return fault.outcome
+        headers = f"Authorization: Bearer {access}\r\nContent-Type: application/json; charset=utf-8\r\n"
+        try:
+            answer = self._pool.post(self._path, body, headers, commit=may_commit)
+        except PoolExhausted:
+            return Outcome(Result.DEFERRED, "pool_exhausted", "every connection to FCM is in use")
+        except NotConnected as fault:
+            detail = masked(str(fault), message.token)
+            return Outcome(Result.DEFERRED, "connect_failed", detail, provider_fault=True)
+        except Interrupted as fault:
+            code = "read_timeout" if isinstance(fault, ReadTimedOut) else "connection_lost"
+            return Outcome(Result.UNKNOWN, code, masked(str(fault), message.token), provider_fault=True)
+        if answer is None:
+            return Outcome(Result.DEFERRED, "lease_lapsed")
+        if answer.status == 401:
+            self._tokens.forget(access)
+        return outcome_of(answer.status, answer.body, answer.headers, token=message.token)
+
+    def close(self) -> None:
+        self._pool.close()
+        self._tokens.close()

@@ -1,0 +1,139 @@
+"""What a sender process has begun and been answered, in a file that outlives a kill -9.
+
+A line before the step that can't be taken back, a line after the provider's answer; the rows themselves are
+written in bulk afterwards. A plain append is enough against a dying process: the kernel has it. A host that goes
+down may lose some, and then nothing of its files is believed (see `janitor`).
+
+The process that writes a file holds its lock, so whoever gets that lock knows the writer is dead.
+"""
+
+import fcntl
+import json
+import os
+import secrets
+import socket
+import threading
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import structlog
+from django.conf import settings
+
+from apps.notifications.channels.outcome import Outcome, Result
+
+log = structlog.get_logger(__name__)
+
+SUFFIX = ".journal"
+ROTATE_AT = 1024 * 1024
+"""Bytes after which new chunks write to a new file; the old one goes with its last chunk."""
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+BOOT = _BOOT_ID.read_text().strip()[:8] if _BOOT_ID.exists() else secrets.token_hex(4)
+"""This run of the machine; elsewhere than on Linux, of this process, whose files nobody else believes then."""
+
+
+_KEPT = tuple(field.name for field in fields(Outcome) if field.name != "feedback")
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """How far one claim of a row got. `outcome`: what came of it; None where the process didn't live to see."""
+
+    outcome: Outcome | None
+    provider: str
+
+
+class Segment:
+    """One file. Thread-safe: each line is one write."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises OSError."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.name = f"{socket.gethostname()}.{BOOT}.{os.getpid()}.{secrets.token_hex(4)}"
+        self._path = folder / f"{self.name}{SUFFIX}"
+        self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        self._size = 0
+        self.chunks = 0
+
+    @property
+    def full(self) -> bool:
+        return self._size >= ROTATE_AT
+
+    def begin(self, pk: Any, fence: int) -> bool:
+        """Note that the row's message is about to be given away. False: it couldn't be noted, and must not be."""
+        return self._write(f"begun {pk} {fence}\n")
+
+    def answer(self, pk: Any, fence: int, outcome: Outcome, provider: str) -> None:
+        """Note what came of it. If that fails, a crash before the row is written leaves it unknown."""
+        said = {name: value for name in _KEPT if (value := getattr(outcome, name))}
+        self._write(f"answered {pk} {fence} {_encode([provider, said])}\n")
+
+    def remove(self) -> None:
+        self._path.unlink(missing_ok=True)
+        os.close(self._file)
+
+    def _write(self, line: str) -> bool:
+        octets = line.encode("utf-8", "replace")
+        try:
+            whole = os.write(self._file, octets) == len(octets)
+        except OSError as fault:
+            log.error("journal_not_written", file=self._path.name, reason=str(fault))
+            return False
+        self._size += len(octets)
+        return whole
+
+
+class Journal:
+    """This process's file for the time being."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._segment: Segment | None = None
+        self._pid = 0
+
+    def open(self) -> Segment:
+        """The file for a chunk that begins now; `close` it when every row of the chunk is written. Raises OSError."""
+        with self._lock:
+            if self._segment is None or self._segment.full or self._pid != os.getpid():
+                if self._segment is not None and not self._segment.chunks and self._pid == os.getpid():
+                    self._segment.remove()
+                self._segment, self._pid = Segment(settings.JOURNAL_DIR), os.getpid()
+            self._segment.chunks += 1
+            return self._segment
+
+    def close(self, segment: Segment) -> None:
+        with self._lock:
+            segment.chunks -= 1
+            if not segment.chunks and segment is not self._segment:
+                segment.remove()
+
+    def end(self) -> None:
+        """Leave no file behind, unless rows of it are still unwritten."""
+        with self._lock:
+            if self._segment is not None and not self._segment.chunks and self._pid == os.getpid():
+                self._segment.remove()
+                self._segment = None
+
+
+def read(path: Path) -> dict[tuple[str, int], Entry]:
+    """A dead process's file: by row and fence, how far it got. A line that was cut short says nothing."""
+    found: dict[tuple[str, int], Entry] = {}
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        kind, _, rest = line.partition(" ")
+        words = rest.split(" ", 2)
+        try:
+            key = words[0], int(words[1])
+            if kind == "begun":
+                found[key] = Entry(None, "")
+            elif kind == "answered":
+                provider, said = json.loads(words[2])
+                outcome = Outcome(**{**said, "result": Result(said["result"])})
+                found[key] = Entry(outcome, provider)
+        except (ValueError, LookupError, TypeError) as fault:
+            log.warning("journal_line_not_read", file=path.name, reason=type(fault).__name__)
+    return found
+
+
+journal = Journal()

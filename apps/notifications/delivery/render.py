@@ -1,0 +1,138 @@
+"""What one delivery says: its pinned version, or the template's fallback, rendered for one person."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+from django.db.models import F
+
+from apps.notifications.channels.email.list_headers import headers_for
+from apps.notifications.channels.outcome import EmailMessage, PushMessage
+from apps.notifications.feedback.verp import return_path
+from apps.notifications.models import Event
+from apps.notifications.models.claimed import Parcel
+from apps.notifications.transitions import timeline
+from apps.templates.authoring import weights
+from apps.templates.authoring.versions import content_for
+from apps.templates.models import TemplateContent, TemplateVersion
+from apps.templates.rendering import rendering
+from apps.templates.rendering.rendering import EmailContent, PushContent
+from apps.users.channels import Channel
+from apps.users.preferences import links
+from apps.users.recipient_hashes import recipient_hash
+from notifier.lib.bounded_cache import Kept
+from notifier.lib.email_addresses import sender
+
+SOURCES_LIMIT = 32 * 1024 * 1024
+"""Bytes, roughly, of all sources that a process keeps."""
+
+
+def _words(
+    parcel: Parcel, version_id: Any, variables: Mapping[str, Any], page: str
+) -> EmailContent | PushContent:
+    """What the version says to this person. Raises RenderError."""
+    source = _source(version_id, parcel.channel, parcel.language, parcel.default_language)
+    if source is None:
+        raise rendering.RenderError(
+            f"The version has no {parcel.channel} content in {parcel.language}.", "language"
+        )
+    # A caller's own comes before it.
+    return rendering.render(source, {"unsubscribe_url": page or None, **variables})
+
+
+def _read_source(
+    version_id: Any, channel: str, language: str, default: str
+) -> tuple[EmailContent | PushContent | None, int]:
+    content = content_for(TemplateContent.objects.filter(version=version_id), channel, language, default)
+    return (content.source, weights.of_content(content)) if content else (None, 0)
+
+
+_source = Kept(_read_source, most=SOURCES_LIMIT)
+"""A version's sources for a language, read once a process: neither a version nor its contents ever change."""
+
+
+def _page(parcel: Parcel) -> str:
+    """Where the recipient chooses what they get; empty where there is no such place."""
+    if parcel.user_id:
+        return links.page_for(parcel.user_id, parcel.category_id)
+    # An address that is nobody's here has no preferences, and can refuse what may be refused. A device can't.
+    if parcel.channel != Channel.EMAIL or parcel.category_id is None or parcel.mandatory:
+        return ""
+    hashed = recipient_hash(Channel.EMAIL, parcel.recipient)
+    return links.page_for_address(parcel.organization_id, parcel.category_id, hashed)
+
+
+def _fallback(parcel: Parcel, page: str, fault: rendering.RenderError) -> EmailContent | PushContent:
+    """What the template's fallback version says where the promised one can't be rendered, which is `fault`.
+
+    The timeline says so, once an attempt however often that is put off. Raises RenderError.
+    """
+    fallback = TemplateVersion.objects.filter(
+        template__versions=parcel.version_id, pk=F("template__fallback_version")
+    )
+    instead = fallback.exclude(pk=parcel.version_id).first()
+    if instead is None:
+        raise fault
+    # Those of the promised one were filled in on acceptance.
+    variables, _ = instead.ready(parcel.variables)
+    try:
+        words = _words(parcel, instead.pk, variables, page)
+    except rendering.RenderError as second:
+        raise fault from second
+    known = Event.objects.filter(
+        notification=parcel.notification_id,
+        delivery_id=parcel.pk,
+        kind=timeline.FALLBACK,
+        data__epoch=parcel.epoch,
+        data__attempt=parcel.attempts + 1,
+    )
+    if not known.exists():
+        detail = f"{fault.field}: {fault}"[:500]
+        timeline.note(
+            parcel,
+            timeline.FALLBACK,
+            code="render_failed",
+            detail=detail,
+            version=instead.number,
+            epoch=parcel.epoch,
+            attempt=parcel.attempts + 1,
+        )
+    return words
+
+
+def compose(parcel: Parcel) -> EmailMessage | PushMessage:
+    """The message for this person, ready for a provider. Raises RenderError."""
+    page = _page(parcel)
+    try:
+        words = _words(parcel, parcel.version_id, parcel.variables, page)
+    except rendering.RenderError as fault:
+        words = _fallback(parcel, page, fault)
+    if isinstance(words, EmailContent):
+        return EmailMessage(
+            # The same for every try of a delivery: a mailbox that gets two shows one.
+            message_id=f"<{parcel.pk}@{sender(settings.EMAIL_FROM).domain}>",
+            sender=settings.EMAIL_FROM,
+            to=parcel.recipient,
+            subject=words.subject,
+            html=words.html,
+            text=words.text,
+            headers=headers_for(parcel, page),
+            attempt=parcel.attempts + 1,
+            return_path=return_path(parcel.pk),
+        )
+    assert isinstance(words, PushContent)  # noqa: S101 - the two contents there are
+    return PushMessage(
+        delivery_id=str(parcel.pk),
+        token=parcel.recipient,
+        title=words.title,
+        body=words.body,
+        image=words.image,
+        link=words.link,
+        data={
+            **words.data,
+            # The same for every try: nothing else tells an app that it has had this one.
+            "notification_id": str(parcel.notification_id),
+        },
+        expires_at=parcel.expires_at,
+        attempt=parcel.attempts + 1,
+    )

@@ -1,0 +1,209 @@
+"""What a mail server says by mail of a message that it had taken: delivery reports (RFC 3464, RFC 6533), complaints
+(RFC 5965), and words that no standard knows."""
+
+import re
+import uuid
+from collections.abc import Iterator
+from email.message import Message
+from email.utils import parseaddr
+from typing import NamedTuple
+
+from django.conf import settings
+from flufl.bounce import all_failures
+
+from apps.notifications.channels.email.refusals import GONE, reported
+from apps.notifications.channels.tracking import Kind, Told, detail_of, key_of
+from apps.notifications.feedback import mail_parts, verp
+
+SIZE_LIMIT = 256 * 1024
+"""Octets that are looked at: the report comes before the message that it returns."""
+LINES_LIMIT = 400
+TEXT_LIMIT = 32 * 1024
+"""Characters of a bounce without a report in which its words are looked for."""
+_KINDS = {
+    # Spellings that are sent, beside the standard's own.
+    **dict.fromkeys(("failed", "failure", "fail", "failled", "faild"), Kind.BOUNCED),
+    "delayed": Kind.DELAYED,
+    "delivered": Kind.DELIVERED,
+}
+_STATUS_PARTS = ("message/delivery-status", "message/global-delivery-status")
+_FEEDBACK = "message/feedback-report"
+_RETURNED = (
+    "message/rfc822",
+    "message/global",
+    "text/rfc822-headers",
+    "message/rfc822-headers",
+    "message/global-headers",
+)
+_MAIL_SYSTEM = re.compile(
+    r"(?:mailer|mail|mta)[-_. ]?(?:daemon|delivery|system)|mdaemon|post[-_ ]?master", re.IGNORECASE
+)
+_STATUS = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}")
+_ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+# Without a domain, or with an odd one: what our own sender's address was at the time.
+_MESSAGE_ID = re.compile(rf"<({_ID})@[^\s<>]*>", re.IGNORECASE)
+_MESSAGE_ID_LINE = re.compile(rf"^[\s>]*Message-ID:\s*<({_ID})@[^\s<>]*>", re.IGNORECASE | re.MULTILINE)
+# What a server was told, to the end of its paragraph.
+_REPLY = re.compile(r"(?<![^\s(:])[45][0-9]{2}[ -](?:[^\r\n]+(?:\r?\n)?)+")
+_DELIVERED_TO = ("Delivered-To", "X-Original-To", "Envelope-To", "To")
+_ORIGINAL = ("Original-Mail-From", "Original-Rcpt-To")
+
+
+class NotABounce(Exception):
+    """No report, or one that names no message of ours; the words say which."""
+
+
+def read(octets: bytes) -> Told:
+    """What the mail tells. Raises NotABounce and return_paths.Forged; and whatever a mail that was made to
+    break the parser brings about."""
+    try:
+        mail = mail_parts.parse(octets[:SIZE_LIMIT])
+    except mail_parts.Hostile as fault:
+        raise NotABounce("made to take long") from fault
+    parts = list(mail_parts.leaves(mail))
+    if mail_parts.kind_of(mail) == "multipart/report" or _is_automatic(mail):
+        reports = (part for part in parts if mail_parts.kind_of(part) in _STATUS_PARTS)
+        if recipients := [one for part in reports for one in _recipients(part)]:
+            return _report(recipients, mail, parts)
+        for part in parts:
+            if mail_parts.kind_of(part) == _FEEDBACK:
+                return _complaint(part, mail, parts)
+    return _without_report(mail, parts)
+
+
+class _Recipient(NamedTuple):
+    """What a report says of one recipient. `status`: "5.1.1", or ""."""
+
+    action: str
+    status: str
+    said: str
+
+    @property
+    def kind(self) -> Kind | None:
+        return _KINDS.get(self.action)
+
+
+def _report(recipients: list[_Recipient], mail: Message, parts: list[Message]) -> Told:
+    """Of several recipients that one address became, it is about one to whom it can't be delivered."""
+    failed = [one for one in recipients if one.kind is Kind.BOUNCED]
+    recipient = (failed or recipients)[0]
+    kind = recipient.kind
+    if kind is None:
+        raise NotABounce(f"reports {recipient.action[:40] or 'nothing'}")
+    delivery_id, proven = _delivery(mail, parts)
+    detail = detail_of(f"{recipient.status} {recipient.said}".strip())
+    # An alias of several people is no dead address while one of them is reached.
+    gone = len(failed) == len(recipients) and all(reported(one.status, one.said) in GONE for one in failed)
+    return Told(
+        kind=kind,
+        key=key_of(kind, delivery_id, detail),
+        delivery_id=delivery_id,
+        detail=detail,
+        permanent=kind is Kind.BOUNCED and proven and gone,
+    )
+
+
+def _complaint(part: Message, mail: Message, parts: list[Message]) -> Told:
+    fields = next(iter(mail_parts.fields_in(mail_parts.text_of(part))), Message())
+    feedback = mail_parts.token(fields, "Feedback-Type")
+    if feedback != "abuse":
+        # Others praise ("not-spam"), or tell of signatures and viruses.
+        raise NotABounce(f"feedback {feedback[:40] or 'of no type'}")
+    original = "\n".join(mail_parts.field(fields, name) for name in _ORIGINAL)
+    named = verp.delivery_in(original)
+    # Whoever has the message could also press its unsubscribe link, so its Message-ID is proof enough.
+    delivery_id = named or _delivery(mail, parts)[0]
+    detail = detail_of(f"abuse {mail_parts.field(fields, 'User-Agent')}".strip())
+    return Told(
+        kind=Kind.COMPLAINED,
+        key=key_of(Kind.COMPLAINED, delivery_id),
+        delivery_id=delivery_id,
+        detail=detail,
+    )
+
+
+def _without_report(mail: Message, parts: list[Message]) -> Told:
+    """A bounce in words of a server's own: where it names a message of ours it did come back, and what its words
+    say of the address is nothing to end one by."""
+    if not _from_the_mail_system(mail) or "vacation" in str(mail.get("Auto-Submitted", "")).lower():
+        raise NotABounce("no report")
+    named = mail_parts.field(mail, "X-Failed-Recipients")
+    delayed, failed = (set(), {named}) if named else all_failures(_short(mail, parts))
+    if not failed and not delayed:
+        raise NotABounce("no report")
+    delivery_id, _ = _delivery(mail, parts)
+    kind = Kind.BOUNCED if failed else Kind.DELAYED
+    text = mail_parts.text_of(parts[0])[:TEXT_LIMIT] if parts else ""
+    reply = _REPLY.search(text)
+    detail = detail_of(reply[0] if reply else mail_parts.field(mail, "Subject"))
+    return Told(kind=kind, key=key_of(kind, delivery_id, detail), delivery_id=delivery_id, detail=detail)
+
+
+def _short(mail: Message, parts: list[Message]) -> Message:
+    """What the library looks at: it tries a hundred patterns on every line of every part."""
+    short = Message()
+    # It wants a sender to look at.
+    short["From"] = parseaddr(mail_parts.field(mail, "From"))[1] or "mailer-daemon"
+    for name in ("To", "Subject", "Return-Path", "X-Mailer"):
+        if mail[name] is not None:
+            short[name] = mail_parts.field(mail, name)[:1000]
+    words = next((part for part in parts if mail_parts.kind_of(part).startswith("text/")), None)
+    text = mail_parts.text_of(words)[:TEXT_LIMIT] if words is not None else ""
+    short.set_payload("\n".join(text.splitlines()[:LINES_LIMIT]))
+    return short
+
+
+def _recipients(part: Message) -> Iterator[_Recipient]:
+    """The report's blocks that are each about a recipient."""
+    for group in mail_parts.fields_in(mail_parts.text_of(part)):
+        if group["Action"] is not None:
+            status = _STATUS.match(mail_parts.token(group, "Status"))
+            yield _Recipient(mail_parts.token(group, "Action"), status[0] if status else "", _said(group))
+
+
+def _said(recipient: Message) -> str:
+    """The other server's words; some put them into a field of their own."""
+    diagnostic = mail_parts.field(recipient, "Diagnostic-Code")
+    if not diagnostic:
+        diagnostic = mail_parts.field(recipient, "X-Supplementary-Info").strip("<>")
+    return re.sub(r"^[A-Za-z0-9-]+\s*;\s*", "", diagnostic)
+
+
+def _is_automatic(mail: Message) -> bool:
+    """No person wrote it: its sender can't be answered, or is a mail system."""
+    return _return_path(mail) == "" or _from_the_mail_system(mail)
+
+
+def _from_the_mail_system(mail: Message) -> bool:
+    """Whether a server wrote it of itself. A person's automatic answer can't be answered either."""
+    name, address = parseaddr(mail_parts.field(mail, "From"))
+    locals_ = (one.rpartition("@")[0] or one for one in (address, _return_path(mail) or ""))
+    return bool(mail["X-Failed-Recipients"]) or any(_MAIL_SYSTEM.search(one) for one in (name, *locals_))
+
+
+def _return_path(mail: Message) -> str | None:
+    """Empty for mail that is not to be answered, None where the receiving server has written none."""
+    value = mail.get("Return-Path")
+    return None if value is None else str(value).strip().strip("<>").strip()
+
+
+def _delivery(mail: Message, parts: list[Message]) -> tuple[uuid.UUID, bool]:
+    """By the address that the mail came to, which proves itself; else by the returned message's Message-ID.
+
+    And whether it is proven: everybody who has seen a message knows its Message-ID, so where bounces have a return
+    path of ours, a report without one ends no address.
+    """
+    to = (str(value) for name in _DELIVERED_TO for value in mail.get_all(name, []))
+    if (named := verp.delivery_in("\n".join(to))) is not None:
+        return named, True
+    for part in parts:
+        if mail_parts.kind_of(part) in _RETURNED:
+            returned = mail_parts.fields_in(mail_parts.text_of(part))[:1]
+            found = _MESSAGE_ID.search(mail_parts.field(returned[0], "Message-ID")) if returned else None
+        elif mail_parts.kind_of(part).startswith("text/"):
+            found = _MESSAGE_ID_LINE.search(mail_parts.text_of(part)[:TEXT_LIMIT])
+        else:
+            continue
+        if found:
+            return uuid.UUID(found[1]), not settings.BOUNCE_ADDRESS
+    raise NotABounce("names no message of ours")

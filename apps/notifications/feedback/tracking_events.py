@@ -1,0 +1,124 @@
+"""Events of email services and bounces that came as mail: kept first, and applied once their delivery is known."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from django.db import transaction
+from django.db.models.functions import Now
+
+from apps.notifications.channels.tracking import Kind, Told
+from apps.notifications.models import DELIVERIES, Delivery, Event, ProviderEvent, from_now
+from apps.notifications.models.statuses import Status
+from apps.notifications.transitions import receipts, timeline
+from apps.templates.authoring.redaction import redacted, secrets_in
+from apps.users.channels import Channel
+
+log = structlog.get_logger(__name__)
+
+MOVES = {Kind.SENT: Status.SENT, Kind.DELIVERED: Status.DELIVERED, Kind.BOUNCED: Status.BOUNCED}
+ONCE = (Kind.OPENED, Kind.CLICKED)
+"""A person may do it a hundred times; the timeline says it once."""
+IN_HAND = (Status.QUEUED, Status.SENDING)
+"""The provider may be quicker than the record of the send."""
+SHORTEST_WAIT = timedelta(seconds=1)
+LONGEST_WAIT = timedelta(hours=1)
+PATIENCE = timedelta(days=3)
+"""What nobody claims by then is of a message that was not ours."""
+ROWS_A_TURN = 500
+
+
+def take(source: str, told: Iterable[Told]) -> int:
+    """Keep what is told by `source` and wasn't before, and apply what can be; returns how many were new."""
+    rows = [
+        ProviderEvent(
+            source=source,
+            key=one.key,
+            kind=one.kind,
+            delivery_id=one.delivery_id,
+            provider_message_id=one.provider_message_id,
+            detail=one.detail,
+            permanent=one.permanent,
+        )
+        for one in told
+    ]
+    ProviderEvent.objects.bulk_create(rows, ignore_conflicts=True)
+    # What was told before is not there under these ids.
+    new = set(ProviderEvent.objects.filter(pk__in=[row.pk for row in rows]).values_list("pk", flat=True))
+    for row in rows:
+        if row.pk in new:
+            _settle(row.pk)
+    return len(new)
+
+
+def settle_due() -> int:
+    """Look again at what waits for its delivery; returns how many were applied."""
+    due = ProviderEvent.objects.filter(due_at__lte=Now()).order_by("due_at")
+    applied = 0
+    for pk in due.values_list("pk", flat=True)[:ROWS_A_TURN]:
+        try:
+            applied += _settle(pk)
+        except Exception:
+            # One that can't be applied must not keep the others.
+            log.exception("provider_event_not_applied", event_id=str(pk))
+            ProviderEvent.objects.filter(pk=pk).update(due_at=from_now(LONGEST_WAIT.total_seconds()))
+    return applied
+
+
+@transaction.atomic
+def _settle(pk: Any) -> bool:
+    """Whether the event was applied now."""
+    events = ProviderEvent.objects.filter(pk=pk)
+    event = events.exclude(due_at=None).select_for_update().annotate(now=Now()).first()
+    if event is None:
+        return False
+    row = _delivery(event)
+    if row is None or row.status in IN_HAND:
+        age = event.now - event.created_at
+        # It comes at most as late again as it was early.
+        wait = min(max(age, SHORTEST_WAIT), LONGEST_WAIT)
+        given_up = age > PATIENCE
+        events.update(due_at=None if given_up else from_now(wait.total_seconds()))
+        if given_up:
+            log.info("provider_event_unclaimed", event_id=str(pk), source=event.source, kind=event.kind)
+        return False
+    _apply(row, event)
+    # Its words are in the timeline now; what is kept here is that it came.
+    events.update(due_at=None, detail="")
+    return True
+
+
+def _delivery(event: ProviderEvent) -> Delivery | None:
+    """The event's delivery, locked. Its organization is the row's own: nothing in an event names one."""
+    rows = DELIVERIES[Channel.EMAIL].objects.select_for_update()
+    found: Delivery | None = None
+    if event.delivery_id is not None:
+        found = rows.filter(pk=event.delivery_id).first()
+    if found is None and event.provider_message_id:
+        # Another account's ids may be the same.
+        named = rows.filter(provider_message_id=event.provider_message_id, provider=event.source)
+        found = named.order_by("-id").first()
+    return found
+
+
+def _apply(row: Delivery, event: ProviderEvent) -> None:
+    kind = Kind(event.kind)
+    asked = row.notification
+    detail = redacted(event.detail, secrets_in(asked.template_version_id, asked.variables))
+    data = {"source": event.source, "detail": detail}
+    if kind in MOVES:
+        receipt = receipts.Receipt(
+            channel=row.channel, status=MOVES[kind], detail=detail, permanent=event.permanent
+        )
+        moved = receipts.move(row, receipt)
+        if kind is Kind.BOUNCED and not moved and row.status != Status.BOUNCED:
+            # It came after a better word; the address may have been suppressed for it.
+            timeline.note(row, kind, **data, kept=row.status)
+        return
+    if kind in ONCE and Event.objects.filter(delivery_id=row.pk, kind=kind, notification=row.notification_id):
+        return
+    if kind is Kind.COMPLAINED:
+        receipts.complain(row, **data)
+        return
+    timeline.note(row, kind, **data)

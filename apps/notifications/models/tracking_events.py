@@ -1,0 +1,72 @@
+"""What was told of messages by whoever took them: each once, kept until its delivery is known."""
+
+import uuid6
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from notifier.lib.database.encryption import EncryptedTextField
+
+
+class ProviderEvent(models.Model):
+    """One event of an email service, or one bounce that came as mail.
+
+    It waits while `due_at` is set: its delivery isn't known yet, or its sender hasn't written down that it was
+    sent. After that it is there so that the same event, told again, changes nothing.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
+    source = models.CharField(max_length=64, help_text="The provider account's name.")
+    key = models.CharField(max_length=64, help_text="The same however often the event is told.")
+    kind = models.CharField(max_length=16)
+    delivery_id = models.UUIDField(null=True, blank=True)
+    provider_message_id = models.CharField(max_length=255, blank=True)
+    detail = models.CharField(max_length=500, blank=True)
+    permanent = models.BooleanField(default=False)
+    due_at = models.DateTimeField(null=True, blank=True, db_default=Now())
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["source", "key"], name="provider_event_once")]
+        indexes = [
+            models.Index(fields=["due_at"], condition=~Q(due_at=None), name="provider_event_due"),
+            models.Index(fields=["created_at"], name="provider_event_age"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.source} {self.kind}"
+
+
+class UnreadEvent(models.Model):
+    """One event of an email service in a shape that this release doesn't know: kept until another one can read it.
+
+    It is the service's own, encrypted, since it names people.
+    """
+
+    class State(models.TextChoices):
+        OPEN = "open", "Open"
+        READ = "read", "Read later"
+        IGNORED = "ignored", "Ignored"
+
+    id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
+    source = models.CharField(max_length=64, help_text="The provider account's name.")
+    key = models.CharField(max_length=64, help_text="The same however often the event is told.")
+    state = models.CharField(max_length=16, choices=State.choices, default=State.OPEN)
+    body = EncryptedTextField(help_text="As it came, an octet a character.")
+    content_type = models.CharField(max_length=200, blank=True)
+    event_id = models.CharField(
+        max_length=255, blank=True, help_text="What the service calls it, in a header."
+    )
+    fault = models.CharField(max_length=500, help_text="What was missed in it.")
+    times = models.PositiveIntegerField(default=1, help_text="How often it was told.")
+    closed_at = models.DateTimeField(null=True, blank=True)
+    closed_by = models.CharField(max_length=64, blank=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [models.UniqueConstraint(fields=["source", "key"], name="unread_event_once")]
+        indexes = [models.Index(fields=["source", "id"], condition=Q(state="open"), name="unread_event_open")]
+
+    def __str__(self) -> str:
+        return f"{self.source} {self.fault}"

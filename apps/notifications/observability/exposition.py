@@ -1,0 +1,196 @@
+"""One page of metrics for all processes that share a folder, whichever of them is asked.
+
+Each process counts in its own memory and writes what it has to a file of its own every few seconds; the page
+adds the files up. The library's own way for several processes maps the counters themselves to files: there a
+full disk kills the process (SIGBUS) in the middle of a send, and containers, whose process ids are alike, share
+a file. Here a folder that is full or can't be written costs the page, and nothing else.
+"""
+
+import atexit
+import errno
+import fcntl
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import IO
+
+import structlog
+from django.conf import settings
+from prometheus_client import CollectorRegistry, Metric, generate_latest, start_http_server
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+
+from apps.notifications.observability import metrics
+
+log = structlog.get_logger(__name__)
+
+EVERY_SECONDS = 5.0
+SLOTS = 256
+"""Far more processes than one folder has."""
+GAUGE = "gauge"
+
+
+class Slot:
+    """A file of the folder, and a lock that is this process's for as long as it lives.
+
+    Whoever takes it next goes on from what is in it, so that no count ever goes back and no files pile up.
+    """
+
+    def __init__(self, path: Path, lock: IO[str]) -> None:
+        self.path = path
+        self._lock = lock
+        self.before = [family for family in _read(path) if family.type != GAUGE]
+
+    def write(self, families: Iterable[Metric]) -> None:
+        """Raises OSError; what was written before stays."""
+        beside = self.path.with_suffix(".new")
+        beside.write_bytes(generate_latest(_Given(families)))
+        beside.replace(self.path)
+
+    def free(self) -> None:
+        self._lock.close()
+
+
+def take_slot(folder: Path) -> Slot:
+    """Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(SLOTS):
+        lock = _locked(folder / f"{number}.lock")
+        if lock is not None:
+            return Slot(folder / f"{number}.prom", lock)
+    raise OSError(f"{folder} has no slot left")
+
+
+class Exposition(Collector):
+    """This process's part, and the page of all. `start` it once in each process that counts."""
+
+    def __init__(self) -> None:
+        self._slot: Slot | None = None
+        self._served = False
+        self._thread: threading.Thread | None = None
+        self._ends = threading.Event()
+        self._said: set[str] = set()
+
+    def start(self) -> None:
+        folder: Path | None = settings.METRICS_DIR
+        if folder is not None and self._thread is None:
+            self._thread = threading.Thread(target=self._run, args=(folder,), name="metrics", daemon=True)
+            self._thread.start()
+            atexit.register(self.stop)
+
+    def stop(self) -> None:
+        """Write the last numbers and let the slot go to the next process; done at exit by itself."""
+        if self._thread is not None:
+            self._ends.set()
+            self._thread.join(2)
+
+    def collect(self) -> list[Metric]:
+        """Every process's numbers added up, and the gauges of those that live."""
+        sources: list[Iterable[Metric]] = [self._own()]
+        if settings.METRICS_DIR is not None:
+            mine = self._slot.path if self._slot else None
+            others = sorted(settings.METRICS_DIR.glob("*.prom"))
+            sources += [_families_of(path) for path in others if path != mine]
+        return added_up(sources)
+
+    def _own(self) -> list[Metric]:
+        before = self._slot.before if self._slot else []
+        return added_up([before, metrics.REGISTRY.collect()])
+
+    def _run(self, folder: Path) -> None:
+        ended = False
+        while not ended:
+            ended = self._ends.is_set()
+            self._try("metrics_not_written", lambda: self._write(folder))
+            self._try("metrics_not_served", self._serve)
+            self._ends.wait(EVERY_SECONDS)
+        if self._slot is not None:
+            self._slot.free()
+
+    def _try(self, event: str, step: Callable[[], None]) -> None:
+        try:
+            step()
+            self._said.discard(event)
+        except (OSError, ValueError) as fault:
+            # Once: a full disk is not helped by a line every few seconds.
+            if event not in self._said:
+                self._said.add(event)
+                log.warning(event, reason=str(fault))
+
+    def _write(self, folder: Path) -> None:
+        if self._slot is None:
+            self._slot = take_slot(folder)
+        self._slot.write(self._own())
+
+    def _serve(self) -> None:
+        if self._served or settings.METRICS_LISTEN is None:
+            return
+        host, port = settings.METRICS_LISTEN
+        try:
+            start_http_server(port, host, registry=PAGE)
+        except OSError as fault:
+            # Another process of this folder serves the same page. When it ends, its port is ours.
+            if fault.errno != errno.EADDRINUSE:
+                raise
+        else:
+            self._served = True
+
+
+def added_up(sources: Iterable[Iterable[Metric]]) -> list[Metric]:
+    """The families of all sources, one each, with the samples of the same name and labels summed."""
+    found: dict[str, tuple[Metric, dict[tuple[str, tuple[tuple[str, str], ...]], float]]] = {}
+    for families in sources:
+        for family in families:
+            empty = Metric(family.name, family.documentation, family.type)
+            _, sums = found.setdefault(family.name, (empty, {}))
+            for sample in family.samples:
+                # Sorted: a file has them in another order than memory.
+                series = sample.name, tuple(sorted(sample.labels.items()))
+                sums[series] = sums.get(series, 0.0) + sample.value
+    for family, sums in found.values():
+        for (name, labels), value in sums.items():
+            family.add_sample(name, dict(labels), value)
+    return [family for family, _ in found.values()]
+
+
+class _Given(Collector):
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
+def _families_of(path: Path) -> list[Metric]:
+    """A process's numbers; once it has ended its gauges say nothing any more."""
+    lock = _locked(path.with_suffix(".lock"))
+    if lock is None:
+        return _read(path)
+    lock.close()
+    return [family for family in _read(path) if family.type != GAUGE]
+
+
+def _locked(path: Path) -> IO[str] | None:
+    """The open file with its lock, or None where another process has that."""
+    lock = path.open("a")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        return None
+    return lock
+
+
+def _read(path: Path) -> list[Metric]:
+    try:
+        return list(text_string_to_metric_families(path.read_text()))
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as fault:
+        log.warning("metrics_not_read", file=path.name, reason=str(fault))
+        return []
+
+
+exposition = Exposition()
+PAGE = CollectorRegistry()
+PAGE.register(exposition)

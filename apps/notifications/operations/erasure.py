@@ -1,0 +1,214 @@
+"""Forgetting a person: what tells who they were is blanked, what tells what happened is kept.
+
+Kept are ids, hashes, statuses, codes and times, so that the accounts still balance and a suppressed address stays
+suppressed. It may be repeated: what an interrupted run has left is done then.
+"""
+
+import uuid
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from django.contrib.admin.models import LogEntry
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
+from django.utils import timezone
+from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
+
+from apps.notifications.feedback import unread_events
+from apps.notifications.models import (
+    DELIVERIES,
+    DeadLetter,
+    Delivery,
+    EmailLog,
+    Event,
+    Notification,
+    PushLog,
+    Suppression,
+)
+from apps.notifications.models.statuses import Status
+from apps.notifications.transitions import cancel
+from apps.users.audit_log import acting
+from apps.users.models import Organization, User
+from apps.users.models.scopes import Role
+from apps.users.recipient_hashes import hashes_of
+
+log = structlog.get_logger(__name__)
+
+BATCH = 200
+ADDRESSES: dict[type[Delivery], dict[str, Any]] = {
+    EmailLog: {"email": ""},
+    PushLog: {"token": "", "device": None},
+}
+
+
+@dataclass(slots=True)
+class Erasure:
+    """One person in one organization: somebody with an account, an address that messages went to, or both.
+
+    `done` counts the rows gone through, those of an earlier run too. `sending`: deliveries that were on the wire;
+    what comes of them may still repeat the address, and a later run takes that away.
+    """
+
+    organization: Organization
+    user: User | None
+    address: str
+    done: Counter[str] = field(default_factory=Counter)
+    sending: int = 0
+    _seen: set[uuid.UUID] = field(default_factory=set)
+
+    def run(self, *, by: str) -> Iterator[int]:
+        """Erase; yields after each batch how many notifications it had."""
+        theirs = self._hashes()
+        if self.user is not None:
+            # Nothing more is sent from here on.
+            User.objects.filter(pk=self.user.pk).update(is_active=False)
+        yield from self._notifications(theirs, by)
+        self._elsewhere(theirs, by)
+        self._suppressions(theirs, by)
+        if self.address:
+            self.done["unread events"] += unread_events.forget(self.address, by=by)
+        if self.user is not None:
+            self._account(self.user, by)
+        # What was accepted meanwhile.
+        yield from self._notifications(theirs, by)
+        log.info(
+            "person_erased",
+            user_id=str(self.user.pk) if self.user is not None else None,
+            organization=self.organization.slug,
+            by=by,
+            sending=self.sending,
+            **self.done,
+        )
+
+    def notifications(self) -> set[uuid.UUID]:
+        """Those to the person, and those to their address or devices that were to nobody else."""
+        return self._to(self._hashes())
+
+    def _hashes(self) -> list[str]:
+        found = hashes_of(self.address) if self.address else []
+        if self.user is not None:
+            found += self.user.devices.values_list("token_hash", flat=True)
+        return found
+
+    def _to(self, hashes: Collection[str]) -> set[uuid.UUID]:
+        of = Notification.objects.filter(organization=self.organization)
+        found = (
+            set(of.filter(user=self.user).values_list("pk", flat=True)) if self.user is not None else set()
+        )
+        for rows in self._deliveries(recipient_hash__in=hashes, notification__user=None):
+            found.update(rows.values_list("notification_id", flat=True))
+        return found
+
+    def _deliveries(self, **wanted: Any) -> Iterator[QuerySet[Any]]:
+        for model in DELIVERIES.values():
+            # Without the recipient: one that no key decrypts can be forgotten, too.
+            yield model.objects.filter(organization=self.organization, **wanted).defer(*ADDRESSES[model])
+
+    def _notifications(self, hashes: Collection[str], by: str) -> Iterator[int]:
+        left = sorted(self._to(hashes) - self._seen)
+        for begin in range(0, len(left), BATCH):
+            batch = left[begin : begin + BATCH]
+            with transaction.atomic():
+                Notification.objects.filter(pk__in=batch).update(variables={}, metadata={})
+                for rows in self._deliveries(notification__in=batch):
+                    self._blank(rows, by)
+                _blank_events(Event.objects.filter(notification__in=batch))
+            self._seen.update(batch)
+            self.done["notifications"] += len(batch)
+            yield len(batch)
+
+    def _elsewhere(self, hashes: Collection[str], by: str) -> None:
+        """Where their address or device stands in somebody else's notification."""
+        for rows in self._deliveries(recipient_hash__in=hashes):
+            others = rows.exclude(notification__user=None).exclude(notification__user=self.user)
+            ids = sorted(others.values_list("pk", flat=True))
+            for begin in range(0, len(ids), BATCH):
+                batch = ids[begin : begin + BATCH]
+                with transaction.atomic():
+                    self._blank(rows.filter(pk__in=batch), by)
+                    _blank_events(Event.objects.filter(delivery_id__in=batch))
+
+    def _blank(self, rows: QuerySet[Any], by: str) -> None:
+        found = list(rows.select_for_update())
+        waiting = [row for row in found if row.status == Status.QUEUED]
+        cancel.take_back(waiting, by=by)
+        rows.update(error_detail="", **ADDRESSES[rows.model])
+        letters = DeadLetter.objects.filter(delivery_id__in=[row.pk for row in found])
+        letters.update(detail="")
+        # There is nobody left whom a replay could reach.
+        letters.filter(state=DeadLetter.State.OPEN).update(
+            state=DeadLetter.State.DISCARDED, closed_at=Now(), closed_by=by[:64]
+        )
+        self.done.update(deliveries=len(found), cancelled=len(waiting))
+        self.sending += sum(row.status == Status.SENDING for row in found)
+
+    def _suppressions(self, hashes: Collection[str], by: str) -> None:
+        known = set(hashes)
+        if self.user is not None:
+            # Former addresses too.
+            for rows in self._deliveries(notification__user=self.user):
+                known.update(rows.order_by().values_list("recipient_hash", flat=True).distinct())
+        suppressed = Suppression.objects.filter(organization=self.organization, recipient_hash__in=known)
+        with acting(by[:64]):
+            self.done["suppressions"] += suppressed.update(recipient="", detail="")
+
+    def _account(self, user: User, by: str) -> None:
+        with acting(by[:64]), transaction.atomic():
+            self.done["devices"] += user.devices.all().delete()[0]
+            user.preferences.all().delete()
+            OutstandingToken.objects.filter(user=user).delete()
+            user.groups.clear()
+            user.user_permissions.clear()
+            LogEntry.objects.filter(
+                content_type__app_label="users", content_type__model="user", object_id=str(user.pk)
+            ).update(object_repr="erased")
+            blank = User(pk=user.pk, organization=user.organization, created_at=user.created_at)
+            blank.email = f"{user.pk.hex}@erased.invalid"
+            blank.is_active = False
+            blank.role = Role.MEMBER
+            blank.erased_at = user.erased_at or timezone.now()
+            blank.set_unusable_password()
+            blank._state.adding = False
+            blank.save()
+
+
+def _blank_events(events: QuerySet[Event]) -> None:
+    """Take the providers' words and the masked recipients out of the lines; their codes stay."""
+    changed = []
+    for event in events:
+        data = {key: value for key, value in event.data.items() if key not in ("detail", "recipient")}
+        if "decisions" in data:
+            data["decisions"] = [
+                {key: value for key, value in decision.items() if key != "recipient"}
+                for decision in data["decisions"]
+            ]
+        if data != event.data:
+            event.data = data
+            changed.append(event)
+    Event.objects.bulk_update(changed, ["data"], batch_size=BATCH)
+
+
+def known_by(who: str, organization: Organization | None = None) -> list[Erasure]:
+    """Who is meant by a person's id or an email address, once in each organization that knows them."""
+    try:
+        people = User.objects.filter(pk=uuid.UUID(who))
+    except ValueError:
+        people = User.objects.filter(User.at(who))
+        hashes = hashes_of(who)
+        told = EmailLog.objects.filter(recipient_hash__in=hashes).order_by().values("organization").distinct()
+        suppressed = Suppression.objects.filter(recipient_hash__in=hashes).values("organization")
+        places = Organization.objects.filter(Q(pk__in=told) | Q(pk__in=suppressed))
+    else:
+        places = Organization.objects.none()
+    people, places = people.select_related("organization"), places.order_by("slug")
+    if organization is not None:
+        people, places = people.filter(organization=organization), places.filter(pk=organization.pk)
+    found = [
+        Erasure(person.organization, person, "" if person.erased_at else person.email) for person in people
+    ]
+    here = {one.organization for one in found}
+    return found + [Erasure(place, None, who) for place in places if place not in here]

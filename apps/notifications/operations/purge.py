@@ -1,0 +1,63 @@
+"""Forgetting what is old, a few rows at a time so that nothing waits for a long transaction."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models.functions import Now
+from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
+
+from apps.notifications.models import (
+    WAITING,
+    Callback,
+    DeadLetter,
+    IdempotencyRecord,
+    Notification,
+    ProviderEvent,
+    UnreadEvent,
+    from_now,
+)
+from apps.notifications.models.statuses import Status
+
+BATCH = 500
+DAY = 24 * 3600
+UNFINISHED = (Status.QUEUED, Status.SENDING)
+"""One that is `unknown` waits for somebody as long as its dead letter is open."""
+KEY_DAYS = 2
+"""How long answers to idempotency keys are kept; at least 24 hours are promised."""
+
+
+def candidates(days: int) -> list[tuple[str, QuerySet[Any]]]:
+    """What `days` make old, by kind. A notification that still waits for anything or anybody is not among them.
+
+    Idempotency keys and refresh tokens have times of their own.
+    """
+    callbacks = Callback.objects.filter(finished_at__lt=from_now(-days * DAY))
+    old = Notification.objects.filter(created_at__lt=from_now(-days * DAY))
+    for model in WAITING.values():
+        old = old.exclude(Exists(model.objects.filter(notification=OuterRef("pk"), status__in=UNFINISHED)))
+    old = old.exclude(
+        Exists(DeadLetter.objects.filter(notification=OuterRef("pk"), state=DeadLetter.State.OPEN))
+    )
+    keys = IdempotencyRecord.objects.filter(created_at__lt=from_now(-KEY_DAYS * DAY))
+    letters = DeadLetter.objects.filter(notification=None, created_at__lt=from_now(-days * DAY)).exclude(
+        state=DeadLetter.State.OPEN
+    )
+    closed_events = UnreadEvent.objects.filter(closed_at__lt=from_now(-days * DAY))
+    return [
+        ("callbacks", callbacks),
+        ("notifications", old),
+        ("idempotency keys", keys),
+        ("foreign dead letters", letters),
+        ("unread events that were closed", closed_events),
+        ("provider events", ProviderEvent.objects.filter(due_at=None, created_at__lt=from_now(-days * DAY))),
+        # Only ended sessions have a row, and after its expiry the token is refused without one.
+        ("ended sessions", OutstandingToken.objects.filter(expires_at__lt=Now())),
+    ]
+
+
+def purge(rows: QuerySet[Any]) -> Iterator[int]:
+    """Delete the rows with all that hangs on them; yields how many after each batch."""
+    while ids := list(rows.order_by("id").values_list("pk", flat=True)[:BATCH]):
+        rows.model.objects.filter(pk__in=ids).delete()
+        yield len(ids)

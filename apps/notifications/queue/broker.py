@@ -1,0 +1,152 @@
+"""One broker connection for publishing, with a bound on every wait.
+
+Any fault drops the connection without ceremony: a polite close waits for a broker that may be frozen, and a
+confirm that comes late would be taken for the next message's.
+"""
+
+import time
+from typing import Any
+
+import structlog
+from amqp.exceptions import AMQPError, ChannelError, MessageNacked, NotFound
+from celery import current_app
+from kombu import Connection, Exchange, Producer
+from kombu.exceptions import OperationalError
+
+from apps.notifications.models import CALLBACKS
+from apps.notifications.queue import topology
+
+log = structlog.get_logger(__name__)
+
+CONNECT_SECONDS = 0.5
+ANSWER_SECONDS = 2.0
+PAUSE_SECONDS = 3.0
+"""How long a broker that failed is left alone."""
+UNHEARD_SECONDS = 2.0
+"""How long after its deletion a queue is made again. An idle RabbitMQ 3.10 (tested) tells the consumers of a quorum
+queue within a tenth of a second; who has not heard by then is given the new one's messages and never sent them."""
+NO_ROUTE = 312
+MESSAGE_VERSION = 1
+BROKER_FAULTS = (AMQPError, MessageNacked, OperationalError, OSError)
+"""Everything by which a broker, its network or kombu say that it can't be used now."""
+TASK_NAME = "notifications.deliver"
+CALL_BACK_TASK_NAME = "notifications.call_back"
+
+
+class BrokerUnavailable(Exception):
+    """The broker did not take the message in time; the row stays due and is published later."""
+
+
+class Broker:
+    """Publishes with confirmation. Not thread-safe: each thread that publishes has its own."""
+
+    def __init__(self) -> None:
+        self._connection: Connection | None = None
+        self._producer: Producer | None = None
+        self._rest_until = 0.0
+        self.connects = 0
+        """How often a connection was made: a change means that the broker may have lost its memory."""
+
+    def wake(self, lane: str, channel: str, ids: list[str]) -> None:
+        """Tell the lane's workers to look at these rows. Raises BrokerUnavailable."""
+        self._attempt(
+            lambda producer: current_app.send_task(
+                CALL_BACK_TASK_NAME if channel == CALLBACKS else TASK_NAME,
+                kwargs={"v": MESSAGE_VERSION, "channel": channel, "ids": ids},
+                producer=producer,
+                exchange=topology.DIRECT.name,
+                routing_key=lane,
+                mandatory=True,
+                retry=False,
+                confirm_timeout=ANSWER_SECONDS,
+                # A representation of the arguments in every message would double its size.
+                argsrepr="",
+                kwargsrepr="",
+            )
+        )
+
+    def bury(self, body: dict[str, Any]) -> None:
+        """A copy of a dead letter (ids and code) for whoever watches `failed`. Raises BrokerUnavailable."""
+        self._attempt(
+            lambda producer: producer.publish(
+                body,
+                exchange=topology.DEAD.name,
+                routing_key=topology.FAILED,
+                serializer="json",
+                mandatory=True,
+                retry=False,
+                confirm_timeout=ANSWER_SECONDS,
+            )
+        )
+
+    def tell(self, body: dict[str, Any], *, key: str, message_id: str) -> None:
+        """An event for every queue that is bound to its key; for none, it is gone. Raises BrokerUnavailable."""
+        self._attempt(
+            lambda producer: producer.publish(
+                body,
+                exchange=topology.EVENTS.name,
+                routing_key=key,
+                serializer="json",
+                message_id=message_id,
+                type=body["type"],
+                delivery_mode=Exchange.PERSISTENT_DELIVERY_MODE,
+                retry=False,
+                confirm_timeout=ANSWER_SECONDS,
+            )
+        )
+
+    def ready_messages(self, lane: str) -> int:
+        """How many messages wait in the lane's queue. Raises BrokerUnavailable."""
+        return int(
+            self._attempt(
+                lambda producer: producer.channel.queue_declare(queue=lane, passive=True).message_count
+            )
+        )
+
+    def close(self) -> None:
+        connection, self._connection, self._producer = self._connection, None, None
+        if connection is not None:
+            connection.collect()
+
+    def _attempt(self, work: Any) -> Any:
+        if time.monotonic() < self._rest_until:
+            raise BrokerUnavailable("The broker failed a moment ago.")
+        for last in (False, True):
+            try:
+                return work(self._ready_producer())
+            except ChannelError as fault:
+                self.close()
+                # A queue or exchange is gone: the broker was wiped. Once is enough to make them again.
+                if last or fault.reply_code not in (NO_ROUTE, NotFound.code):
+                    raise self._rest(fault) from fault
+                log.warning("topology_missing", reason=str(fault))
+                time.sleep(UNHEARD_SECONDS)
+            except BROKER_FAULTS as fault:
+                self.close()
+                raise self._rest(fault) from fault
+        raise AssertionError("unreachable")
+
+    def _rest(self, fault: Exception) -> BrokerUnavailable:
+        self._rest_until = time.monotonic() + PAUSE_SECONDS
+        log.warning("broker_unavailable", reason=f"{type(fault).__name__}: {fault}")
+        return BrokerUnavailable(str(fault))
+
+    def _ready_producer(self) -> Producer:
+        if self._producer is None:
+            self._connection = current_app.connection_for_write(
+                connect_timeout=CONNECT_SECONDS,
+                transport_options={
+                    **current_app.conf.broker_transport_options,
+                    "confirm_publish": True,
+                    "max_retries": 0,
+                    "read_timeout": ANSWER_SECONDS,
+                    "write_timeout": ANSWER_SECONDS,
+                },
+            )
+            # `connect()` would sleep 2 s and try again.
+            self._connection.ensure_connection(max_retries=0, reraise_as_library_errors=False)
+            self.connects += 1
+            channel = self._connection.channel()
+            topology.declare(channel)
+            self._producer = Producer(channel, auto_declare=False)
+        return self._producer

@@ -1,0 +1,224 @@
+"""The circuit of each provider account: closed, open for a while, then one probe decides.
+
+The row is the truth, so an open circuit outlives Redis and every process; only the counting that leads to it is
+in Redis. Open means deferred: no attempt of a message is used.
+"""
+
+import random
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+import structlog
+from django.conf import settings
+from django.db import DatabaseError, connection, transaction
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from apps.notifications.channels.outcome import Outcome, Result
+from apps.notifications.models import DELIVERIES, CircuitChange, ProviderState, from_now
+from apps.notifications.models.statuses import Status
+from apps.notifications.routing import failure_window
+from apps.notifications.routing.accounts import Account
+from notifier.lib.database.recovery import forget_broken_connections
+from notifier.lib.database.sql import run
+from notifier.lib.database.tenancy import everywhere
+
+log = structlog.get_logger(__name__)
+
+LONGEST_PAUSE = 600.0
+JITTER = (0.9, 1.1)
+PROBE_SECONDS = 60.0
+"""A probe whose sender died is forgotten after this."""
+PROBED_WAIT = 5.0
+"""How long a message waits for somebody else's probe."""
+STANDS_SECONDS = 0.25
+"""How long a process's look at a closed circuit stands. One at an open one doesn't: what is put off for it would wait
+on when it has just been closed."""
+BY_HAND = "opened_by_hand"
+BY_HAND_SECONDS = 365 * 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """Leave to send. `probe`: the one send that decides on a circuit whose pause is over."""
+
+    probe: bool = False
+
+
+def ask(name: str) -> Permit | Outcome:
+    """Leave to send through the provider now, or the outcome of a message that has to wait."""
+    if (opened := _opened(name)) is None:
+        return Permit()
+    left, code, detail = opened
+    if left > 0:
+        # One that is open until somebody closes it is looked at again from time to time.
+        return Outcome(Result.DEFERRED, code, detail, wait=min(left, LONGEST_PAUSE))
+    probing = ProviderState.objects.filter(Q(probe_until=None) | Q(probe_until__lt=Now()), name=name)
+    if probing.filter(open_until__lte=Now()).update(probe_until=from_now(PROBE_SECONDS)):
+        return Permit(probe=True)
+    return Outcome(Result.DEFERRED, code, detail, wait=PROBED_WAIT)
+
+
+_OPENED = """
+SELECT extract(epoch FROM open_until - statement_timestamp())::float8, code, detail
+FROM notifications_providerstate WHERE name = %(name)s AND open_until IS NOT NULL
+"""
+
+
+def _opened(name: str) -> tuple[float, str, str] | None:
+    """How many seconds longer the circuit is open, and why; None where it is closed. Asked for every single send."""
+    if connection.vendor == "postgresql":
+        return next(iter(run(_OPENED, {"name": name})), None)  # type: ignore[arg-type]
+    opened = ProviderState.objects.filter(name=name, open_until__isnull=False)
+    found = opened.annotate(left=F("open_until") - Now()).first()
+    return None if found is None else (found.left.total_seconds(), found.code, found.detail)
+
+
+def tell(account: Account, permit: Permit, outcome: Outcome) -> None:
+    """What came of a send. Never raises for the database's sake: the send itself is still to be written down."""
+    try:
+        if permit.probe:
+            _judge_probe(account, outcome)
+        elif outcome.provider_fault and outcome.result is Result.CONFIGURATION:
+            log.error(
+                "provider_misconfigured", provider=account.name, code=outcome.code, detail=outcome.detail
+            )
+            open_for(
+                account.name, settings.CONFIGURATION_PAUSE_SECONDS, code=outcome.code, detail=outcome.detail
+            )
+        elif outcome.provider_fault or not _says_nothing(outcome):
+            tally = failure_window.count(
+                account.name, fault=outcome.provider_fault, window=account.breaker.window
+            )
+            if outcome.provider_fault and tally.trips(account.breaker):
+                log.error("circuit_opened", provider=account.name, code=outcome.code, **_facts(tally))
+                open_for(account.name, account.breaker.pause, code=outcome.code, detail=outcome.detail)
+    except DatabaseError as fault:
+        log.warning("circuit_not_recorded", provider=account.name, reason=str(fault))
+        forget_broken_connections()
+
+
+class Permits:
+    """Leave to send, for a chunk's rows: one look at a circuit serves a process's sends of a moment, and those of the
+    chunk that went well are counted at once. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._well: Counter[Account] = Counter()
+
+    def ask(self, name: str) -> Permit | Outcome:
+        """As `breaker.ask`."""
+        if time.monotonic() < _closed_until.get(name, 0.0):
+            return Permit()
+        answer = ask(name)
+        if isinstance(answer, Permit) and not answer.probe:
+            _closed_until[name] = time.monotonic() + STANDS_SECONDS
+        return answer
+
+    def tell(self, account: Account, permit: Permit, outcome: Outcome) -> None:
+        """As `breaker.tell`, where need be at the next `settle`."""
+        if outcome.result is Result.SENT and not permit.probe:
+            with self._lock:
+                self._well[account] += 1
+            return
+        # In their order: what went well before a fault ends a row of faults.
+        self.settle()
+        tell(account, permit, outcome)
+        if outcome.provider_fault:
+            _closed_until.pop(account.name, None)
+
+    def settle(self) -> None:
+        with self._lock:
+            well, self._well = self._well, Counter()
+        for account, sends in well.items():
+            failure_window.count(account.name, fault=False, window=account.breaker.window, sends=sends)
+
+
+def _forget(name: str) -> None:
+    """What this process thinks of a circuit that has just changed."""
+    failure_window.forget(name)
+    _closed_until.pop(name, None)
+
+
+_closed_until: dict[str, float] = {}
+"""By provider: how long the last look stands, which found its circuit closed."""
+
+
+def _says_nothing(outcome: Outcome) -> bool:
+    """Of whether the provider works."""
+    return outcome.untried or outcome.result in (Result.DEFERRED, Result.CONFIGURATION)
+
+
+def _facts(tally: failure_window.Tally) -> dict[str, int]:
+    return {"sends": tally.sends, "faults": tally.faults, "streak": tally.streak}
+
+
+def _judge_probe(account: Account, outcome: Outcome) -> None:
+    if outcome.provider_fault:
+        base = account.breaker.pause
+        if outcome.result is Result.CONFIGURATION:
+            base = settings.CONFIGURATION_PAUSE_SECONDS
+        open_for(account.name, base, code=outcome.code, detail=outcome.detail)
+    elif _says_nothing(outcome):
+        # It says nothing of the provider; the next message may ask again.
+        ProviderState.objects.filter(name=account.name).update(probe_until=None)
+    else:
+        close(account.name, probed=True)
+
+
+def open_for(name: str, base: float, *, code: str, detail: str = "") -> None:
+    """Open the circuit for `base` seconds, doubled for every opening since it was last closed.
+
+    One that is open already stays as it is, so that a hundred late answers open it once.
+    """
+    with transaction.atomic():
+        state, _ = ProviderState.objects.select_for_update().get_or_create(name=name)
+        if ProviderState.objects.filter(name=name, open_until__gt=Now()).exists():
+            return
+        pause = min(base * 2.0**state.opens, LONGEST_PAUSE) * random.uniform(*JITTER)  # noqa: S311 - no secret
+        _open(name, pause, opens=state.opens + 1, code=code, detail=detail)
+    _forget(name)
+
+
+def open_by_hand(name: str, *, by: str) -> None:
+    """Give the provider nothing until somebody closes its circuit."""
+    with transaction.atomic():
+        ProviderState.objects.get_or_create(name=name)
+        _open(name, BY_HAND_SECONDS, opens=1, code=BY_HAND, detail=f"Opened by {by}.", by=by)
+    _forget(name)
+
+
+def _open(name: str, pause: float, *, opens: int, code: str, detail: str, by: str = "") -> None:
+    ProviderState.objects.filter(name=name).update(
+        open_until=from_now(pause), probe_until=None, opens=opens, code=code, detail=detail
+    )
+    CircuitChange.objects.create(
+        provider=name, kind=CircuitChange.Kind.OPENED, code=code, detail=detail, seconds=round(pause), by=by
+    )
+
+
+def close(name: str, *, by: str = "", probed: bool = False) -> bool:
+    """Give the provider messages again; False where its circuit was closed.
+
+    `probed`: by the word of a probe, which says nothing against whoever opened it anew meanwhile.
+    """
+    with transaction.atomic():
+        was = ProviderState.objects.filter(name=name, open_until__isnull=False)
+        if probed:
+            was = was.filter(open_until__lte=Now())
+        code = was.values_list("code", flat=True).first()
+        closed = was.update(open_until=None, probe_until=None, opens=0, code="", detail="")
+        if closed:
+            CircuitChange.objects.create(provider=name, kind=CircuitChange.Kind.CLOSED, by=by)
+            if by:
+                # Who closes it has seen to the cause: what was put off for it needn't wait any longer. The tick
+                # publishes it at its own pace.
+                with everywhere():
+                    for model in DELIVERIES.values():
+                        put_off = model.objects.filter(status=Status.QUEUED, provider=name, error_code=code)
+                        put_off.filter(due_at__gt=Now()).update(due_at=Now())
+            log.info("circuit_closed", provider=name, by=by)
+    _forget(name)
+    return bool(closed)

@@ -1,0 +1,136 @@
+"""How much waits and what rests: looked up by the one process that ticks, every few seconds.
+
+Counts stop at a bound and run along partial indexes: a backlog of millions costs no more than one of `ENOUGH`.
+"""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Now
+from prometheus_client import Metric
+from prometheus_client.core import GaugeMetricFamily
+
+from apps.notifications.models import (
+    BULK_BELOW,
+    CALLBACKS,
+    DELIVERIES,
+    Callback,
+    DeadLetter,
+    ProviderState,
+    UnreadEvent,
+)
+from apps.notifications.observability.metrics import LOOKED
+from apps.notifications.queue import topology
+from apps.notifications.queue.broker import Broker, BrokerUnavailable
+from apps.notifications.routing.registry import configured
+
+EVERY_SECONDS = 10.0
+ENOUGH = 50_000
+"""What is more than this is shown as this."""
+CLOSED, OPEN, PROBING = 0, 1, 2
+
+
+class Gauges:
+    """`broker`: the tick's own connection."""
+
+    _next_at: float
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self.forget()
+
+    def turn(self) -> int:
+        """Look again once it is time. Returns 0: nothing was done."""
+        if time.monotonic() >= self._next_at:
+            self._next_at = time.monotonic() + EVERY_SECONDS
+            # Nothing known is better than something old.
+            LOOKED.families = ()
+            LOOKED.families = (*_waiting(), _circuits(), _letters(), _unread(), *self._queues(), _looked_at())
+        return 0
+
+    def forget(self) -> None:
+        """Another process looks from now on."""
+        LOOKED.families = ()
+        self._next_at = 0.0
+
+    def _queues(self) -> Iterator[Metric]:
+        depth = GaugeMetricFamily(
+            "notifier_queue_messages",
+            "Messages ready in RabbitMQ; a message names several rows.",
+            labels=["queue"],
+        )
+        try:
+            for queue in (*topology.LANES, topology.FAILED):
+                depth.add_metric([queue], self._broker.ready_messages(queue))
+        except BrokerUnavailable:
+            return
+        yield depth
+
+
+def _waiting() -> Iterator[Metric]:
+    rows = GaugeMetricFamily(
+        "notifier_due_rows", f"Rows that are due and not taken; at most {ENOUGH}.", labels=["lane"]
+    )
+    oldest = GaugeMetricFamily(
+        "notifier_oldest_due_seconds",
+        "How long the oldest of them has been due; 0 with none.",
+        labels=["lane"],
+    )
+    for lane, due in _lanes():
+        first = due.order_by("due_at").annotate(age=Now() - F("due_at")).values_list("age", flat=True).first()
+        rows.add_metric([lane], due.order_by()[:ENOUGH].count() if first is not None else 0)
+        oldest.add_metric([lane], first.total_seconds() if first is not None else 0.0)
+    yield rows
+    yield oldest
+
+
+def _lanes() -> Iterator[tuple[str, QuerySet[Any]]]:
+    for channel, model in DELIVERIES.items():
+        due = model.objects.due()
+        yield topology.lane(channel, BULK_BELOW), due.filter(priority__gte=BULK_BELOW)
+        yield topology.lane(channel, BULK_BELOW - 1), due.filter(priority__lt=BULK_BELOW)
+    yield CALLBACKS, Callback.objects.due()
+
+
+def _circuits() -> Metric:
+    """Of the accounts that the settings name: what rests without being used is nobody's worry."""
+    states = {account.name: CLOSED for channel in DELIVERIES for account in configured(channel)}
+    opened = ProviderState.objects.filter(name__in=states, open_until__isnull=False)
+    for name, over in opened.annotate(over=Q(open_until__lte=Now())).values_list("name", "over"):
+        states[name] = PROBING if over else OPEN
+    family = GaugeMetricFamily(
+        "notifier_circuit_state",
+        "0 closed, 1 open, 2 its pause is over and a probe decides.",
+        labels=["provider"],
+    )
+    for name, state in states.items():
+        family.add_metric([name], state)
+    return family
+
+
+def _letters() -> Metric:
+    waiting = DeadLetter.objects.filter(state=DeadLetter.State.OPEN).order_by()[:ENOUGH].count()
+    return GaugeMetricFamily(
+        "notifier_dead_letters_open",
+        f"Dead letters that wait for an operator; at most {ENOUGH}.",
+        value=waiting,
+    )
+
+
+def _unread() -> Metric:
+    waiting = UnreadEvent.objects.filter(state=UnreadEvent.State.OPEN).order_by()[:ENOUGH].count()
+    return GaugeMetricFamily(
+        "notifier_unread_events",
+        "Events of email services in a shape that is not known here.",
+        value=waiting,
+    )
+
+
+def _looked_at() -> Metric:
+    return GaugeMetricFamily(
+        "notifier_looked_at_timestamp_seconds",
+        "When these were looked up, as a Unix time.",
+        value=time.time(),
+    )

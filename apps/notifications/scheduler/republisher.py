@@ -1,0 +1,92 @@
+"""What the tick does each time: free what dead workers held, and wake workers for what is due."""
+
+from typing import Any
+
+import structlog
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from apps.notifications.models import BULK_BELOW, CALLBACKS, DELIVERIES, Callback, from_now
+from apps.notifications.queue import topology
+from apps.notifications.queue.broker import Broker, BrokerUnavailable
+from apps.notifications.transitions import outcomes
+from apps.notifications.webhooks.delivery import free_lapsed as free_lapsed_callbacks
+
+log = structlog.get_logger(__name__)
+
+FRESH_SECONDS = 2
+"""A row younger than this is still in its API process's hands."""
+QUIET_SECONDS = 60
+"""A published row that is still due after this, with nothing waiting in its queue: the message is lost."""
+STALE_SECONDS = 15 * 60
+"""A published row that is still due after this is published again, whatever its queue says."""
+ROWS_A_SWEEP = 1000
+FEW_ROWS = 100
+"""So few go out in a message each, to spread over every slot there is: they may have been held up in one."""
+
+
+def free_lapsed() -> int:
+    """Rows whose sender stopped renewing: nobody knows whether they went out. Returns how many."""
+    freed = 0
+    for model in DELIVERIES.values():
+        lapsed = model.objects.lapsed().select_related("notification__template_version__template")
+        for row in lapsed.order_by("lease_until")[:ROWS_A_SWEEP]:
+            try:
+                with transaction.atomic():
+                    freed += outcomes.unknown(
+                        row,
+                        "sender_lost",
+                        f"The sender {row.claimed_by} stopped.",
+                        attempts=row.attempts + 1,
+                        lapsed=True,
+                    )
+            except IntegrityError:
+                # One row that can't be freed must not keep the others.
+                log.exception("row_not_freed", delivery_id=str(row.pk))
+    return freed + free_lapsed_callbacks(ROWS_A_SWEEP)
+
+
+class Republisher:
+    """Publishes due rows that no message stands for any more."""
+
+    def __init__(self) -> None:
+        self.broker = Broker()
+        self._connects_seen = 0
+
+    def sweep(self) -> int:
+        """Wake workers for what needs it; returns the number of rows. Raises nothing: the next sweep tries again."""
+        published = 0
+        try:
+            for channel, model in DELIVERIES.items():
+                due = model.objects.due()
+                urgent, bulk = due.filter(priority__gte=BULK_BELOW), due.filter(priority__lt=BULK_BELOW)
+                published += self._sweep_lane(channel, topology.lane(channel, BULK_BELOW), urgent)
+                published += self._sweep_lane(channel, topology.lane(channel, BULK_BELOW - 1), bulk)
+            published += self._sweep_lane(CALLBACKS, CALLBACKS, Callback.objects.due())
+            self._connects_seen = self.broker.connects
+        except BrokerUnavailable:
+            pass
+        return published
+
+    def _sweep_lane(self, channel: str, lane: str, due: QuerySet[Any]) -> int:
+        if not due.exists():
+            return 0
+        age = STALE_SECONDS
+        if self.broker.ready_messages(lane) == 0:
+            # A broker that was away may have come back without its messages: then nothing is worth the wait.
+            age = 0 if self.broker.connects != self._connects_seen else QUIET_SECONDS
+        # Two looks, each along an index: the rows that rightly wait in the queue may be a million.
+        never = due.filter(published_at=None, created_at__lt=from_now(-FRESH_SECONDS)).order_by("due_at")
+        lost = due.filter(published_at__lt=from_now(-age)).order_by("published_at")
+        rows = list(never.values_list("pk", "fence")[:ROWS_A_SWEEP])
+        rows += lost.values_list("pk", "fence")[: ROWS_A_SWEEP - len(rows)]
+        size = 1 if len(rows) <= FEW_ROWS else topology.ids_a_message(lane)
+        for start in range(0, len(rows), size):
+            chunk = rows[start : start + size]
+            self.broker.wake(lane, channel, [str(pk) for pk, _ in chunk])
+            # By fence, for the same reason as the publisher's.
+            for fence in {fence for _, fence in chunk}:
+                same = [pk for pk, own in chunk if own == fence]
+                due.model.objects.filter(pk__in=same, fence=fence).update(published_at=Now())
+        return len(rows)

@@ -1,0 +1,41 @@
+"""Taking a notification back while nothing of it was sent."""
+
+from collections.abc import Sequence
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from apps.notifications.errors import NotCancellable
+from apps.notifications.models import DELIVERIES, Delivery, Notification
+from apps.notifications.models.statuses import WENT_OUT, Status
+from apps.notifications.transitions import timeline
+from apps.notifications.webhooks import events
+from apps.templates import credentials
+
+
+@transaction.atomic
+def cancel(*, notification: Notification, by: str) -> None:
+    """Cancel what waits. Raises NotCancellable once a delivery is on its way or went out; repeats do nothing."""
+    if notification.template_version.template.code in credentials.CODES:
+        # Whoever could take it back would keep its person out of their account.
+        raise NotCancellable("Nobody takes back the mail that sets a password.")
+    waiting = []
+    for model in DELIVERIES.values():
+        # Locked, so that no sender claims a row between the look and the change.
+        rows = list(model.objects.select_for_update().filter(notification=notification))
+        if any(row.status in (*WENT_OUT, Status.SENDING) or row.resends for row in rows):
+            raise NotCancellable(
+                "A delivery is on its way or was sent already; what was sent can't be taken back."
+            )
+        waiting += [row for row in rows if row.status == Status.QUEUED]
+    take_back(waiting, by=by)
+
+
+def take_back(waiting: Sequence[Delivery], *, by: str) -> None:
+    """Cancel these queued rows, which the caller's transaction has locked."""
+    for row in waiting:
+        type(row).objects.filter(pk=row.pk, status=Status.QUEUED).update(  # type: ignore[attr-defined]
+            status=Status.CANCELLED, finished_at=Now()
+        )
+        timeline.note(row, timeline.CANCELLED, by=by)
+    events.announce([events.Move(row, Status.CANCELLED) for row in waiting])

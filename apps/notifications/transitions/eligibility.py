@@ -1,0 +1,180 @@
+"""Whether a person may be told by a channel, and when: asked on acceptance, and again right before the send.
+
+The order: organization active, user active, category and the person's preferences, suppression, expiry, quiet hours,
+cap. The first that objects decides. What is mandatory passes the preferences, the quiet hours and the cap.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from django.db.models import Count, Q, QuerySet
+from django.db.models.functions import Lower, Now
+
+from apps.notifications.models import DELIVERIES, Delivery, Suppression, from_now
+from apps.notifications.models.statuses import WENT_OUT, Status
+from apps.users.channels import Channel
+from apps.users.models import Category, Device, User
+from apps.users.preferences import opt_outs
+from apps.users.recipient_hashes import recipient_hash
+from notifier.lib.email_addresses import folded
+
+ORGANIZATION_INACTIVE = "organization_inactive"
+USER_INACTIVE = "user_inactive"
+OPTED_OUT = "opted_out"
+SUPPRESSED = "suppressed"
+NO_CONTACT = "no_contact"
+EXPIRED = "expired"
+QUIET_HOURS = "quiet_hours"
+CAP = "cap"
+
+
+class Action(StrEnum):
+    SEND = "send"
+    SKIP = "skip"
+    EXPIRE = "expire"
+    DEFER = "defer"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`until`: when it is asked again, for DEFER alone."""
+
+    action: Action
+    reason: str = ""
+    until: datetime | None = None
+
+
+SEND = Decision(Action.SEND)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the policy looks at for one person and one kind of message, loaded in two queries."""
+
+    organization_active: bool
+    user: User | None
+    choices: opt_outs.Choices
+    category: Category | None
+    suppressed: frozenset[tuple[str, str]]
+
+    def decide(
+        self,
+        channel: str,
+        recipient_hash: str,
+        *,
+        now: datetime,
+        expires_at: datetime | None,
+        counted: Callable[[Category], int],
+    ) -> Decision:
+        """`counted`: how many messages of a category with a cap the recipient got lately; asked if need be."""
+        if reason := self._refusal(channel, recipient_hash):
+            return Decision(Action.SKIP, reason)
+        if expires_at is not None and expires_at <= now:
+            return Decision(Action.EXPIRE, EXPIRED)
+        if self.category is not None and self.category.mandatory:
+            return SEND
+        until = self.user.end_of_quiet_hours(now) if self.user is not None else None
+        if until is not None:
+            if expires_at is not None and expires_at <= until:
+                return Decision(Action.EXPIRE, QUIET_HOURS)
+            return Decision(Action.DEFER, QUIET_HOURS, until)
+        if self.category is None or self.category.cap is None or counted(self.category) < self.category.cap:
+            return SEND
+        return Decision(Action.SKIP, CAP)
+
+    def _refusal(self, channel: str, recipient_hash: str) -> str:
+        if not self.organization_active:
+            return ORGANIZATION_INACTIVE
+        if self.user is not None and not self.user.is_active:
+            return USER_INACTIVE
+        if not opt_outs.allows(self.choices, channel, self.category):
+            return OPTED_OUT
+        if (channel, recipient_hash) in self.suppressed:
+            return SUPPRESSED
+        return ""
+
+
+def facts_of(rows: Sequence[Delivery]) -> dict[Any, Facts]:
+    """By each row's id, in two queries for all of them."""
+    _meet(rows)
+    people = {row.notification.user for row in rows}
+    choices = opt_outs.choices_of_all([person for person in people if person is not None])
+    suppressed: dict[Any, set[tuple[str, str]]] = defaultdict(set)
+    found = Suppression.objects.active().filter(recipient_hash__in={row.recipient_hash for row in rows})
+    for organization, channel, recipient in found.values_list("organization_id", "channel", "recipient_hash"):
+        suppressed[organization].add((channel, recipient))
+    known = {organization: frozenset(those) for organization, those in suppressed.items()}
+    return {
+        row.pk: Facts(
+            organization_active=row.organization.is_active,
+            user=row.notification.user,
+            choices=choices.get(row.notification.user.pk, {}) if row.notification.user else {},
+            category=row.notification.template_version.template.category,
+            suppressed=known.get(row.organization_id, frozenset()),
+        )
+        for row in rows
+    }
+
+
+def _meet(rows: Sequence[Delivery]) -> None:
+    """Let rows to a bare address or device be to the person whose it is now: it may have changed hands since."""
+    bare = [row for row in rows if not row.notification.for_user]
+    named = [row.recipient for row in bare if row.channel == Channel.EMAIL and row.recipient]
+    addresses = {form for address in named for form in folded(address)}
+    tokens = {row.recipient_hash for row in bare if row.channel == Channel.PUSH and row.recipient_hash}
+    organizations = {row.organization_id for row in bare}
+    met: dict[tuple[Any, str], User] = {}
+    if addresses:
+        people = User.objects.filter(organization__in=organizations, erased_at=None)
+        for user in people.annotate(folded=Lower("email")).filter(folded__in=addresses):
+            met[user.organization_id, recipient_hash(Channel.EMAIL, user.email)] = user
+    if tokens:
+        devices = Device.objects.active().filter(organization__in=organizations, token_hash__in=tokens)
+        devices = devices.filter(user__erased_at=None)
+        for device in devices.select_related("user"):
+            met[device.organization_id, device.token_hash] = device.user
+    for row in bare:
+        row.notification.user = met.get((row.organization_id, row.recipient_hash))
+
+
+def counts(category: Category, hashes: Iterable[str], *, live: bool) -> dict[tuple[str, str], int]:
+    """How many messages of the category each recipient got within its window, or is about to get.
+
+    By (channel, the recipient's hash).
+    """
+    wanted = list(hashes)
+    found = {}
+    for channel, model in DELIVERIES.items():
+        rows = _lately(model, category, live=live).filter(recipient_hash__in=wanted)
+        per = rows.order_by().values_list("recipient_hash").annotate(count=Count("pk"))
+        found.update({(channel, recipient): count for recipient, count in per})
+    return found
+
+
+def count_before(row: Delivery, category: Category) -> int:
+    """The same for one claimed row's recipient, up to the cap; the row itself is not among them.
+
+    Of those that wait beside it, the earlier ones count: of any number that are due at once, as many as the cap
+    allows are sent.
+    """
+    rows = _lately(type(row), category, live=row.notification.live, waiting=Q(pk__lt=row.pk))
+    return rows.filter(recipient_hash=row.recipient_hash)[: category.cap].count()
+
+
+def _lately(
+    model: type[Delivery], category: Category, *, live: bool, waiting: Q | None = None
+) -> QuerySet[Delivery]:
+    since = from_now(-(category.cap_window or 0))
+    # A receipt may have told of a delivery whose send nobody was sure of.
+    went_out = Q(sent_at__gt=since) | Q(sent_at=None, finished_at__gt=since)
+    due = Q(due_at__lte=Now()) & (waiting or Q())
+    rows: QuerySet[Delivery] = model.objects.filter(  # type: ignore[attr-defined]
+        Q(status__in=WENT_OUT) & went_out | Q(status__in=(Status.QUEUED, Status.SENDING)) & due,
+        notification__template_version__template__category=category,
+        notification__live=live,
+    )
+    return rows

@@ -1,0 +1,81 @@
+"""What a provider or gateway says later of a message it took: the best status wins, whatever order they come in."""
+
+import uuid
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from apps.notifications.channels.email.refusals import disabled_for_now
+from apps.notifications.errors import InHand, NotHere
+from apps.notifications.models import DELIVERIES, DeadLetter, Delivery
+from apps.notifications.models.statuses import RECEIPT_MOVES, Status, movable_to
+from apps.notifications.transitions import suppress, timeline
+from apps.notifications.transitions.disabled_mailboxes import disabled_before
+from apps.notifications.webhooks import events
+from apps.users.models import Organization
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """`delivery_id` or `provider_message_id` names the delivery. `permanent`: the address or token is dead."""
+
+    channel: str
+    status: Status
+    delivery_id: uuid.UUID | None = None
+    provider_message_id: str = ""
+    detail: str = ""
+    permanent: bool = False
+
+
+@transaction.atomic
+def apply(*, organization: Organization, receipt: Receipt) -> tuple[Delivery, bool]:
+    """The delivery, and whether the receipt moved it: an older or worse word changes nothing.
+
+    Raises NotHere, InHand.
+    """
+    model = DELIVERIES[receipt.channel]
+    named = (
+        {"pk": receipt.delivery_id}
+        if receipt.delivery_id is not None
+        else {"provider_message_id": receipt.provider_message_id}
+    )
+    row: Delivery | None = (
+        model.objects.select_for_update().filter(organization=organization, **named).order_by("-id").first()
+    )
+    if row is None:
+        raise NotHere("There is no such delivery here.")
+    if row.status == Status.SENDING:
+        # Sent by now, and not written down yet: as `sending` it could not be moved.
+        raise InHand("This delivery is being sent; tell of it again.", headers={"Retry-After": "5"})
+    return row, move(row, receipt)
+
+
+def move(row: Delivery, receipt: Receipt) -> bool:
+    """Whether the receipt moved the row, which is locked. A permanent bounce ends the address all the same."""
+    movable = movable_to(receipt.status, RECEIPT_MOVES)
+    moved = bool(
+        type(row)
+        .objects.filter(pk=row.pk, status__in=movable)
+        .update(status=receipt.status, finished_at=Now())
+    )
+    if moved:
+        timeline.note(row, receipt.status, detail=receipt.detail, source="receipt", before=row.status)
+        DeadLetter.objects.filter(
+            delivery_id=row.pk, reason=Status.UNKNOWN, state=DeadLetter.State.OPEN
+        ).update(state=DeadLetter.State.DISCARDED, closed_at=Now(), closed_by="receipt")
+        row.status = receipt.status
+        events.announce([events.Move(row, receipt.status)])
+    if receipt.status == Status.BOUNCED and (receipt.permanent or _disabled_again(row, receipt.detail)):
+        suppress.retire(row, reason="bounced", detail=receipt.detail)
+    return moved
+
+
+def complain(row: Delivery, *, detail: str, source: str) -> None:
+    """The person called it unwanted: its status stays, and nothing more goes there. Call in a transaction."""
+    timeline.note(row, timeline.COMPLAINED, detail=detail, source=source)
+    suppress.retire(row, reason="complaint", detail=detail)
+
+
+def _disabled_again(row: Delivery, detail: str) -> bool:
+    return disabled_for_now(detail) and disabled_before(row)

@@ -1,0 +1,54 @@
+"""The lines of a notification's timeline."""
+
+from typing import Any
+
+from apps.notifications.models import Delivery, Event, Notification
+from apps.notifications.models.claimed import Parcel
+
+ACCEPTED = "accepted"
+FALLBACK = "fallback"
+SENT = "sent"
+RETRY = "retry"
+DEFERRED = "deferred"
+PASSED_ON = "passed_on"
+"""A provider failed by its own fault, and the next one is tried at once."""
+FAILED = "failed"
+UNKNOWN = "unknown"
+RESEND = "resend"
+SKIPPED = "skipped"
+EXPIRED = "expired"
+CANCELLED = "cancelled"
+REPLAYED = "replayed"
+DISCARDED = "discarded"
+COMPLAINED = "complained"
+
+
+def note(delivery: Delivery | Parcel, kind: str, **data: Any) -> Event:
+    """Append one line about one delivery; `data` is what the operator needs to understand it."""
+    event = line(delivery, kind, **data)
+    event.save(force_insert=True)
+    return event
+
+
+def line(delivery: Delivery | Parcel, kind: str, **data: Any) -> Event:
+    """The same, unsaved."""
+    return Event(
+        notification_id=delivery.notification_id,
+        delivery_id=delivery.pk,
+        channel=delivery.channel,
+        kind=kind,
+        data=told(delivery, **data),
+    )
+
+
+def told(delivery: Delivery | Parcel, **data: Any) -> dict[str, Any]:
+    """What a line says of a delivery."""
+    if data.get("detail") and not delivery.recipient:
+        # Erased meanwhile, and the words may repeat the address.
+        del data["detail"]
+    return {key: value for key, value in data.items() if value not in (None, "")}
+
+
+def accepted(notification: Notification, **data: Any) -> Event:
+    """The first line, unsaved: what was decided for every channel and recipient."""
+    return Event(notification=notification, kind=ACCEPTED, data=data)

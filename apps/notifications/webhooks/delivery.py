@@ -1,0 +1,178 @@
+"""The way of one claimed callback: sign, post, record. At least once is what webhooks promise."""
+
+import json
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import structlog
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import F
+from django.db.models.functions import Now
+
+from apps.notifications.models import (
+    CALLBACKS,
+    EXCHANGE,
+    Callback,
+    CallbackAttempt,
+    WebhookEndpoint,
+    from_now,
+)
+from apps.notifications.models.statuses import Status
+from apps.notifications.observability.metrics import CALLBACK_ATTEMPTS
+from apps.notifications.queue.broker import BrokerUnavailable
+from apps.notifications.webhooks import client, endpoints, event_exchange, outcomes, signing
+from apps.notifications.webhooks.concurrency import slots
+from apps.notifications.webhooks.leases import keeper
+from notifier.lib.database.recovery import AWAY, forget_broken_connections
+
+log = structlog.get_logger(__name__)
+
+FREE: dict[str, Any] = {"status": Status.QUEUED, "lease_until": None, "published_at": None}
+"""A row that waits again: nobody's, and unpublished, so that the tick wakes somebody when it is due."""
+LOST = "sender_lost"
+BROKER_PAUSE_SECONDS = 5
+RECORD_WAITS = (0.5, 1, 2, 4)
+"""What is still unrecorded after these seconds is freed by its lease, and sent once more."""
+
+
+def call_back(ids: list[str], *, stopping: threading.Event) -> None:
+    """Post what is due of these rows, each on its own. Raises DatabaseError; then the lease frees the row."""
+    for position, pk in enumerate(ids):
+        if stopping.is_set():
+            # Unpublished again, the rest is somebody else's within a tick.
+            Callback.objects.unpublish(ids[position:])
+            return
+        asked_at = time.monotonic()
+        token = f"{keeper.worker}/{secrets.token_hex(4)}"
+        row = Callback.objects.claim(pk, token=token, lease=settings.LEASE_SECONDS)
+        if row is not None:
+            with keeper.hold(CALLBACKS, row.pk, row.fence, claimed_at=asked_at):
+                _call_back(row)
+
+
+def _call_back(row: Callback) -> None:
+    if row.url == EXCHANGE:
+        _publish(row)
+        return
+    endpoint, _ = WebhookEndpoint.objects.get_or_create(organization_id=row.organization_id)
+    url = row.url or (endpoint.url if endpoint.enabled else "")
+    if not url:
+        _move(row, status=Status.CANCELLED, error_code="no_endpoint", finished_at=Now(), lease_until=None)
+        return
+    body = json.dumps(row.payload, separators=(",", ":")).encode()
+    signed_by = endpoint.signing_secrets()
+    # Django keeps a connection until it is closed, and a receiver may take its time.
+    connection.close()
+    with slots.take(str(row.organization_id), urlsplit(url).netloc) as turn_in:
+        if turn_in:
+            # No attempt is used: nothing was tried.
+            _move(row, due_at=from_now(turn_in), **FREE)
+            return
+        headers = signing.headers(
+            message_id=str(row.pk), timestamp=int(time.time()), body=body, secrets=signed_by
+        )
+        answer = client.post(url, body, headers)
+    _insist(row, lambda: record(row, url, answer))
+    log.info(
+        "callback_attempted",
+        callback_id=str(row.pk),
+        correlation_id=row.notification.correlation_id if row.notification else "",
+        code=answer.code,
+    )
+
+
+def _publish(row: Callback) -> None:
+    """While the broker is away the row waits, and no number of tries ends it."""
+    connection.close()
+    changes: dict[str, Any] = {
+        "status": Status.DELIVERED,
+        "attempts": F("attempts") + 1,
+        "error_code": "",
+        "finished_at": Now(),
+        "lease_until": None,
+    }
+    try:
+        event_exchange.publish(row)
+    except BrokerUnavailable:
+        changes = {"due_at": from_now(BROKER_PAUSE_SECONDS), "error_code": "broker_unavailable", **FREE}
+    _insist(row, lambda: _move(row, **changes))
+
+
+def _insist(row: Callback, write: Callable[[], Any]) -> None:
+    for wait in RECORD_WAITS:
+        try:
+            write()
+            return
+        except AWAY as fault:
+            log.error("callback_not_recorded", callback_id=str(row.pk), reason=str(fault))
+            forget_broken_connections()
+            time.sleep(wait)
+
+
+def record(row: Callback, url: str, answer: client.Answer) -> bool:
+    """Write down what came of the claim that `row` stands for; False when the row was no longer ours."""
+    attempts = row.attempts + 1
+    done = outcomes.taken(answer)
+    wait = None if done else outcomes.wait(answer, attempts)
+    changes: dict[str, Any] = {"attempts": attempts, "error_code": "" if done else answer.code}
+    if wait is None:
+        ended = Status.DELIVERED if done else Status.FAILED
+        changes |= {"status": ended, "finished_at": Now(), "lease_until": None}
+    else:
+        changes |= {"due_at": from_now(wait), **FREE}
+    with transaction.atomic():
+        if not _move(row, **changes):
+            return False
+        _log(row, attempts, url, answer)
+        if not row.url:
+            endpoints.judge(row, url, answer, given_up=wait is None)
+        return True
+
+
+def free_lapsed(limit: int) -> int:
+    """Queue again what dead senders held; the log says that the receiver may have got it. Returns how many."""
+    freed = 0
+    lost = client.Answer(code=LOST, detail="It may have arrived.")
+    for row in Callback.objects.lapsed().order_by("lease_until")[:limit]:
+        attempts = row.attempts + 1
+        # At once the first time; one that kills its sender again and again comes to an end like any other.
+        wait = 0.0 if attempts == 1 else outcomes.wait(lost, attempts)
+        changes: dict[str, Any] = {"attempts": attempts, "error_code": LOST}
+        if wait is None:
+            changes |= {"status": Status.FAILED, "finished_at": Now(), "lease_until": None}
+        else:
+            changes |= {"due_at": from_now(wait), **FREE}
+        with transaction.atomic():
+            if _move(row, **changes):
+                _log(row, attempts, row.url, lost)
+                freed += 1
+    return freed
+
+
+def _move(row: Callback, **values: Any) -> bool:
+    changed = Callback.objects.filter(pk=row.pk, fence=row.fence, status=Status.SENDING).update(**values)
+    if not changed:
+        log.warning("claim_lost", callback_id=str(row.pk), wanted=str(values.get("status")))
+    return bool(changed)
+
+
+def _log(row: Callback, number: int, url: str, answer: client.Answer) -> None:
+    CallbackAttempt.objects.create(
+        organization_id=row.organization_id,
+        callback=row,
+        number=number,
+        url=url,
+        http_status=answer.status,
+        code=answer.code,
+        detail=answer.detail[:500],
+        milliseconds=round(answer.seconds * 1000),
+    )
+    # A status is the receiver's to choose: its class, or there would be a series for each of 900.
+    result = answer.code if answer.status is None else f"http_{answer.status // 100}xx"
+    counted = CALLBACK_ATTEMPTS.labels("taken" if outcomes.taken(answer) else result)
+    transaction.on_commit(counted.inc)

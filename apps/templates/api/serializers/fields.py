@@ -1,0 +1,207 @@
+"""The parts of a template as the API takes them: codes, sources, contents, declared variables."""
+
+import re
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from apps.templates import declarations
+from apps.templates.liquid.limits import DATA_KEYS_LIMIT
+from apps.templates.models import (
+    CODE_HINT,
+    CODE_PATTERN,
+    SourceFormat,
+    Template,
+    TemplateContent,
+    TemplateVersion,
+    refuse_reserved,
+)
+from apps.users.channels import Channel
+from apps.users.models import Category
+from notifier.lib.fields.validation import (
+    LINE_BREAKERS,
+    FlagField,
+    LanguageField,
+    LineField,
+    NumberField,
+    OneOfField,
+    ShortDictField,
+    ShortListField,
+    StrictSerializer,
+    TextField,
+)
+
+VERSION_LIMIT = 2**31 - 1
+
+
+class SourceField(TextField):
+    """A Liquid source."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(required=False, allow_blank=True, max_length=65536, **kwargs)
+
+
+class CodeField(TextField):
+    default_error_messages = {"invalid": CODE_HINT}
+
+    def to_internal_value(self, data: Any) -> str:
+        value = super().to_internal_value(data)
+        if value and not re.match(CODE_PATTERN, value):
+            self.fail("invalid")
+        return value
+
+
+class NewCodeField(CodeField):
+    def to_internal_value(self, data: Any) -> str:
+        value = super().to_internal_value(data)
+        try:
+            refuse_reserved(value)
+        except ValidationError as fault:
+            raise serializers.ValidationError(fault.messages[0], "reserved") from fault
+        return value
+
+
+@extend_schema_field(serializers.CharField(max_length=50, allow_null=True))
+class CategoryField(serializers.Field[Any, Any, Any, Any]):
+    """A category of the caller's organization, by its code."""
+
+    default_error_messages = {"none": "There is no category with this code."}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(required=False, allow_null=True, **kwargs)
+
+    def to_internal_value(self, data: Any) -> Category:
+        code = LineField(max_length=50).run_validation(data)
+        organization = self.context["caller"].organization
+        found = Category.objects.filter(organization=organization, code=code).first()
+        if found is None:
+            self.fail("none")
+        return found
+
+    def to_representation(self, value: Category) -> str:
+        return value.code
+
+
+class DataField(ShortDictField):
+    """A push's data: string keys to Liquid sources."""
+
+    child = TextField(allow_blank=True, max_length=4096)
+    default_error_messages = {"key": "A key is one line of 1 to 255 characters."}
+
+    def to_internal_value(self, data: Any) -> dict[str, str]:
+        value: dict[str, str] = super().to_internal_value(data)
+        if not all(0 < len(key) <= 255 and not LINE_BREAKERS.search(key) for key in value):
+            self.fail("key")
+        return value
+
+
+class ContentSerializer(StrictSerializer):
+    channel = OneOfField(choices=Channel.choices)
+    language = LanguageField()
+    subject = SourceField()
+    html = SourceField()
+    text = SourceField()
+    title = SourceField()
+    body = SourceField()
+    image = SourceField()
+    link = SourceField()
+    source_format = OneOfField(
+        choices=SourceFormat.choices, required=False, help_text="Of `html`; default: html."
+    )
+    layout = CodeField(
+        required=False,
+        allow_blank=True,
+        max_length=100,
+        help_text="The layout around the email, by its name; empty: none.",
+    )
+
+    def get_fields(self) -> dict[str, Any]:
+        # As a class attribute it would hide the serializer's own `data`.
+        return {**super().get_fields(), "data": DataField(max_length=DATA_KEYS_LIMIT, required=False)}
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        own = _fields_of(attrs["channel"])
+        foreign = sorted(set(attrs) - {"channel", "language", *own})
+        if foreign:
+            raise serializers.ValidationError(
+                {name: f"A content for {attrs['channel']} has {', '.join(own)} only." for name in foreign}
+            )
+        return attrs
+
+    def to_representation(self, instance: TemplateContent) -> dict[str, Any]:
+        own = _fields_of(instance.channel)
+        return {name: getattr(instance, name) for name in ("channel", "language", *own)}
+
+
+def _fields_of(channel: str) -> tuple[str, ...]:
+    return TemplateContent.EMAIL_FIELDS if channel == Channel.EMAIL else TemplateContent.PUSH_PARTS
+
+
+class ContentsField(ShortListField):
+    """A version's contents. Faults are named by position: `contents[1].html`."""
+
+    child = ContentSerializer()
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=100, **kwargs)
+
+    def to_representation(self, data: Any) -> list[Any]:
+        # A version has rows; a draft keeps what was sent.
+        rows = data.all() if hasattr(data, "all") else [TemplateContent(**fields) for fields in data]
+        return list(super().to_representation(rows))
+
+
+class DeclarationSerializer(StrictSerializer):
+    """One variable: what callers send for it, and what stands in for it."""
+
+    name = LineField(max_length=declarations.NAME_LIMIT, help_text="Dotted: `order.number`.")
+    type = OneOfField(choices=list(declarations.TYPES))
+    example = serializers.JSONField(required=False, allow_null=True)
+    description = TextField(required=False, allow_blank=True, max_length=500)
+
+    def get_fields(self) -> dict[str, Any]:
+        # As class attributes they would hide the serializer's own.
+        return {
+            **super().get_fields(),
+            "required": FlagField(required=False),
+            "default": serializers.JSONField(required=False, allow_null=True),
+            "sensitive": FlagField(
+                required=False, help_text="Sent and never shown again: a code, a link that signs in."
+            ),
+        }
+
+
+class DeclarationsField(ShortListField):
+    child = DeclarationSerializer()
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(required=False, max_length=100, **kwargs)
+
+    def to_internal_value(self, data: Any) -> list[dict[str, Any]]:
+        return [dict(one) for one in super().to_internal_value(data)]
+
+    def to_representation(self, data: Any) -> list[Any]:
+        return list(data)
+
+
+@extend_schema_field(serializers.IntegerField(min_value=1, max_value=VERSION_LIMIT, allow_null=True))
+class VersionNumberField(serializers.Field[Any, Any, Any, Any]):
+    """A version of the template in hand, by its number."""
+
+    default_error_messages = {"none": "The template has no such version."}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(required=False, allow_null=True, **kwargs)
+
+    def to_internal_value(self, data: Any) -> TemplateVersion:
+        number = NumberField(min_value=1, max_value=VERSION_LIMIT).run_validation(data)
+        template = getattr(self.parent, "instance", None)
+        found = template.versions.filter(number=number).first() if isinstance(template, Template) else None
+        if found is None:
+            self.fail("none")
+        return found
+
+    def to_representation(self, value: TemplateVersion) -> int:
+        return value.number

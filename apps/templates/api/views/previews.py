@@ -1,0 +1,144 @@
+"""Contents rendered for somebody to look at, or to use elsewhere; nothing is stored or sent."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, ClassVar
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import ErrorDetail, ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.templates import declarations
+from apps.templates.api.serializers.rendered import PreviewedSerializer, SubstitutedSerializer
+from apps.templates.api.serializers.templates import PreviewSerializer, SubstituteSerializer
+from apps.templates.api.views.templates import TemplateRows, content_faults_shown, numbered
+from apps.templates.authoring import versions
+from apps.templates.models import Template, TemplateContent, TemplateDraft, TemplateVersion
+from apps.templates.rendering import rendering
+from apps.users.access.permissions import caller_of
+from apps.users.channels import Channel
+from apps.users.models import Organization
+from apps.users.models.scopes import Scope
+
+
+def shown(
+    contents: Iterable[TemplateContent],
+    variables: Mapping[str, Any],
+    *,
+    language: str,
+    organization: Organization,
+) -> dict[str, Any]:
+    """The rendered parts by channel; a channel without content in a fitting language is left out."""
+    rows = list(contents)
+    found: dict[str, Any] = {}
+    for channel in Channel.values:
+        content = versions.content_for(rows, channel, language, organization.default_language)
+        if content is None:
+            continue
+        try:
+            parts = asdict(rendering.render_for(organization.pk, content.source, variables))
+        except rendering.RenderError as fault:
+            code = fault.code if fault.code == rendering.TOO_COSTLY else "invalid"
+            named = {f"{channel}.{fault.field}": [ErrorDetail(str(fault), code)]}
+            raise ValidationError(named) from fault
+        found[channel] = {"language": content.language, **parts}
+    return found
+
+
+def refuse(faults: Iterable[declarations.Fault]) -> None:
+    """The 400 that names each variable at fault; nothing where there is none."""
+    named = {f"variables.{fault.field}": [ErrorDetail(fault.detail, code=fault.code)] for fault in faults}
+    if named:
+        raise ValidationError(named)
+
+
+class PreviewView(TemplateRows, APIView):
+    """A version, or the draft, rendered with given variables, by channel; nothing is sent."""
+
+    scopes: ClassVar = {"POST": Scope.TEMPLATES_READ}
+
+    @extend_schema(request=PreviewSerializer, responses=PreviewedSerializer)
+    def post(self, request: Request, code: str) -> Response:
+        template = self.template()
+        asked = PreviewSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        fields = asked.validated_data
+        version = self._written(template, fields)
+        contents: Sequence[TemplateContent]
+        if isinstance(version, TemplateDraft):
+            contents = version.rows()
+            with content_faults_shown():
+                versions.prepared(contents, version.variables, template.organization)
+        else:
+            contents = list(version.contents.all())
+        if "variables" in fields:
+            variables, faults = declarations.applied(version.variables, (), fields["variables"])
+            # What is missing is told by the rendering, with its place.
+            refuse(fault for fault in faults if fault.code != "required")
+        else:
+            variables = declarations.examples(version.variables)
+        language = fields.get("language", template.organization.default_language)
+        number = None if isinstance(version, TemplateDraft) else version.number
+        return Response(
+            {
+                "version": number,
+                "contents": shown(contents, variables, language=language, organization=template.organization),
+            }
+        )
+
+    def _written(self, template: Template, fields: Mapping[str, Any]) -> TemplateVersion | TemplateDraft:
+        if fields["draft"]:
+            draft = TemplateDraft.objects.filter(template=template).first()
+            if draft is None:
+                raise ValidationError({"draft": f"Template {template.code} has no draft."})
+            return draft
+        version = numbered(template, fields["version"]) if "version" in fields else template.active_version
+        if version is None:
+            raise ValidationError({"version": "No version is active; name one."})
+        return version
+
+
+class SubstituteView(TemplateRows, APIView):
+    """A template's active version, or contents of the caller's own, rendered: for who wants the text alone."""
+
+    scopes: ClassVar = {"POST": Scope.TEMPLATES_READ}
+
+    @extend_schema(request=SubstituteSerializer, responses=SubstitutedSerializer)
+    def post(self, request: Request) -> Response:
+        asked = SubstituteSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        fields, organization = asked.validated_data, caller_of(request).organization
+        variables = fields["variables"]
+        contents: Sequence[TemplateContent]
+        if "contents" in fields:
+            contents = [TemplateContent(**content) for content in fields["contents"]]
+            with content_faults_shown():
+                versions.prepared(contents, (), organization, whole=True)
+        else:
+            version = _active(self.get_queryset(), fields["template_code"])
+            contents = list(version.contents.all())
+            variables, faults = version.ready(variables)
+            refuse(faults)
+        fallback = organization.default_language
+        language = fields.get("language", fallback)
+        words = shown(contents, variables, language=language, organization=organization)
+        if not words:
+            raise ValidationError(
+                {"language": f"There are several languages, but neither {language} nor {fallback}."},
+                code="no_content",
+            )
+        return Response({"contents": words})
+
+
+def _active(templates: QuerySet[Any], code: str) -> TemplateVersion:
+    template: Template | None = templates.filter(code=code).first()
+    if template is None:
+        raise ValidationError({"template_code": "There is no template with this code."}, code="not_found")
+    if template.active_version is None:
+        raise ValidationError(
+            {"template_code": "This template has no active version yet."}, code="no_active_version"
+        )
+    return template.active_version

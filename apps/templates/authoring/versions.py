@@ -1,0 +1,275 @@
+"""Adding versions, choosing the active one, and picking a version's content for a person."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Max
+
+from apps.templates import credentials, declarations
+from apps.templates.authoring.library import Library
+from apps.templates.liquid import budget
+from apps.templates.liquid.assembling import Assembled
+from apps.templates.liquid.limits import DATA_KEYS_LIMIT, TooSlow
+from apps.templates.models import Template, TemplateContent, TemplateVersion
+from apps.templates.rendering import push_keys, rendering
+from apps.users.channels import Channel
+from apps.users.models import Organization, User
+from notifier.lib.concurrency import Busy
+
+NAMES_LIMIT = 500
+"""Variables that a version may use: each is looked for in every message, and named where it is missing."""
+WHOLE_LIMIT = 4 * 1024 * 1024
+"""Characters of all parts together with their layouts and partials in them: a few kilobytes may name these often."""
+
+
+class ContentFault(Exception):
+    """A source or a declaration can't be used. `field` is a dotted path such as `contents[0].html`."""
+
+    def __init__(self, field: str, detail: str) -> None:
+        super().__init__(detail)
+        self.field = field
+        self.detail = detail
+
+
+class CompilerBusy(ContentFault):
+    """Nothing is wrong with it: others' versions, or another of the same organization's, are being compiled."""
+
+
+def sources_of(content: TemplateContent) -> dict[str, str]:
+    """A content's non-empty Liquid sources by the name of the part; `data.<key>` for a push's data."""
+    parts = (
+        TemplateContent.EMAIL_PARTS if content.channel == Channel.EMAIL else TemplateContent.PUSH_PARTS[:-1]
+    )
+    found = {part: getattr(content, part) for part in parts}
+    if content.channel == Channel.PUSH:
+        found |= {f"data.{key}": value for key, value in content.data.items()}
+    return {part: source for part, source in found.items() if source}
+
+
+def add_version(
+    *,
+    template: Template,
+    contents: Iterable[Mapping[str, Any]],
+    variables: Sequence[declarations.Declaration] = (),
+    note: str = "",
+    author: User | None = None,
+    active: bool = False,
+) -> TemplateVersion:
+    """Store the template's next version, with its layouts and partials as they are now, and activate it if asked.
+
+    Raises ContentFault.
+    """
+    rows = [TemplateContent(**fields) for fields in contents]
+    found = prepared(rows, variables, template.organization, whole=True)
+    if template.code in credentials.CODES and any(found.pinned.values()):
+        raise ContentFault(
+            "contents",
+            "A mail that carries a credential takes no layout and no partial: who may change those could read it.",
+        )
+    use = declarations.merged(variables, found.use)
+    with transaction.atomic():
+        # The lock makes two authors' numbers differ; the constraint would refuse the second.
+        Template.objects.select_for_update().get(pk=template.pk)
+        newest = template.versions.aggregate(newest=Max("number"))["newest"] or 0
+        version = TemplateVersion.objects.create(
+            template=template,
+            number=newest + 1,
+            note=note,
+            required=sorted(use.required),
+            optional=sorted(use.optional),
+            variables=list(variables),
+            warnings=declarations.warnings(variables, found.use),
+            pinned=found.pinned,
+            created_by=author,
+        )
+        for row in rows:
+            row.version = version
+        TemplateContent.objects.bulk_create(rows)
+        if active:
+            activate(template=template, version=version)
+    return version
+
+
+def activate(*, template: Template, version: TemplateVersion) -> None:
+    """From now on new notifications use this version; those accepted earlier keep theirs."""
+    template.active_version = version
+    template.save(update_fields=["active_version", "updated_at"])
+
+
+def content_for(
+    contents: Iterable[TemplateContent], channel: str, wanted: str, fallback: str
+) -> TemplateContent | None:
+    """The channel's content in the best language: `wanted`, its base, `fallback` (the organization's), its
+    base, or the only one. Case doesn't matter.
+
+    `fr-CA` finds `fr`; `fr` doesn't find `fr-CA`: who reads a language reads its plain form, while one
+    region's words may be wrong in another.
+    """
+    by_language = {row.language.lower(): row for row in contents if row.channel == channel}
+    for language in (*_tags(wanted), *_tags(fallback)):
+        if language in by_language:
+            return by_language[language]
+    return next(iter(by_language.values())) if len(by_language) == 1 else None
+
+
+def _tags(language: str) -> Iterator[str]:
+    """`zh-Hant-TW`, `zh-Hant`, `zh`, in lower case."""
+    tag = language.lower()
+    while tag:
+        yield tag
+        tag = tag.rpartition("-")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """Contents that can be read. `use`: their variables, with those of the layouts and partials in them; `parts`:
+    of each content, what to render instead of each source; `pinned`: see `TemplateVersion`."""
+
+    use: rendering.VariableUse
+    parts: Sequence[Mapping[str, Assembled]]
+    pinned: Mapping[str, Mapping[str, int]]
+
+
+def checked(
+    rows: Sequence[TemplateContent],
+    variables: Sequence[declarations.Declaration],
+    organization: Organization,
+) -> Checked:
+    """The contents, each in a language of its own, with their layouts and partials as these are now.
+
+    Raises ContentFault where a source can't be read, or all of them together cost too much.
+    """
+    for fault in declarations.faults_of(variables):
+        raise ContentFault(f"variables{fault.field}", fault.detail)
+    library = Library(organization)
+    seen: set[tuple[str, str]] = set()
+    parts: list[dict[str, Assembled]] = []
+    whole = 0
+    for position, row in enumerate(rows):
+        where = f"contents[{position}]"
+        if (row.channel, row.language.lower()) in seen:
+            raise ContentFault(where, f"A second {row.channel} content in {row.language}; keep one.")
+        seen.add((row.channel, row.language.lower()))
+        parts.append(_assembled(row, where, library))
+        whole = _no_longer(whole, (part.text for part in parts[-1].values()))
+    use = rendering.variables_of(*(part.text for row in parts for part in row.values()))
+    if len(use.required | use.optional) > NAMES_LIMIT:
+        raise ContentFault("contents", f"A version uses at most {NAMES_LIMIT} variables.")
+    return Checked(use, parts, library.pinned)
+
+
+def _no_longer(whole: int, more: Iterable[str]) -> int:
+    """What `whole` grows to by these parts. Raises ContentFault past the limit."""
+    whole += sum(map(len, more))
+    if whole > WHOLE_LIMIT:
+        megabytes = WHOLE_LIMIT // 1024**2
+        raise ContentFault("contents", f"With layouts and partials all of it is longer than {megabytes} MiB.")
+    return whole
+
+
+def _assembled(row: TemplateContent, where: str, library: Library) -> dict[str, Assembled]:
+    try:
+        layout = library.layout(row.layout) if row.layout else None
+    except KeyError:
+        raise ContentFault(f"{where}.layout", "There is no layout with this name.") from None
+    if len(row.data) > DATA_KEYS_LIMIT:
+        raise ContentFault(f"{where}.data", f"A push has at most {DATA_KEYS_LIMIT} keys of data.")
+    for key in row.data:
+        if fault := push_keys.fault_of(key):
+            raise ContentFault(f"{where}.data.{key}", fault)
+    found: dict[str, Assembled] = {}
+    for part, source in sources_of(row).items():
+        with faults_of(f"{where}.{part}"):
+            budget.check()
+            rendering.check(source, html=part == "html")
+            found[part] = rendering.assemble(
+                source,
+                part="html" if part == "html" else "text",
+                source_format=row.source_format,
+                library=library,
+                layout=layout if part in ("html", "text") else None,
+            )
+            rendering.variables_of(found[part].text)
+    return found
+
+
+@contextmanager
+def faults_of(field: str) -> Iterator[None]:
+    """Turns what goes wrong with a source into the ContentFault of this field."""
+    try:
+        yield
+    except rendering.TemplateSyntaxFault as fault:
+        raise ContentFault(field, str(fault)) from fault
+    except TooSlow as fault:
+        raise ContentFault(
+            field, "Reading the contents takes too long; write fewer or shorter ones."
+        ) from fault
+    except Busy as fault:
+        raise CompilerBusy(
+            field, "Other templates are being compiled; save it again in a few seconds."
+        ) from fault
+
+
+def prepared(
+    rows: Sequence[TemplateContent],
+    variables: Sequence[declarations.Declaration],
+    organization: Organization,
+    *,
+    whole: bool = False,
+) -> Checked:
+    """The contents checked, and compiled in place, within what one request may spend on it. `whole`: no part that a
+    version needs may be missing. Raises ContentFault."""
+    with budget.allowance(cpu=budget.WRITING_CPU, seconds=budget.WRITING_SECONDS):
+        found = checked(rows, variables, organization)
+        if whole:
+            complete(rows)
+        compile_contents(rows, found, organization)
+    return found
+
+
+def compile_contents(rows: Sequence[TemplateContent], found: Checked, organization: Organization) -> None:
+    """Fill in what is rendered instead of the sources, in the organization's share of the compiler.
+
+    Raises ContentFault.
+    """
+    whole = 0
+    for position, (row, parts) in enumerate(zip(rows, found.parts, strict=True)):
+        row.compiled = {}
+        for part, assembled in parts.items():
+            with faults_of(f"contents[{position}].{part}"):
+                budget.check()
+                source = rendering.compiled(assembled, organization.pk)
+                rendering.variables_of(source)
+            if source != sources_of(row)[part]:
+                row.compiled[part] = source
+        whole = _no_longer(whole, row.compiled.values())
+
+
+def warnings(
+    rows: Sequence[TemplateContent],
+    variables: Sequence[declarations.Declaration],
+    organization: Organization,
+) -> list[str]:
+    """What the author of a draft should know; also what a layout or partial, changed since, has broken in it."""
+    try:
+        # Whoever reads a draft pays for what its parts have become since it was saved.
+        with budget.allowance(cpu=budget.WRITING_CPU):
+            return declarations.warnings(variables, checked(rows, variables, organization).use)
+    except ContentFault as fault:
+        return [f"{fault.field}: {fault.detail}"]
+
+
+def complete(rows: Sequence[TemplateContent]) -> None:
+    """Raises ContentFault where a part is missing that can't be."""
+    if not rows:
+        raise ContentFault("contents", "A version needs at least one content.")
+    for position, row in enumerate(rows):
+        where = f"contents[{position}]"
+        needed = "subject" if row.channel == Channel.EMAIL else "title"
+        if not getattr(row, needed):
+            raise ContentFault(f"{where}.{needed}", f"An {row.channel} content needs a {needed}.")
+        if row.channel == Channel.EMAIL and not (row.html or row.text):
+            raise ContentFault(f"{where}.text", "An email content needs html, text or both.")

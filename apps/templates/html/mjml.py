@@ -1,0 +1,252 @@
+"""MJML into HTML, Liquid kept as it was written. What a reader of the library's errors could not place is found
+here before it: a tag that is not closed, a name that MJML doesn't know."""
+
+import re
+import secrets
+from bisect import bisect_right
+from collections.abc import Iterable
+
+from mjml import mjml2html
+
+from apps.templates.html import html_attributes
+from apps.templates.liquid.markup import FILLER, VOID, Tag, masked, tags
+from apps.templates.liquid.scanning import is_comment
+
+DEPTH_LIMIT = 100
+NAMES = """
+mjml mj-head mj-body mj-attributes mj-all mj-class mj-breakpoint mj-font mj-preview mj-style mj-title mj-raw
+mj-accordion mj-accordion-element mj-accordion-title mj-accordion-text mj-button mj-carousel mj-carousel-image
+mj-column mj-divider mj-group mj-hero mj-image mj-navbar mj-navbar-link mj-section mj-social mj-social-element
+mj-spacer mj-table mj-text mj-wrapper mj-html-attributes mj-selector mj-html-attribute
+"""
+KNOWN = frozenset(NAMES.split())
+HOLDERS = """
+mjml mj-head mj-body mj-attributes mj-accordion mj-accordion-element mj-carousel mj-column mj-group mj-hero
+mj-navbar mj-section mj-social mj-wrapper
+"""
+STRUCTURE = frozenset(HOLDERS.split())
+"""What holds elements, not words."""
+ODD = re.compile(r"""[^ !#-\[\]-~]""")
+"""What the library spells its own way in attributes: quotes, backslashes, and all that isn't ASCII."""
+COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+NO_WORDS = '<mj-attributes><mj-all alt="" /></mj-attributes>'
+"""An image of which nothing is said is not read out, instead of its address."""
+PLACE = re.compile(r" in \S+ template.*?(?: at position ([0-9]+).*)?\Z")
+
+
+class MarkupFault(Exception):
+    """`index`: where in the source."""
+
+    def __init__(self, message: str, index: int) -> None:
+        super().__init__(message)
+        self.message = message
+        self.index = index
+
+
+def compiled(source: str, opaque: Iterable[tuple[int, int]]) -> str:
+    """The HTML of an MJML document. What stands at `opaque`, sorted (start, end), comes out as it is. Nothing is
+    loaded, and no font is named that the source doesn't name: its host would see who reads. Raises MarkupFault."""
+    opaque = list(opaque)
+    markup = masked(source, opaque)
+    _check(markup)
+    begins, ends = _root(markup)
+    cut = list(html_attributes.blocks(markup))
+    try:
+        wanted = [
+            (one, html_attributes.quoted(source, opaque, *one.value))
+            for one in html_attributes.attributes(markup)
+        ]
+    except html_attributes.SelectorFault as fault:
+        raise MarkupFault(fault.message, fault.index) from None
+    kept = [one for one in opaque if not any(start <= one[0] < end for start, end in cut)]
+    inside = [one for one in kept if begins <= one[0] < ends]
+    given = _Given(source, sorted([*inside, *cut]), {start for start, _ in cut})
+    given.take(masked(markup, cut), begins, ends)
+    text = "".join(given.parts)
+    try:
+        made = mjml2html(text, fonts={})
+    except ValueError as error:
+        found = PLACE.search(str(error))
+        message = f"MJML can't be read here: {str(error)[: found.start() if found else None]}"
+        at = len(text.encode()[: int(found[1])].decode(errors="ignore")) if found and found[1] else 0
+        raise MarkupFault(message, given.place(at)) from None
+    for number, index in given.needed.items():
+        if given.token(number) not in made:
+            raise MarkupFault("MJML has to know what stands here, and leaves this out", index)
+    before = "".join(source[slice(*one)] for one in kept if one[0] < begins)
+    after = "".join(source[slice(*one)] for one in kept if one[0] >= ends)
+    return f"{before}{html_attributes.given_to(given.restored(made), wanted)}{after}"
+
+
+def _root(markup: str) -> tuple[int, int]:
+    """Where the document stands that Liquid may be around, as (start, end). Raises MarkupFault."""
+    found = [tag for tag in tags(markup) if tag.name == "mjml"]
+    start, end = found[0].start, next(tag.end for tag in found if tag.kind != "open")
+    for at, text in ((0, markup[:start]), (end, markup[end:])):
+        bare = COMMENT.sub(lambda comment: " " * len(comment[0]), text).replace(FILLER, " ")
+        if stray := bare.strip():
+            where = "before <mjml>" if not at else "after </mjml>"
+            raise MarkupFault(f"nothing but Liquid may stand {where}", at + bare.index(stray))
+    return start, end
+
+
+def inline_sheets(source: str, opaque: Iterable[tuple[int, int]]) -> str:
+    """The CSS of every `<mj-style inline="inline">` without Liquid."""
+    markup = masked(source, opaque)
+    return "\n".join(
+        markup[slice(*tag.inside)]
+        for tag in tags(markup)
+        if tag.name == "mj-style"
+        and tag.inside
+        and FILLER not in markup[slice(*tag.inside)]
+        and (mode := tag.attribute("inline"))
+        and mode.value == "inline"
+    )
+
+
+def _check(markup: str) -> None:
+    """Raises MarkupFault where elements don't fit together."""
+    open_: list[Tag] = []
+    position = 0
+    body = False
+    for tag in tags(markup):
+        if (stray := markup.find("<", position, tag.start)) >= 0:
+            raise MarkupFault("this < begins no tag; as a sign it is written &lt;", stray)
+        position = tag.inside[1] if tag.inside else tag.end
+        if tag.kind == "comment":
+            continue
+        if tag.name == "mj-include":
+            raise MarkupFault('mj-include loads nothing here; write {% render "name" %}', tag.start)
+        if tag.name.lower().startswith("mj") and tag.name not in KNOWN:
+            raise MarkupFault(f"MJML has no element <{tag.name[:50]}>", tag.start)
+        if tag.kind == "close":
+            if all(one.name != tag.name for one in open_):
+                raise MarkupFault(f"</{tag.name[:50]}> closes nothing", tag.start)
+            left = open_.pop()
+            if left.name != tag.name:
+                raise MarkupFault(f"<{left.name[:50]}> is not closed before </{tag.name[:50]}>", left.start)
+            continue
+        if not open_ and tag.name != "mjml":
+            raise MarkupFault("an MJML document begins with <mjml>", tag.start)
+        body = body or tag.name == "mj-body"
+        if tag.kind == "open" and tag.name not in VOID:
+            open_.append(tag)
+        if len(open_) > DEPTH_LIMIT:
+            raise MarkupFault(f"elements are nested deeper than {DEPTH_LIMIT}", tag.start)
+    if (stray := markup.find("<", position)) >= 0:
+        raise MarkupFault("this < begins no tag; as a sign it is written &lt;", stray)
+    if open_:
+        raise MarkupFault(f"<{open_[-1].name[:50]}> is not closed", open_[-1].start)
+    if not body:
+        raise MarkupFault("an MJML document has a <mj-body> in its <mjml>", 0)
+
+
+class _Given:
+    """What the library is given: the source with a word of its own for everything that must come out unchanged.
+
+    `needed`: the number of each Liquid tag's word, and where that tag stands.
+    """
+
+    def __init__(self, source: str, opaque: list[tuple[int, int]], dropped: set[int]) -> None:
+        self.source = source
+        self.parts: list[str] = []
+        self.needed: dict[int, int] = {}
+        self._opaque, self._dropped = opaque, dropped
+        self._words: list[str] = []
+        self._places: list[tuple[int, int]] = []
+        self._length = self._next = 0
+        self._key = secrets.token_hex(6)
+
+    def token(self, number: int) -> str:
+        return f"n{self._key}x{number}x"
+
+    def restored(self, made: str) -> str:
+        word = rf"n{self._key}x([0-9]+)x"
+        return re.sub(
+            rf"<!--{self._key}{word}-->|{word}", lambda found: self._words[int(found[1] or found[2])], made
+        )
+
+    def place(self, index: int) -> int:
+        """Where in the source the text's `index` comes from."""
+        at = max(bisect_right(self._places, (index, len(self.source))) - 1, 0)
+        begins, origin = self._places[at] if self._places else (0, 0)
+        return origin + index - begins
+
+    def take(self, markup: str, begins: int, ends: int) -> None:
+        holders: list[str] = []
+        position = begins
+        headless = all(tag.name != "mj-head" or tag.kind == "empty" for tag in tags(markup))
+        for tag in tags(markup):
+            if not begins <= tag.start < ends:
+                continue
+            structure = bool(holders) and holders[-1] in STRUCTURE
+            self._words_of(position, tag.start, structure=structure)
+            if tag.kind == "empty" and tag.name == "mj-head":
+                # The library takes the last head there is.
+                position = tag.end
+                continue
+            if tag.kind == "comment":
+                self._words_of(tag.start, tag.end)
+            else:
+                self._tag(tag)
+            position = tag.end
+            if tag.kind == "open" and tag.name == ("mjml" if headless else "mj-head"):
+                self._append(f"<mj-head>{NO_WORDS}</mj-head>" if headless else NO_WORDS, tag.end)
+            if tag.inside:
+                self._words_of(*tag.inside, odd=tag.name == "mj-title")
+                position = tag.inside[1]
+            if tag.kind == "close":
+                holders.pop()
+            elif tag.kind == "open" and tag.name not in VOID:
+                holders.append(tag.name)
+        self._words_of(position, ends)
+
+    def _tag(self, tag: Tag) -> None:
+        position = tag.start
+        for one in tag.attributes:
+            end = one.start + len(one.text)
+            if one.text[:1] in ("'", '"'):
+                self._words_of(position, one.start)
+                self._keep(one.start, one.start + 1)
+                self._words_of(one.start + 1, end - 1, odd=True)
+                position = end - 1
+        self._words_of(position, tag.end)
+
+    def _words_of(self, start: int, end: int, *, structure: bool = False, odd: bool = False) -> None:
+        position = start
+        while self._next < len(self._opaque) and self._opaque[self._next][0] < end:
+            begins, ends = self._opaque[self._next]
+            self._next += 1
+            self._plain(position, begins, structure, odd)
+            position = ends
+            if begins in self._dropped:
+                continue
+            if not is_comment(self.source[begins:ends]):
+                self.needed[len(self._words)] = begins
+            self._replace(begins, self.source[begins:ends], hidden=structure)
+        self._plain(position, end, structure, odd)
+
+    def _plain(self, start: int, end: int, structure: bool, odd: bool) -> None:
+        text = self.source[start:end]
+        # The library knows blanks in some of its elements, and calls them unexpected in others.
+        if not text or (structure and text.isspace()):
+            return
+        position = start
+        for found in ODD.finditer(text) if odd else ():
+            self._keep(position, start + found.start())
+            self._replace(start + found.start(), "&quot;" if found[0] == '"' else found[0])
+            position = start + found.end()
+        self._keep(position, end)
+
+    def _keep(self, start: int, end: int) -> None:
+        self._append(self.source[start:end], start)
+
+    def _replace(self, at: int, original: str, *, hidden: bool = False) -> None:
+        word = self.token(len(self._words))
+        self._words.append(original)
+        self._append(f"<!--{self._key}{word}-->" if hidden else word, at)
+
+    def _append(self, text: str, origin: int) -> None:
+        self._places.append((self._length, origin))
+        self.parts.append(text)
+        self._length += len(text)

@@ -1,0 +1,105 @@
+"""Which variables a template asks for, found without rendering it."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from liquid import BoundTemplate
+from liquid.ast import ConditionalBlockNode, Node
+from liquid.builtin.expressions import FilteredExpression, Path
+from liquid.builtin.tags.case_tag import CaseNode, MultiExpressionBlockNode
+from liquid.builtin.tags.if_tag import IfNode
+from liquid.builtin.tags.unless_tag import UnlessNode
+from liquid.expression import Expression
+
+from apps.templates.liquid.analysis.branches import branches, dotted, with_above
+from apps.templates.liquid.context import BoundedContext
+from apps.templates.liquid.engine import expressions, parse
+
+PROVIDED: Mapping[str, object] = {"unsubscribe_url": None}
+"""What the sender adds for each person; nil where there is nobody yet, as in a preview."""
+BUILT_IN = frozenset({"now", "today", *PROVIDED})
+"""Names that nobody has to send: Liquid's own, and the sender's."""
+CONDITIONS = (IfNode, UnlessNode, ConditionalBlockNode, CaseNode, MultiExpressionBlockNode)
+
+
+@dataclass(frozen=True, slots=True)
+class VariableUse:
+    """Dotted paths of global variables ("name", "order.id", "items.0.price"); no path is in both.
+
+    `required`: rendering fails without it. `optional`: used only in conditions, under a condition that asks
+    for it or for what it belongs to, or with `default`. A path ends where a part of it is computed.
+    """
+
+    required: frozenset[str]
+    optional: frozenset[str]
+
+
+def variables_of(*sources: str) -> VariableUse:
+    """What all `sources` together use. Raises TemplateSyntaxFault."""
+    required: set[str] = set()
+    optional: set[str] = set()
+    for source in sources:
+        template = parse(source, False)
+        for name, needed in _uses(template, template.nodes, set(BUILT_IN), frozenset(), frozenset()):
+            (required if needed else optional).add(name)
+    return VariableUse(frozenset(required), frozenset(optional - required))
+
+
+def missing(use: VariableUse, variables: Mapping[str, object]) -> list[str]:
+    """The required names that `variables` lacks, sorted. A name whose value is None is there."""
+    return sorted(name for name in use.required if not _present(name.split("."), variables))
+
+
+def _present(path: list[str], value: object) -> bool:
+    for segment in path:
+        if isinstance(value, Mapping) and segment in value:
+            value = value[segment]
+        elif segment == "size" and isinstance(value, Mapping | list | str):
+            value = len(value)
+        elif isinstance(value, list) and value and segment in ("first", "last"):
+            value = value[0 if segment == "first" else -1]
+        elif isinstance(value, list) and segment.lstrip("-").isdecimal():
+            index = int(segment)
+            if not -len(value) <= index < len(value):
+                return False
+            value = value[index]
+        else:
+            return False
+    return True
+
+
+def _uses(
+    template: BoundTemplate,
+    nodes: Iterable[Node],
+    assigned: set[str],
+    bound: frozenset[str],
+    asked: frozenset[str],
+) -> Iterator[tuple[str, bool]]:
+    """(name, needed) of every global in `nodes`. `assigned` grows as tags assign; `bound`: the loops' names;
+    `asked`: what conditions around `nodes` found to be there."""
+    context = BoundedContext(template)
+    for node in nodes:
+        for expression in node.expressions():
+            for path, needed in _paths(expression, not isinstance(node, CONDITIONS)):
+                name = dotted(path)
+                if name and path.path[0] not in assigned and path.path[0] not in bound:
+                    yield name, needed and not _found_by(asked, name)
+        assigned.update(node.template_scope())
+        inner = bound.union(node.block_scope())
+        for child, known in branches(node, context):
+            yield from _uses(template, [child], assigned, inner, asked.union(known))
+
+
+def _found_by(asked: frozenset[str], name: str) -> bool:
+    """Whether the name, what it belongs to, or something that belongs to it was found to be there."""
+    return f"{name}." in asked or not asked.isdisjoint(with_above(name))
+
+
+def _paths(expression: Expression, needed: bool) -> Iterator[tuple[Path, bool]]:
+    """Every path in `expression`; not needed where `default` is the first filter it meets."""
+    replaced: set[int] = set()
+    for part in expressions(expression):
+        if isinstance(part, FilteredExpression) and part.filters and part.filters[0].name == "default":
+            replaced.add(id(part.left))
+        elif isinstance(part, Path):
+            yield part, needed and id(part) not in replaced

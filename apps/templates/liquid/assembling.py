@@ -1,0 +1,236 @@
+"""A source with its layout around it and its partials in it: put together when a version is made, so that a
+version stays what it was whatever becomes of them. Pure: no I/O of its own.
+
+`{% render "name" %}` stands for a partial's source, `{{ layout.name }}` for one of the layout's values, and in a
+layout `{{ content }}` for what it is put around.
+"""
+
+import html
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from apps.templates.liquid.engine import COMPILED_LIMIT, SOURCE_LIMIT, bound
+from apps.templates.liquid.engine import check as check_source
+from apps.templates.liquid.errors import TemplateSyntaxFault, fault
+from apps.templates.liquid.scanning import TAGS_LIMIT, is_read, spans
+
+DEPTH_LIMIT = 10
+"""Partials inside partials."""
+RENDER = re.compile(r"""\{%-?\s*render\s+(?P<quote>["'])(?P<name>[^"']{1,200})(?P=quote)\s*-?%\}""")
+OF_LAYOUT = re.compile(r"\blayout\s*[.\[]")
+VALUE = re.compile(r"\{\{-?\s*layout\.([A-Za-z_][A-Za-z0-9_]*)\s*-?\}\}")
+CONTENT = re.compile(r"\{\{-?\s*content\s*-?\}\}")
+MJML = "mjml"
+
+
+class Part(Protocol):
+    """A stored layout or partial."""
+
+    name: str
+    source_format: str
+    html: str
+    text: str
+
+
+class Layout(Part, Protocol):
+    values: Mapping[str, str]
+
+
+class Library(Protocol):
+    """Where partials come from. Raises KeyError."""
+
+    def partial(self, name: str) -> Part: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Text that stands at `start` of `source`, which belongs to `where` (empty: the source in hand)."""
+
+    text: str
+    source: str
+    start: int
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """`hole`: what of `text` is finished HTML inside MJML, as (start, end)."""
+
+    text: str
+    pieces: Sequence[Piece] = field(repr=False)
+    mjml: bool = False
+    hole: tuple[int, int] | None = None
+
+    def fault(self, message: str, index: int) -> TemplateSyntaxFault:
+        """The fault at `text[index]`, told by the source that this comes from."""
+        for piece in self.pieces:
+            if index < len(piece.text) or piece is self.pieces[-1]:
+                return fault(message, piece.source, piece.start + min(index, len(piece.text)), piece.where)
+            index -= len(piece.text)
+        return TemplateSyntaxFault(message, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What is being put together. `part`: the field of layouts and partials to take, html or text."""
+
+    part: str
+    mjml: bool
+    library: Library
+    values: Mapping[str, str] | None
+
+
+def check(source: str, *, html: bool) -> None:
+    """Raise TemplateSyntaxFault if `source` can't be read by itself, its partials left out."""
+    bound(source, SOURCE_LIMIT)
+    bare = source
+    for start, end in spans(source):
+        if RENDER.fullmatch(source, start, end):
+            bare = f"{bare[:start]}{' ' * (end - start)}{bare[end:]}"
+    check_source(bare, html)
+
+
+def assemble(
+    source: str, *, part: str, source_format: str, library: Library, layout: Layout | None = None
+) -> Assembled:
+    """`source` with its partials, inside the layout's `part` ("html" or "text") if that has one.
+
+    Raises TemplateSyntaxFault.
+    """
+    wrapper: str = getattr(layout, part) if layout else ""
+    mjml = part == "html" and source_format == MJML
+    outer = part == "html" and layout is not None and layout.source_format == MJML and bool(wrapper)
+    values = layout.values if layout else None
+    content = list(_expanded(source, "", _Kind(part, mjml, library, values)))
+    if not layout or not wrapper:
+        return _joined([content], mjml=mjml)
+    if mjml and not outer:
+        raise TemplateSyntaxFault(f'the layout "{layout.name}" is HTML; MJML can\'t be put into it', 1, 1)
+    where = f'the layout "{layout.name}"'
+    at = placeholder(wrapper, where)
+    around = list(_expanded(wrapper, where, _Kind(part, outer, library, values)))
+    position = next(
+        index for index, piece in enumerate(around) if piece.start == at and piece.source == wrapper
+    )
+    before, after = around[:position], around[position + 1 :]
+    return _joined([before, content, after], mjml=outer, finished=outer and not mjml)
+
+
+def placeholder(wrapper: str, where: str = "") -> int:
+    """Where a layout's one `{{ content }}` begins. Raises TemplateSyntaxFault."""
+    found = [start for start, end in spans(wrapper) if CONTENT.fullmatch(wrapper, start, end)]
+    if len(found) == 1:
+        return found[0]
+    raise fault(
+        "a layout holds {{ content }} once, where what it is put around belongs",
+        wrapper,
+        found[1] if found else len(wrapper),
+        where,
+    )
+
+
+def _joined(parts: Sequence[Sequence[Piece]], *, mjml: bool, finished: bool = False) -> Assembled:
+    pieces = [piece for part in parts for piece in part]
+    text = "".join(piece.text for piece in pieces)
+    if len(text.encode("utf-8", "surrogatepass")) > COMPILED_LIMIT:
+        raise TemplateSyntaxFault(
+            f"with its layout and partials this is longer than {COMPILED_LIMIT // 1024} KiB", 1, 1
+        )
+    hole = None
+    if finished:
+        start = sum(len(piece.text) for piece in parts[0])
+        hole = (start, start + sum(len(piece.text) for piece in parts[1]))
+    return Assembled(text, pieces, mjml, hole)
+
+
+def _expanded(source: str, where: str, kind: _Kind) -> Iterator[Piece]:
+    """`source` in pieces, partials put in. Iterates over its own stack: an author decides how deep it goes."""
+    none: tuple[str, ...] = ("",)
+    waiting = [(source, where, none, _cut(source, where, kind))]
+    length = put_in = 0
+    while waiting:
+        source, where, names, cut = waiting[-1]
+        piece, wanted = next(cut, (None, ""))
+        if piece is None:
+            waiting.pop()
+        elif not wanted:
+            length += len(piece.text)
+            if length > COMPILED_LIMIT:
+                raise fault(f"with its partials this is longer than {COMPILED_LIMIT // 1024} KiB", source, 0)
+            yield piece
+        else:
+            if wanted in names:
+                chain = " → ".join([*names[names.index(wanted) :], wanted])
+                raise fault(f'the partial "{wanted}" holds itself: {chain}', source, piece.start, where)
+            if len(names) > DEPTH_LIMIT:
+                raise fault(f"partials are nested deeper than {DEPTH_LIMIT}", source, piece.start, where)
+            put_in += 1
+            if put_in > TAGS_LIMIT:
+                raise fault(f"more than {TAGS_LIMIT} partials are put in", source, piece.start, where)
+            inner = _partial(wanted, kind, piece)
+            within = f'the partial "{wanted}"'
+            waiting.append((inner, within, (*names, wanted), _cut(inner, within, kind)))
+
+
+def _cut(source: str, where: str, kind: _Kind) -> Iterator[tuple[Piece, str]]:
+    """(piece, "") of what stays, (piece, name) where a partial is to be put in. A dash in the braces takes the blanks
+    beside them away, and none of what is put in."""
+    position, trimmed = 0, False
+    try:
+        found = list(spans(source))
+    except TemplateSyntaxFault as error:
+        raise TemplateSyntaxFault(error.message, error.line, error.column, where) from None
+    for start, end in found:
+        text = source[start:end]
+        name = ""
+        if used := RENDER.fullmatch(text):
+            name = used["name"]
+        elif kind.values is not None and OF_LAYOUT.search(text) and is_read(text):
+            text = _value(text, kind, Piece(text, source, start, where))
+        elif not CONTENT.fullmatch(text):
+            continue
+        yield from _between(source, where, position, start, trimmed, source[start + 2] == "-")
+        yield Piece(text, source, start, where), name
+        position, trimmed = end, source[end - 3] == "-"
+    yield from _between(source, where, position, len(source), trimmed, False)
+
+
+def _between(
+    source: str, where: str, start: int, end: int, from_start: bool, from_end: bool
+) -> Iterator[tuple[Piece, str]]:
+    text = source[start:end]
+    if from_start:
+        text = text.lstrip()
+        start = end - len(text)
+    if from_end:
+        text = text.rstrip()
+    if text:
+        yield Piece(text, source, start, where), ""
+
+
+def _value(text: str, kind: _Kind, at: Piece) -> str:
+    used = VALUE.fullmatch(text)
+    if not used:
+        raise fault("a layout's value stands by itself, as {{ layout.name }}", at.source, at.start, at.where)
+    value = (kind.values or {}).get(used[1])
+    if value is None:
+        raise fault(f"the layout has no value named {used[1]}", at.source, at.start, at.where)
+    return html.escape(value) if kind.part == "html" else value
+
+
+def _partial(name: str, kind: _Kind, at: Piece) -> str:
+    def wrong(message: str) -> TemplateSyntaxFault:
+        return fault(message, at.source, at.start, at.where)
+
+    try:
+        found = kind.library.partial(name)
+    except KeyError:
+        raise wrong(f'there is no partial named "{name}"') from None
+    inner: str = getattr(found, kind.part)
+    if not inner:
+        raise wrong(f'the partial "{name}" has no {kind.part}')
+    if kind.part == "html" and found.source_format == MJML and not kind.mjml:
+        raise wrong(f'the partial "{name}" is MJML, which HTML can\'t hold')
+    return inner

@@ -1,0 +1,54 @@
+"""What can be wrong with a template.
+
+    TemplateFault
+    ├── TemplateSyntaxFault   the source can't be read; has line and column
+    └── RenderError           the source is fine, this rendering is not; has the field
+
+Nothing else leaves the rooms `rendering`, `html` and `liquid`.
+"""
+
+
+class TemplateFault(Exception):
+    """`message`: one sentence for the person who wrote the template or the variables, `LIMIT` at most."""
+
+    LIMIT = 300
+
+    def __init__(self, message: str) -> None:
+        self.message = message[: self.LIMIT]
+        super().__init__(self.message)
+
+
+class TemplateSyntaxFault(TemplateFault):
+    """`line` and `column` count from 1; at the source's end when something is left open.
+
+    `where`: the layout or partial at fault; empty: the source in hand.
+    """
+
+    def __init__(self, message: str, line: int, column: int, where: str = "") -> None:
+        super().__init__(message)
+        self.line = line
+        self.column = column
+        self.where = where
+
+    def __str__(self) -> str:
+        where = f"{self.where}, " if self.where else ""
+        return f"{where}line {self.line}, column {self.column}: {self.message}"
+
+
+class RenderError(TemplateFault):
+    """`field`: the part at fault ("subject", "html", "data.order_id", …), or "variables". `code`: render_failed, or
+    too_costly where it would have taken too long."""
+
+    def __init__(self, message: str, field: str, code: str = "render_failed") -> None:
+        super().__init__(message)
+        self.field = field
+        self.code = code
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}"
+
+
+def fault(message: str, source: str, index: int, where: str = "") -> TemplateSyntaxFault:
+    """The fault at `source[index]`."""
+    line_start = source.rfind("\n", 0, index) + 1
+    return TemplateSyntaxFault(message, source.count("\n", 0, index) + 1, index - line_start + 1, where)

@@ -1,0 +1,165 @@
+"""A template's parts and a person's variables become the words of one email or push. Pure: no I/O.
+
+    TemplateFault
+    ├── TemplateSyntaxFault(message, line, column)   check, assemble, compiled, variables_of
+    └── RenderError(message, field)                  render_email, render_push
+
+Variables are plain JSON values. The authors are not trusted: see `bounds` for what a template may cost.
+"""
+
+import re
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from liquid.exceptions import LiquidError
+
+from apps.templates.html.compiling import compiled
+from apps.templates.liquid.analysis.variables import PROVIDED, VariableUse, missing, variables_of
+from apps.templates.liquid.assembling import assemble, check
+from apps.templates.liquid.budget import allowance, shares
+from apps.templates.liquid.budget import check as check_allowance
+from apps.templates.liquid.engine import parse
+from apps.templates.liquid.errors import RenderError, TemplateFault, TemplateSyntaxFault
+from apps.templates.liquid.limits import CPU_LIMIT, TooSlow, plain
+from apps.templates.rendering import push_keys
+
+__all__ = [
+    "EmailContent",
+    "PushContent",
+    "RenderError",
+    "TemplateFault",
+    "TemplateSyntaxFault",
+    "VariableUse",
+    "assemble",
+    "check",
+    "compiled",
+    "missing",
+    "render",
+    "render_email",
+    "render_for",
+    "render_push",
+    "variables_of",
+]
+
+TOO_COSTLY = "too_costly"
+LINE_BREAKERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):\S+", re.IGNORECASE)
+REFUSED_SCHEMES = frozenset({"javascript", "data", "vbscript", "file"})
+
+
+@dataclass(frozen=True, slots=True)
+class EmailContent:
+    """Sources before, words after `render_email`. `html` and `text` may be empty; neither is made from the
+    other here."""
+
+    subject: str
+    html: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PushContent:
+    """Sources before, words after `render_push`. `data`: values are sources, keys stay as they are."""
+
+    title: str
+    body: str
+    image: str = ""
+    link: str = ""
+    data: Mapping[str, str] = field(default_factory=dict)
+
+
+def render_email(source: EmailContent, variables: Mapping[str, object]) -> EmailContent:
+    """The subject in one line; variables escaped in `html`; an empty source gives an empty part."""
+    plain(variables)
+    with allowance(cpu=CPU_LIMIT):
+        return EmailContent(
+            subject=_line(source.subject, variables, "subject"),
+            html=_render(source.html, variables, "html", html=True),
+            text=_render(source.text, variables, "text"),
+        )
+
+
+def render_push(source: PushContent, variables: Mapping[str, object]) -> PushContent:
+    """Title, link and image in one line. Image: empty or http(s). Link: empty, http(s) or an app's scheme."""
+    plain(variables)
+    for key in source.data:
+        # Saved before it was refused there.
+        if fault := push_keys.fault_of(key):
+            raise RenderError(fault, f"data.{key}")
+    with allowance(cpu=CPU_LIMIT):
+        return PushContent(
+            title=_line(source.title, variables, "title"),
+            body=_render(source.body, variables, "body"),
+            image=_image(_line(source.image, variables, "image")),
+            link=_link(_line(source.link, variables, "link"), "link"),
+            data={key: _render(value, variables, f"data.{key}") for key, value in source.data.items()},
+        )
+
+
+def render(source: EmailContent | PushContent, variables: Mapping[str, object]) -> EmailContent | PushContent:
+    """Either kind of content, rendered as its own."""
+    if isinstance(source, EmailContent):
+        return render_email(source, variables)
+    return render_push(source, variables)
+
+
+def render_for(
+    party: Hashable, source: EmailContent | PushContent, variables: Mapping[str, object]
+) -> EmailContent | PushContent:
+    """The same in `party`'s share of this process: whoever waits for the answer shares a thread with others."""
+    with shares.rendering(party):
+        return render(source, variables)
+
+
+def _render(source: str, variables: Mapping[str, object], field: str, *, html: bool = False) -> str:
+    if not source:
+        return ""
+    try:
+        template = parse(source, html)
+        named = {**PROVIDED, **variables}
+        if template.flat is not None and (filled := template.flat.fill(named)) is not None:
+            return filled
+        check_allowance()
+        return template.render(named)
+    except TemplateSyntaxFault as error:
+        raise RenderError(str(error), field) from None
+    except TooSlow as error:
+        raise RenderError(str(error.message), field, TOO_COSTLY) from None
+    except LiquidError as error:
+        line = ""
+        if error.token and error.token.start_index >= 0:
+            line = f"line {source.count(chr(10), 0, error.token.start_index) + 1}: "
+        raise RenderError(f"{line}{error.message}", field) from error
+    except UnicodeError as error:
+        raise RenderError("a variable holds characters that are not valid text", field) from error
+    except Exception as error:
+        # Odd values make the library and its date parser raise almost anything. Only the kind is told: the
+        # error's own words may quote a variable.
+        kind = type(error).__name__
+        raise RenderError(f"the template can't be rendered with these variables ({kind})", field) from error
+
+
+def _line(source: str, variables: Mapping[str, object], field: str) -> str:
+    """One line: a variable with a line break in it must not begin a new header."""
+    return LINE_BREAKERS.sub(" ", _render(source, variables, field)).strip()
+
+
+def _link(url: str, field: str) -> str:
+    scheme = SCHEME.fullmatch(url)
+    if url and (not scheme or scheme[1].lower() in REFUSED_SCHEMES):
+        raise RenderError("this is not an address that may be opened", field)
+    if scheme and scheme[1].lower() in ("http", "https"):
+        try:
+            host = urlsplit(url).hostname
+        except ValueError:
+            host = None
+        if not host:
+            raise RenderError("this web address has no host", field)
+    return url
+
+
+def _image(url: str) -> str:
+    if url and not url.lower().startswith(("http://", "https://")):
+        raise RenderError("an image needs an http or https address", "image")
+    return _link(url, "image")

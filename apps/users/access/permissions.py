@@ -1,0 +1,122 @@
+"""Deny by default: a view says which scope each method needs, and serves nothing that it doesn't name."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.db.models import Q, QuerySet
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.permissions import SAFE_METHODS, BasePermission
+from rest_framework.request import Request
+
+from apps.users.access.authentication import Caller
+from apps.users.channels import Channel
+from apps.users.models import ApiKey, Organization, User
+from apps.users.recipient_hashes import recipient_hash
+
+if TYPE_CHECKING:
+    # DRF's views import this module, by its name in the settings.
+    from rest_framework.views import APIView
+
+
+def caller_of(request: Request) -> Caller:
+    """The authenticated caller; only behind `HasScope`."""
+    caller = request.auth
+    assert isinstance(caller, Caller)  # noqa: S101 - the permission below guarantees it
+    return caller
+
+
+def person_of(request: Request) -> User:
+    """The person who is signed in; only behind `IsPerson`."""
+    user = caller_of(request).user
+    assert user is not None  # noqa: S101 - the permission below guarantees it
+    return user
+
+
+class BeyondReach(PermissionDenied):
+    default_code = "beyond_reach"
+    default_detail = "This may do more than you, so it is not yours to change."
+
+
+def require_reach(request: Request, other: "User | ApiKey") -> None:
+    """Raises BeyondReach where the caller may not touch the person's account or the key."""
+    if not caller_of(request).reaches(other):
+        raise BeyondReach
+
+
+def require_reach_of_recipient(request: Request, channel: str, recipient: str) -> None:
+    """The same of whoever has this address or device token in the caller's organization: suppressed, nothing arrives
+    there, the mail that lets them back into their account among it."""
+    caller = caller_of(request)
+    if not reaches_recipient(caller, channel, recipient, caller.organization):
+        raise BeyondReach
+
+
+def reaches_recipient(
+    by: "Caller | User", channel: str, recipient: str, organization: Organization | None
+) -> bool:
+    """Whether `by` reaches everybody who has this address or device token in the organization."""
+    has_it = (
+        User.at(recipient)
+        if channel == Channel.EMAIL
+        else Q(devices__token_hash=recipient_hash(channel, recipient))
+    )
+    return all(map(by.reaches, User.objects.filter(has_it, organization=organization)))
+
+
+def leads_nowhere(request: Request, view: "APIView") -> bool:
+    """A method that the view doesn't have is a 405 for whoever is signed in, not a 403."""
+    method = "GET" if request.method == "HEAD" else request.method
+    return method == "OPTIONS" or method not in view.allowed_methods
+
+
+class IsPerson(BasePermission):
+    """Anybody who is signed in; no key, which has no account of its own."""
+
+    def has_permission(self, request: Request, view: "APIView") -> bool:
+        caller = request.auth
+        if not isinstance(caller, Caller):
+            return False
+        return caller.user is not None or leads_nowhere(request, view)
+
+
+class HasScope(BasePermission):
+    """Grants by the view's `scopes` (method → scope).
+
+    `self_service` names the methods that a person without the scope may use on their own rows; the view's
+    queryset narrows to them (`OrganizationRows`).
+    """
+
+    def has_permission(self, request: Request, view: "APIView") -> bool:
+        caller = request.auth
+        if not isinstance(caller, Caller):
+            return False
+        method = "GET" if request.method == "HEAD" else request.method
+        scope = getattr(view, "scopes", {}).get(method)
+        if scope is None:
+            return leads_nowhere(request, view)
+        if scope in caller.scopes:
+            return True
+        return caller.user is not None and method in getattr(view, "self_service", ())
+
+
+class OrganizationRows:
+    """Narrows a view's rows to the caller's organization, and to their own without a scope for more."""
+
+    request: Any
+    scopes: ClassVar[Mapping[str, str]]
+
+    def visible(self, rows: QuerySet[Any], *, self_path: str = "user") -> QuerySet[Any]:
+        """`self_path` is the look-up from a row to its person. What is filtered out answers 404."""
+        caller = caller_of(self.request)
+        rows = rows.filter(organization=caller.organization)
+        method = "GET" if self.request.method == "HEAD" else str(self.request.method)
+        if self.scopes[method] not in caller.scopes and caller.user is not None:
+            rows = rows.filter(**{self_path: caller.user.pk})
+        return rows
+
+    def rehearsed(self, rows: QuerySet[Any], *, path: str) -> QuerySet[Any]:
+        """What the caller may change: a test key sees what live ones sent, and changes nothing of it. `path` is the
+        look-up from a row to whether it is live."""
+        if caller_of(self.request).live or self.request.method in SAFE_METHODS:
+            return rows
+        return rows.filter(**{path: False})

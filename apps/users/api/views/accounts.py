@@ -1,0 +1,76 @@
+"""One's own account: made, looked at, given a new password by whoever knows the old one."""
+
+from django.conf import settings
+from django.db import transaction
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.exceptions import PermissionDenied, Throttled
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.users.access import failed_sign_ins, throttling
+from apps.users.access.permissions import IsPerson, person_of
+from apps.users.api.serializers.accounts import (
+    MeSerializer,
+    PasswordSerializer,
+    RegisterSerializer,
+)
+from apps.users.api.views.sessions import OpenView, attempts
+from apps.users.models import Organization, User
+from notifier.lib.fields.query_parameters import KnownParameters
+
+
+class RegistrationClosed(PermissionDenied):
+    default_code = "registration_closed"
+    default_detail = "Nobody makes an account of their own here; ask an administrator for one."
+
+
+@attempts("register", "10/m")
+class RegisterView(OpenView):
+    """Make an account in the default organization, where the installation allows it.
+
+    An address that has an account is a 400 (`unique`), which tells whoever asks that it has; attempts are few
+    a minute for that reason too.
+    """
+
+    @extend_schema(request=RegisterSerializer, responses={201: MeSerializer})
+    def post(self, request: Request) -> Response:
+        if not settings.ALLOW_REGISTRATION:
+            raise RegistrationClosed
+        organization = Organization.objects.default()
+        asked = RegisterSerializer(data=request.data, context={"organization": organization})
+        asked.is_valid(raise_exception=True)
+        user = User.objects.create_user(organization=organization, **asked.validated_data)
+        return Response(MeSerializer(user).data, status.HTTP_201_CREATED)
+
+
+class MeView(APIView):
+    """Who is signed in, and what they may do."""
+
+    permission_classes = (IsPerson, KnownParameters)
+
+    @extend_schema(responses=MeSerializer)
+    def get(self, request: Request) -> Response:
+        return Response(MeSerializer(person_of(request)).data)
+
+
+@attempts("password", "10/m")
+class PasswordView(APIView):
+    """Change one's own password. Every token given out before dies with the old one."""
+
+    permission_classes = (IsPerson, KnownParameters)
+
+    @extend_schema(request=PasswordSerializer, responses={204: None})
+    def post(self, request: Request) -> Response:
+        left = failed_sign_ins.standing(person_of(request).email)
+        if left.remaining < 1:
+            raise Throttled(throttling.seconds(left))
+        # Locked: of two at once the second sees that its old password is old.
+        with transaction.atomic():
+            user = User.objects.select_for_update().get(pk=person_of(request).pk)
+            asked = PasswordSerializer(data=request.data, context={"user": user})
+            asked.is_valid(raise_exception=True)
+            user.set_password(asked.validated_data["new_password"])
+            user.save(update_fields=["password", "updated_at"])
+        return Response(status=status.HTTP_204_NO_CONTENT)

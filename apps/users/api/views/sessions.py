@@ -1,0 +1,89 @@
+"""Signing in, staying signed in, signing out."""
+
+from typing import Any
+
+from django.contrib.auth import authenticate
+from django.utils.decorators import method_decorator
+from django_ratelimit.decorators import ratelimit
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.exceptions import AuthenticationFailed, Throttled
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.users.access import failed_sign_ins, sessions, throttling
+from apps.users.api.serializers.accounts import LoginSerializer, RefreshSerializer, TokenPairSerializer
+from apps.users.models import User
+from apps.users.models.scopes import Role
+
+
+def attempts(name: str, rate: str) -> Any:
+    """Bounds a view's POSTs by address; views of one `name` share the bound."""
+    return method_decorator(
+        ratelimit(group=name, key="ip", rate=rate, method="POST", block=True), name="post"
+    )
+
+
+class OpenView(APIView):
+    """Needs no credentials: what it takes is one."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+    def get_authenticate_header(self, request: Request) -> str:
+        # Without a scheme to name, DRF would answer a wrong password with a 403.
+        return 'Bearer realm="api"'
+
+
+@attempts("login", "20/m")
+class LoginView(OpenView):
+    """Exchange an address and password for a pair of JWTs."""
+
+    def admits(self, user: User) -> bool:
+        return True
+
+    @extend_schema(request=LoginSerializer, responses=TokenPairSerializer)
+    def post(self, request: Request) -> Response:
+        asked = LoginSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        left = failed_sign_ins.standing(asked.validated_data["email"])
+        if left.remaining < 1:
+            raise Throttled(throttling.seconds(left))
+        user = authenticate(request, **asked.validated_data)
+        if not isinstance(user, User) or not self.admits(user):
+            raise AuthenticationFailed(
+                "No active account has this address and password.", "invalid_credentials"
+            )
+        return Response(sessions.begin(user))
+
+
+class AdminLoginView(LoginView):
+    """The same for those who run the system; a member is answered as a wrong password is."""
+
+    def admits(self, user: User) -> bool:
+        return user.role != Role.MEMBER
+
+
+@attempts("refresh", "60/m")
+class RefreshView(OpenView):
+    """Exchange a refresh token for a new pair. It works once."""
+
+    @extend_schema(request=RefreshSerializer, responses=TokenPairSerializer)
+    def post(self, request: Request) -> Response:
+        asked = RefreshSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        return Response(sessions.renew(asked.validated_data["refresh"]))
+
+
+@attempts("logout", "60/m")
+class LogoutView(OpenView):
+    """End a session: its refresh token is dead from now on, its access token within minutes."""
+
+    @extend_schema(request=RefreshSerializer, responses={204: None})
+    def post(self, request: Request) -> Response:
+        asked = RefreshSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        sessions.end(asked.validated_data["refresh"])
+        return Response(status=status.HTTP_204_NO_CONTENT)

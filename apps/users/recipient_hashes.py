@@ -1,0 +1,37 @@
+"""Keyed hashes: they find a value again, or prove where it was made, without storing it."""
+
+import hashlib
+import hmac
+
+from django.conf import settings
+
+from apps.users.channels import Channel
+from notifier.lib.email_addresses import comparable, former_comparables
+
+
+def keyed_hash(message: bytes) -> str:
+    """HMAC-SHA256 by HASH_KEY (64 hex characters): without the key no list of guesses can be tried against it."""
+    return hmac.new(settings.HASH_KEY.encode(), message, hashlib.sha256).hexdigest()
+
+
+def recipient_hash(channel: str, value: str) -> str:
+    """The keyed hash of an address or token, the same for every spelling of an address."""
+    if channel == Channel.EMAIL:
+        value = comparable(value)
+    return _hash(channel, value)
+
+
+def former_hashes(address: str) -> list[str]:
+    """Hashes that an earlier release gave other spellings of this address. Rows whose address is erased still have
+    them: there is nothing left to make the hash of."""
+    return [_hash(Channel.EMAIL, spelling) for spelling in former_comparables(address)]
+
+
+def hashes_of(value: str) -> list[str]:
+    """All hashes by which rows of this address or device token may be found, whichever of the two it is."""
+    return [*(recipient_hash(channel, value) for channel in Channel.values), *former_hashes(value)]
+
+
+def _hash(channel: str, value: str) -> str:
+    # A search term may be anything, and half a character has no octets.
+    return keyed_hash(f"{channel}\0{value}".encode("utf-8", "surrogatepass"))

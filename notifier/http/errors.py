@@ -1,0 +1,150 @@
+"""How each error becomes an answer."""
+
+from typing import Any
+
+import structlog
+from django.core.exceptions import PermissionDenied
+from django.db import IntegrityError, InterfaceError, InternalError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.urls import Resolver404, resolve
+from django_ratelimit.exceptions import Ratelimited
+from rest_framework import exceptions
+from rest_framework.permissions import SAFE_METHODS
+from rest_framework.response import Response
+from rest_framework.views import exception_handler as drf_exception_handler
+
+from apps.notifications.errors import NotifierError
+from notifier.http.envelope import envelope
+from notifier.lib.database.recovery import forget_broken_connections, timed_out
+from notifier.lib.fields.validation import field_errors
+
+log = structlog.get_logger(__name__)
+
+
+def error_response(
+    code: str, message: str, status_code: int, *, errors: list[dict[str, str]] | None = None, data: Any = None
+) -> Response:
+    response = Response(envelope(data, error=code, message=message, errors=errors), status_code)
+    response.enveloped = True  # type: ignore[attr-defined]
+    return response
+
+
+def exception_handler(fault: Exception, context: dict[str, Any]) -> Response | None:
+    """Every exception that a view lets out, as an answer; None (a 500) for what nobody expected."""
+    match fault:
+        case NotifierError():
+            answer = error_response(
+                fault.code, fault.message, fault.status, errors=fault.fields, data=fault.data
+            )
+            for name, value in fault.headers.items():
+                answer[name] = value
+            return answer
+        case OperationalError() if timed_out(fault):
+            # The database is well, and so are its connections: only this question was too much.
+            log.warning("query_timeout", reason=str(fault))
+            answer = error_response("query_timeout", TOO_LONG[is_read(context)], 503)
+            answer["Retry-After"] = "5"
+            return answer
+        case OperationalError() | InterfaceError() | InternalError():
+            log.error("database_unavailable", reason=str(fault))
+            forget_broken_connections()
+            answer = error_response(
+                "database_unavailable", "The database does not answer; try again shortly.", 503
+            )
+            answer["Retry-After"] = "2"
+            return answer
+        case IntegrityError():
+            return error_response("conflict", "Another request stored the same thing first.", 409)
+        case Ratelimited():
+            answer = error_response("rate_limited", "Too many attempts; wait a minute.", 429)
+            # The longest that its window can last.
+            answer["Retry-After"] = "60"
+            return answer
+        case Http404():
+            fault = exceptions.NotFound()
+        case PermissionDenied():
+            fault = exceptions.PermissionDenied()
+    response = drf_exception_handler(fault, context)
+    if response is None or not isinstance(fault, exceptions.APIException):
+        return None
+    if isinstance(fault, exceptions.ValidationError):
+        fields = field_errors(fault.detail)
+        names = ", ".join(list(dict.fromkeys(entry["field"] for entry in fields))[:10])
+        response.data = envelope(
+            error="validation_error", message=f"The request is not valid: see {names}.", errors=fields
+        )
+    else:
+        # The JWT library's details are a dict around the sentence.
+        detail = fault.detail.get("detail", "") if isinstance(fault.detail, dict) else fault.detail
+        code = str(getattr(detail, "code", fault.default_code))
+        response.data = envelope(
+            error=ERROR_CODES.get(code, code), message=MESSAGES.get(type(fault), str(detail))
+        )
+    response.enveloped = True  # type: ignore[attr-defined]
+    return response
+
+
+TOO_LONG = {
+    True: "This takes the database too long. Ask for less: with another filter beside this one, such as a person, a "
+    "template or a range of time.",
+    False: "The database could not do this in time. Send it again shortly; a request_id keeps it from being done "
+    "twice.",
+}
+
+
+def is_read(context: dict[str, Any]) -> bool:
+    return context["request"].method in SAFE_METHODS
+
+
+ERROR_CODES = {
+    "parse_error": "malformed_json",
+    "token_not_valid": "invalid_token",
+    "user_not_found": "invalid_token",
+    "user_inactive": "invalid_token",
+    "password_changed": "invalid_token",
+    "bad_authorization_header": "invalid_token",
+    "authentication_failed": "invalid_token",
+    "throttled": "rate_limited",
+}
+MESSAGES: dict[type[Exception], str] = {
+    exceptions.NotFound: "There is no such thing here.",
+    exceptions.NotAuthenticated: "Send an API key (`Authorization: Api-Key …`) or a JWT (`Bearer …`).",
+    exceptions.PermissionDenied: "This caller may not do that.",
+    exceptions.Throttled: "Too many requests; ask again after the seconds in Retry-After.",
+}
+
+
+def plain_error(request: HttpRequest, status_code: int, code: str, message: str) -> HttpResponse:
+    return JsonResponse(envelope(error=code, message=message), status=status_code)
+
+
+def too_many(request: HttpRequest, seconds: int) -> HttpResponse:
+    answer = plain_error(request, 429, "rate_limited", MESSAGES[exceptions.Throttled])
+    answer["Retry-After"] = str(seconds)
+    return answer
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    message = MESSAGES[exceptions.NotFound]
+    if (meant := with_slash(request.path_info)) is not None:
+        message = f"{message} Did you mean {meant}?"
+    return plain_error(request, 404, "not_found", message)
+
+
+def with_slash(path: str) -> str | None:
+    """The path that leads somewhere where this one leads nowhere for want of its last character."""
+    if path.endswith("/"):
+        return None
+    try:
+        resolve(f"{path}/")
+    except Resolver404:
+        return None
+    return f"{path}/"
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return plain_error(request, 400, "bad_request", "The request can't be read.")
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    return plain_error(request, 500, "internal_error", "Something broke here; it was logged.")

@@ -1,0 +1,133 @@
+"""Is this process alive, and can it do its work? Not without a database; without the rest it is degraded."""
+
+import threading
+import time
+from typing import Any
+
+import redis
+from django.conf import settings
+from django.core.cache import cache
+from django.db import DatabaseError, connection
+from drf_spectacular.utils import extend_schema
+from kombu.connection import Connection
+from rest_framework import serializers
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.notifications.queue.broker import BROKER_FAULTS
+from notifier.http.envelope import envelope
+
+OK = "ok"
+DOWN = "down"
+
+
+STATES = [OK, DOWN]
+
+
+class AliveSerializer(serializers.Serializer[Any]):
+    status = serializers.ChoiceField(choices=[OK])
+
+
+class ReadySerializer(serializers.Serializer[Any]):
+    status = serializers.ChoiceField(choices=[OK, "degraded", DOWN])
+    database = serializers.ChoiceField(choices=STATES)
+    broker = serializers.ChoiceField(choices=STATES)
+    cache = serializers.ChoiceField(choices=STATES)
+
+
+class LiveView(APIView):
+    """The process answers."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    throttle_classes = ()
+
+    @extend_schema(responses=AliveSerializer)
+    def get(self, request: Request) -> Response:
+        return Response({"status": OK})
+
+
+class ReadyView(APIView):
+    """200 `ok`, or `degraded` (no broker or cache: all is still accepted); 503 `down` (no database)."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    throttle_classes = ()
+
+    @extend_schema(responses={200: ReadySerializer, 503: ReadySerializer})
+    def get(self, request: Request) -> Response:
+        parts = _probed()
+        if parts["database"] == DOWN:
+            response = Response(
+                envelope(
+                    {"status": DOWN, **parts},
+                    error="database_unavailable",
+                    message="The database does not answer.",
+                ),
+                503,
+            )
+            response.enveloped = True  # type: ignore[attr-defined]
+            return response
+        return Response({"status": "degraded" if DOWN in parts.values() else OK, **parts})
+
+
+def _probed() -> dict[str, str]:
+    """Every part's state, looked at once a second at most, by one thread for all: anybody may ask."""
+    global _looked_at, _found
+    with _looking:
+        if time.monotonic() - _looked_at >= STANDS_SECONDS:
+            _found = {"database": _database(), "broker": _broker(), "cache": _cache()}
+            _looked_at = time.monotonic()
+        return dict(_found)
+
+
+STANDS_SECONDS = 1.0
+_looking = threading.Lock()
+_looked_at = float("-inf")
+_found: dict[str, str] = {}
+
+
+def _database() -> str:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        return OK
+    except DatabaseError:
+        return DOWN
+
+
+def _broker() -> str:
+    # A connection of its own, closed at once: a probe must not depend on one that a fault may have frozen.
+    probe = Connection(  # type: ignore[no-untyped-call]
+        settings.BROKER_URL, connect_timeout=0.5, transport_options={"read_timeout": 1, "write_timeout": 1}
+    )
+    try:
+        # Not connect(), which tries again after two seconds: a probe has to answer.
+        probe.ensure_connection(max_retries=0, reraise_as_library_errors=False)  # type: ignore[no-untyped-call]
+        return OK
+    except BROKER_FAULTS:
+        return DOWN
+    finally:
+        probe.collect(socket_timeout=0.2)  # type: ignore[no-untyped-call]
+
+
+def _cache() -> str:
+    if not settings.REDIS_URL:
+        cache.set("health", OK, 10)
+        return OK
+    try:
+        # Past the cache's own interface, which hides faults by design.
+        client = redis.Redis.from_url(
+            settings.REDIS_URL,
+            socket_timeout=0.25,
+            socket_connect_timeout=0.25,
+            retry=None,
+            retry_on_error=[],
+        )
+        with client:
+            client.ping()
+        return OK
+    except redis.RedisError:
+        return DOWN

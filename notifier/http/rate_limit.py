@@ -1,0 +1,52 @@
+"""The quota's headers on every answer of the API, and the count of those requests that no view has counted."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from django.http import HttpRequest, HttpResponse
+from rest_framework import status
+
+from apps.users.access import throttling
+from apps.users.access.authentication import Caller
+from notifier.http.errors import too_many
+from notifier.http.metrics import LIMITED
+from notifier.lib.redis.sliding_window import SECOND, Standing
+
+API, HEALTH = "/api/v1/", "/api/v1/health/"
+
+
+class RateLimitMiddleware:
+    """A refused credential or permission and an unknown path end before the view's throttle: they count here.
+
+    None of them has done anything yet, so past the limit a 429 takes the answer's place.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if not request.path_info.startswith(API) or request.path_info.startswith(HEALTH):
+            return response
+        standing: Standing | None = getattr(request, "rate_limit", None)
+        if standing is None:
+            # A fault of ours, such as a database that is away, is not the caller's to pay for.
+            weight = 0 if response.status_code >= 500 else 1
+            standing = throttling.take_request(request, getattr(request, "auth", None), weight=weight)
+            if not standing.allowed and weight:
+                response = too_many(request, throttling.seconds(standing))
+        elif response.status_code == status.HTTP_429_TOO_MANY_REQUESTS and standing.allowed:
+            # A tighter bound, on sign-ins and the like, has said no.
+            wait = int(response["Retry-After"]) * SECOND
+            standing = replace(standing, allowed=False, used=standing.limit, wait=wait)
+        if response.status_code == status.HTTP_429_TOO_MANY_REQUESTS:
+            LIMITED.labels(_kind(getattr(request, "auth", None))).inc()
+        for name, value in throttling.headers(standing).items():
+            response[name] = value
+        return response
+
+
+def _kind(caller: object) -> str:
+    if not isinstance(caller, Caller):
+        return "address"
+    return "person" if caller.api_key is None else "key"

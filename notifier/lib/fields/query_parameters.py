@@ -1,0 +1,90 @@
+"""What may stand in a request's query. Each operation names its parameters; anything else is a 400 that says so.
+
+What is ignored in silence does harm: a misspelt filter shows everything, a misspelt `dry_run` sends.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+
+from notifier.lib.fields.validation import UNKNOWN_SHOWN, StrictSerializer
+
+if TYPE_CHECKING:
+    # DRF's views import this module, by its name in the settings.
+    from rest_framework.views import APIView
+
+
+def parameters_of(view: Any, method: str) -> tuple[str, ...]:
+    """Their names: of the view's `parameters` (method → serializer) or, for a list, of its `filter_class`."""
+    asked: type[StrictSerializer] | None = getattr(view, "parameters", {}).get(method)
+    if asked is None and method == "GET":
+        asked = getattr(view, "filter_class", None)
+    return tuple(asked().fields) if asked is not None else ()
+
+
+class KnownParameters(BasePermission):
+    """Grants all; raises ValidationError for a parameter that the operation doesn't have, or that is given twice.
+
+    It stands with the permissions since every operation with a caller passes them, and since whoever may not come in
+    is told that first. Open doors don't have it: links in mails, services' hooks and probes bring parameters that
+    others have added.
+    """
+
+    def has_permission(self, request: Request, view: "APIView") -> bool:
+        method = "GET" if request.method == "HEAD" else str(request.method)
+        # None in most requests, and a method that leads nowhere is a 405.
+        if request.META.get("QUERY_STRING") and method in view.allowed_methods and method != "OPTIONS":
+            refuse(request, parameters_of(view, method))
+        return True
+
+
+def refuse(request: Request, known: tuple[str, ...]) -> None:
+    given = request.query_params
+    faults = {
+        name[:100]: serializers.ErrorDetail(_unknown(known), "unknown_field")
+        for name in [name for name in given if name not in known][:UNKNOWN_SHOWN]
+    }
+    faults |= {
+        name: serializers.ErrorDetail("Give this parameter once.", "repeated")
+        for name in known
+        if len(given.getlist(name)) > 1
+    }
+    if faults:
+        raise serializers.ValidationError(faults)
+
+
+def _unknown(known: tuple[str, ...]) -> str:
+    if not known:
+        return "Unknown parameter. There are none here."
+    return f"Unknown parameter. Known: {', '.join(known)}."
+
+
+@extend_schema_field(bool)
+class SwitchField(serializers.Field[bool, str, bool, Any]):
+    """`true` or `1`, `false` or `0`. Other words are refused: what a dry run was meant to show would be sent."""
+
+    default_error_messages = {"invalid": "Use true or false, 1 or 0."}
+
+    def to_internal_value(self, data: str) -> bool:
+        if data not in ("true", "1", "false", "0"):
+            self.fail("invalid")
+        return data in ("true", "1")
+
+    def to_representation(self, value: bool) -> bool:
+        return value
+
+
+class DryRunQuery(StrictSerializer):
+    dry_run = SwitchField(
+        required=False, default=False, help_text="Decide everything; store and send nothing: a 200."
+    )
+
+    @classmethod
+    def asked(cls, request: Request) -> bool:
+        """Raises ValidationError."""
+        query = cls(data=request.query_params.dict())
+        query.is_valid(raise_exception=True)
+        return bool(query.validated_data["dry_run"])

@@ -1,0 +1,259 @@
+"""How values are checked at every endpoint: strict shapes, and text that is safe wherever it ends up."""
+
+import re
+import zoneinfo
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.validators import EmailValidator
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from notifier.lib.email_addresses import ADDRESS_LIMIT, InvalidAddress, spelled
+from notifier.lib.masking import masked_words
+
+LANGUAGE_PATTERN = r"\A[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}\Z"
+CATEGORY_PATTERN = r"\A[a-z0-9][a-z0-9._-]{0,49}\Z"
+IDENTIFIER_PATTERN = r"\A[A-Za-z0-9._:-]+\Z"
+LINE_BREAKERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+VALUES_LIMIT = 10_000
+"""Of one message, with the names of its objects. A page of a list, and a sender's chunk, hold a hundred messages: in
+memory an empty list takes twenty times as much as in JSON."""
+UNKNOWN_SHOWN = 10
+"""So many unknown fields are named in an answer: a body may hold thousands."""
+
+
+@cache
+def _timezones() -> frozenset[str]:
+    return frozenset(zoneinfo.available_timezones())
+
+
+def validate_timezone(value: str) -> None:
+    if value not in _timezones():
+        raise ValidationError("Use a time zone name such as `Europe/Paris`.", code="invalid_timezone")
+
+
+def validate_single_line(value: str) -> None:
+    """Refuses control characters, CR and LF first of all: they could end a header and begin another."""
+    if LINE_BREAKERS.search(value):
+        raise ValidationError("Remove line breaks and control characters.", code="control_characters")
+
+
+class TextField(serializers.CharField):
+    """Text, kept to the letter. A number is not taken for one: `007` would have lost its zeros on the way."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(trim_whitespace=False, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return str(super().to_internal_value(data))
+
+
+class LineField(TextField):
+    """One line of text. It may reach a header, a log line or a list."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs["validators"] = [*kwargs.get("validators", []), validate_single_line]
+        super().__init__(**kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        value = super().to_internal_value(data)
+        # Not trimmed: a line break at the end, repaired in silence, would hide the caller's fault.
+        if value and not self.allow_blank and value.isspace():
+            self.fail("blank")
+        return value
+
+
+class OneOfField(serializers.ChoiceField):
+    """One of a few words; a wrong one is answered with the right ones."""
+
+    def __init__(self, choices: Any, **kwargs: Any) -> None:
+        super().__init__(choices, **kwargs)
+        words = ", ".join(map(str, self.choices))
+        self.error_messages["invalid_choice"] = f"Use one of: {words}."
+
+
+class MomentField(serializers.DateTimeField):
+    """A time with its zone: `2026-11-30T09:00:00Z`. Without one it is hours away from what some callers mean."""
+
+    default_error_messages = {"naive": "Say the time zone: end it with Z or an offset such as +01:00."}
+
+    def enforce_timezone(self, value: datetime) -> datetime:
+        if value.tzinfo is None:
+            self.fail("naive")
+        return super().enforce_timezone(value)
+
+
+class MaskedField(serializers.CharField):
+    """Words in which a person's address may stand."""
+
+    def to_representation(self, value: Any) -> str:
+        return masked_words(str(value))
+
+
+class FlagField(serializers.BooleanField):
+    """true or false; not a word or a number that may stand for one."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
+class NumberField(serializers.IntegerField):
+    """A whole number; not a text with one in it."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if not isinstance(data, int) or isinstance(data, bool):
+            self.fail("invalid")
+        return int(super().to_internal_value(data))
+
+
+# `format: time` would promise seconds and an offset.
+@extend_schema_field({"type": "string", "pattern": "^[0-9]{2}:[0-9]{2}$", "example": "22:00"})
+class ClockField(serializers.TimeField):
+    """A time of day: `22:00`."""
+
+    default_error_messages = {"invalid": "Use a time of day such as `22:00`."}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(format="%H:%M", input_formats=["%H:%M"], **kwargs)
+
+    def to_internal_value(self, value: Any) -> Any:
+        if not isinstance(value, str) or not re.fullmatch(r"[0-9]{2}:[0-9]{2}", value):
+            self.fail("invalid")
+        return super().to_internal_value(value)
+
+
+class AddressField(LineField, serializers.EmailField):
+    """An email address, in the one spelling that `notifier.lib.email_addresses` gives it."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=ADDRESS_LIMIT, **kwargs)
+        # Django's own takes addresses that nobody can have, and refuses some that people do.
+        self.validators = [one for one in self.validators if not isinstance(one, EmailValidator)]
+
+    def to_internal_value(self, data: Any) -> str:
+        value = super().to_internal_value(data)
+        if len(value) > ADDRESS_LIMIT or LINE_BREAKERS.search(value):
+            # The validators say so.
+            return value
+        try:
+            return spelled(value)
+        except InvalidAddress as fault:
+            raise serializers.ValidationError(str(fault), code="invalid") from fault
+
+
+class LanguageField(LineField):
+    """A language tag: `fr`, `fr-CA`."""
+
+    default_error_messages = {"invalid_language": "Use a language tag such as `fr` or `fr-CA`."}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=35, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        value = super().to_internal_value(data)
+        if value and not re.match(LANGUAGE_PATTERN, value):
+            self.fail("invalid_language")
+        return value
+
+
+class ShortListField(serializers.ListField):
+    """A list that says how long it may be. DRF's own looks at each of a million items before it counts them."""
+
+    def __init__(self, *, max_length: int, **kwargs: Any) -> None:
+        super().__init__(max_length=max_length, **kwargs)
+
+    def to_internal_value(self, data: Any) -> list[Any]:
+        if isinstance(data, list) and len(data) > (self.max_length or 0):
+            self.fail("max_length", max_length=self.max_length)
+        return list(super().to_internal_value(data))
+
+
+class ShortDictField(serializers.DictField):
+    """The same for an object's names, of which DRF counts none."""
+
+    default_error_messages = {"max_length": "Give at most {max_length} names."}
+
+    def __init__(self, *, max_length: int, **kwargs: Any) -> None:
+        self.max_length = max_length
+        super().__init__(**kwargs)
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        if isinstance(data, dict) and len(data) > self.max_length:
+            self.fail("max_length", max_length=self.max_length)
+        return dict(super().to_internal_value(data))
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """Refuses fields it doesn't know: a misspelt option must not be ignored in silence."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict):
+            unknown = sorted(set(data) - set(self.fields))
+            if unknown:
+                known = ", ".join(name for name, field in self.fields.items() if not field.read_only)
+                raise serializers.ValidationError(
+                    {
+                        name[:100]: serializers.ErrorDetail(
+                            f"Unknown field. Known: {known}.", code="unknown_field"
+                        )
+                        for name in unknown[:UNKNOWN_SHOWN]
+                    }
+                )
+        return super().to_internal_value(data)
+
+
+class PageQuery(StrictSerializer):
+    """The query parameters of a list with numbered pages."""
+
+    page = serializers.IntegerField(required=False, min_value=1)
+    limit = serializers.IntegerField(required=False, min_value=1, max_value=100)
+
+
+class CursorQuery(StrictSerializer):
+    """The query parameters of a list that grows without bound."""
+
+    limit = serializers.IntegerField(required=False, min_value=1, max_value=100)
+    cursor = LineField(required=False, max_length=500)
+
+
+class StrictModelSerializer(StrictSerializer, serializers.ModelSerializer[Any]):
+    """A `ModelSerializer` that refuses unknown fields."""
+
+
+BASES = (StrictSerializer, StrictModelSerializer)
+"""Their words are for who derives from them, not for the API's callers."""
+
+
+class FieldErrorSerializer(serializers.Serializer[Any]):
+    """What is at fault with one field or parameter."""
+
+    field = serializers.CharField(help_text="As `recipient.email`, `contents[1].html`; a parameter's name.")
+    code = serializers.CharField()
+    detail = serializers.CharField()
+
+
+def field_errors(detail: Any, path: str = "") -> list[dict[str, str]]:
+    """DRF's nested details as a flat list of {field, code, detail}; `field` is a dotted path."""
+    if isinstance(detail, dict):
+        found = []
+        for name, inner in detail.items():
+            if isinstance(name, int):
+                here = f"{path}[{name}]"
+            else:
+                here = path if name == "non_field_errors" else f"{path}.{name}" if path else str(name)
+            found += field_errors(inner, here)
+        return found
+    if isinstance(detail, list):
+        found = []
+        for position, inner in enumerate(detail):
+            nested = isinstance(inner, dict | list)
+            found += field_errors(inner, f"{path}[{position}]" if nested else path)
+        return found
+    return [{"field": path or "body", "code": str(getattr(detail, "code", "invalid")), "detail": str(detail)}]

@@ -1,0 +1,388 @@
+"""Races and faults between the steps of a delivery: what is known is never thrown away, and nobody is told twice."""
+
+import time
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from django.db import DatabaseError, OperationalError
+from django.utils import timezone
+from kombu import Producer
+
+from apps.notifications.channels.email.providers.smtp.provider import SmtpProvider
+from apps.notifications.channels.outcome import Outcome, Result
+from apps.notifications.delivery import batch, fair_claims, route, sender
+from apps.notifications.models import (
+    DeadLetter,
+    EmailLog,
+    Event,
+    Notification,
+    ProviderState,
+    PushLog,
+    from_now,
+)
+from apps.notifications.models.claimed import Parcel
+from apps.notifications.queue import publisher as publishing
+from apps.notifications.routing import registry
+from apps.notifications.scheduler import republisher
+from apps.notifications.transitions import claims, outcomes
+from apps.notifications.transitions.recording import Done, record_all
+from apps.templates.models import Template
+from apps.users.models import Device, NotificationPreference
+from tests.conftest import client_for, deliver, post, settled, wait_until
+from tests.notifications.queue.test_broker import channel, drain  # noqa: F401 - fixtures
+from tests.notifications.scheduler.test_tick import swept
+from tests.support.factories import UserFactory
+from tests.support.smtp_server import Do
+
+
+@pytest.fixture
+def row(api, user, version, unpublished, transactional_db):
+    post(api, user, channels=["email"])
+    return EmailLog.objects.get()
+
+
+def claim(row, token):
+    """The row as a sender has it, or None where that got none."""
+    fair_claims.take(EmailLog, [str(row.pk)], token=token, bulk=False)
+    rows, _ = claims.load(EmailLog, [row.pk], token)
+    return rows[0] if rows else None
+
+
+def lapse():
+    EmailLog.objects.filter(status="sending").update(lease_until=from_now(-1))
+    republisher.free_lapsed()
+
+
+def test_a_provider_that_cannot_be_made_burns_nothing(
+    api, user, version, unpublished, transactional_db, settings
+):
+    """The service account's file is missing (a secret not mounted yet)."""
+    settings.PUSH_PROVIDER_URL = "fcm://project/?credentials=/nowhere/account.json"
+    registry.close_all()
+    post(api, user, channels=["push"])
+    post(api, user, channels=["push"])
+    try:
+        deliver("push", [str(r.pk) for r in PushLog.objects.order_by("id")])
+    except Exception as fault:  # noqa: BLE001
+        pytest.fail(f"raised {type(fault).__name__}")
+    PushLog.objects.filter(status="sending").update(lease_until=from_now(-1))
+    republisher.free_lapsed()
+    assert [r.status for r in PushLog.objects.order_by("id")] == ["queued", "queued"]
+    assert ProviderState.objects.exists()
+
+
+def test_database_away_between_claim_and_send_is_not_unknown(row, smtp, monkeypatch):
+    def gone(*a):
+        raise OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(claims, "release_unreadable", gone)
+    sender.deliver("email", [str(row.pk)])
+    monkeypatch.undo()
+    assert (EmailLog.objects.get().status, EmailLog.objects.get().published_at) == ("queued", None)
+    lapse()
+    sender.deliver("email", [str(row.pk)])
+    assert not smtp.connections or EmailLog.objects.get().status == "sent"
+    assert EmailLog.objects.get().status != "unknown"
+
+
+def test_a_known_send_is_not_sent_again(row, smtp):
+    """Database away for > 20 s while the relay takes the message; the template says resend."""
+    Template.objects.update(on_unknown="resend")
+    claimed = claim(row, "slow")
+    lapse()  # the tick is back before the sender
+    assert EmailLog.objects.get().status == "queued"
+    assert outcomes.record(
+        claimed, Outcome(Result.SENT, "accepted"), provider="smtp"
+    )  # nobody claimed it since
+    sender.deliver("email", [str(row.pk)])
+    assert len(smtp.wait_for(0)) == 0
+
+
+@pytest.mark.parametrize("result", [Result.RETRY, Result.DEFERRED, Result.PERMANENT, Result.CONFIGURATION])
+def test_a_known_refusal_is_not_left_unknown(row, result):
+    """The same outage, and the sender knows that nothing went out (relay down, 450, lease_lapsed)."""
+    claimed = claim(row, "slow")
+    lapse()
+    outcomes.record(claimed, Outcome(result, "connect_failed"), provider="smtp")
+    assert EmailLog.objects.get().status in ("queued", "failed")
+
+
+def test_freeing_looks_at_the_lease_again(row, monkeypatch):
+    """Renewed between the tick's SELECT and its UPDATE: the sender is alive and may write the final dot."""
+    Template.objects.update(on_unknown="resend")
+    claimed = claim(row, "w")
+    EmailLog.objects.update(lease_until=from_now(-1))
+    real = outcomes.unknown
+
+    def renewed_meanwhile(*args, **kwargs):
+        EmailLog.objects.filter(pk=row.pk, fence=claimed.fence, status="sending").update(
+            lease_until=from_now(20)
+        )
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(outcomes, "unknown", renewed_meanwhile)
+    republisher.free_lapsed()
+    assert EmailLog.objects.get().status == "sending"
+
+
+def test_a_late_confirmation_does_not_undo_a_stopping_workers_release(row):
+    sender.stopping.set()
+    try:
+        sender.deliver("email", [str(row.pk)])  # SIGTERM: "somebody else's within a tick"
+    finally:
+        sender.stopping.clear()
+    publishing._record({("email", row.fence): [str(row.pk)]})  # up to 0.4 s later
+    EmailLog.objects.update(created_at=from_now(-30))
+    assert swept(ready=7) == [str(row.pk)]
+
+
+def test_a_token_that_moved_to_somebody_else_gets_nothing_of_the_former_owners(
+    api, user, organization, version, fcm, worker, time_passes
+):
+    post(api, user, channels=["push"], scheduled_at=(timezone.now() + timedelta(hours=1)).isoformat())
+    bob = UserFactory(organization=organization, email="bob@example.com")
+    moved = api.post(
+        f"/api/v1/users/{bob.pk}/devices/", {"token": "ada-phone-token-0001", "platform": "android"}
+    )
+    assert moved.status_code == 200
+    time_passes()
+    settled("sent", "skipped", "failed")
+    assert not fcm.messages
+
+
+def test_a_deleted_person_is_not_told(api, user, version, smtp, worker, time_passes):
+    NotificationPreference.objects.create(user=user, channel="email", enabled=False)
+    post(api, user, channels=["email"], scheduled_at=(timezone.now() + timedelta(hours=1)).isoformat())
+    assert api.delete(f"/api/v1/users/{user.pk}/").status_code == 204
+    time_passes()
+    settled("sent", "skipped")
+    assert not smtp.wait_for(0)
+
+
+def test_a_removed_device_is_not_pushed_to(api, user, version, fcm, worker, time_passes):
+    post(api, user, channels=["push"], scheduled_at=(timezone.now() + timedelta(hours=1)).isoformat())
+    Device.objects.get().delete()
+    time_passes()
+    settled("sent", "skipped", "failed")
+    assert not fcm.messages
+
+
+def test_a_past_schedule_still_has_its_retries(api, user, version, smtp, worker, time_passes):
+    smtp.scripts["rcpt"] = ["450 4.2.1 try later", "250 ok"]
+    answer = post(
+        api, user, channels=["email"], scheduled_at=(timezone.now() - timedelta(days=2)).isoformat()
+    )
+    if answer.status_code == 400:
+        return
+    time_passes()
+    wait_until(lambda: EmailLog.objects.get().attempts)
+    assert (EmailLog.objects.get().status, EmailLog.objects.get().reason) == ("queued", "")
+
+
+def put_failed(channel, body, **headers):
+    Producer(channel).publish(
+        body, exchange="notifications.dlx", routing_key="failed", content_type="text/plain",
+        content_encoding="binary", headers=headers,
+    )  # fmt: skip
+
+
+def test_an_odd_header_does_not_block_the_drain(channel, drain, transactional_db):  # noqa: F811
+    put_failed(channel, b"odd", **{"x-death": ["a word"]})
+    put_failed(channel, b"good")
+    faults = []
+
+    def done():
+        try:
+            drain.turn_now()
+        except Exception as fault:  # noqa: BLE001 - tick.run logs tick_failed
+            faults.append(f"{type(fault).__name__}: {fault}")
+        return DeadLetter.objects.count() == 2 or len(faults) > 20
+
+    wait_until(done)
+    assert not faults
+
+
+def test_two_letters_of_one_hash_do_not_block_the_drain(channel, drain, transactional_db):  # noqa: F811
+    """Two ticks overlapped once (a turn longer than the 5 s lease): nothing forbids the second row."""
+    import hashlib
+
+    for _ in range(2):
+        DeadLetter.objects.create(body_hash=hashlib.sha256(b"twin").hexdigest(), reason="rejected")
+    put_failed(channel, b"twin")
+    put_failed(channel, b"good")
+    faults = []
+
+    def done():
+        try:
+            drain.turn_now()
+        except Exception as fault:  # noqa: BLE001
+            faults.append(type(fault).__name__)
+        return DeadLetter.objects.filter(body=b"good").exists() or len(faults) > 20
+
+    wait_until(done)
+    assert not faults
+
+
+def test_a_full_turn_is_followed_by_another(channel, drain, transactional_db):  # noqa: F811
+    for n in range(110):
+        put_failed(channel, str(n).encode())
+    wait_until(lambda: drain.turn_now() == 100 or DeadLetter.objects.count() >= 100)
+    assert drain.turn() > 0  # else 20 a second at most, and `failed` grows without bound in a mass failure
+
+
+def test_a_test_keys_request_id_does_not_swallow_the_live_one(organization, user, version, smtp, worker):
+    test, live = client_for(organization, live=False), client_for(organization)
+    body = {"channels": ["email"], "request_id": "order:1"}
+    post(test, user, **body)
+    settled("sent")
+    answer = post(live, user, **body)
+    # Today: 409 already_delivered, and nothing ever left the machine.
+    assert answer.json()["error"] != "already_delivered"
+
+
+def test_what_may_have_gone_out_is_not_cancelled(api, row, smtp):
+    Template.objects.update(on_unknown="resend")
+    smtp.scripts["dot"] = [(Do.TAKE, Do.CLOSE), "250 ok"]
+    sender.deliver("email", [str(row.pk)])
+    assert EmailLog.objects.get().resends == 1
+    assert len(smtp.wait_for(1)) == 1  # the relay has it
+    assert api.post(f"/api/v1/notifications/{row.notification_id}/cancel/").status_code == 409
+
+
+def test_one_bad_row_does_not_stop_freeing_and_publishing(
+    api, user, version, unpublished, transactional_db, monkeypatch
+):
+    for _ in range(2):
+        post(api, user, channels=["email"])
+    EmailLog.objects.update(status="sending", lease_until=from_now(-1), fence=1)
+    bad = EmailLog.objects.order_by("id").first()
+    DeadLetter.objects.create(delivery_id=bad.pk, epoch=0, reason="unknown", state="discarded")
+    try:
+        republisher.free_lapsed()
+    except DatabaseError as fault:
+        pytest.fail(f"raised {type(fault).__name__}")
+    assert EmailLog.objects.exclude(status="sending").exists()
+
+
+def test_a_stopping_worker_still_gives_the_record_its_time(row, smtp, monkeypatch):
+    """PostgreSQL restarts for two seconds during a deploy: the relay has taken the message."""
+    import time
+
+    real, back = batch.record_all, []
+
+    def away(*args, **kwargs):
+        back.append(time.monotonic())
+        if time.monotonic() - back[0] < 2:
+            raise OperationalError("the database system is shutting down")
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(batch, "record_all", away)
+    original = route._send
+
+    def stop_while_sending(*args):
+        sender.stopping.set()
+        return original(*args)
+
+    monkeypatch.setattr(route, "_send", stop_while_sending)
+    try:
+        sender.deliver("email", [str(row.pk)])
+    finally:
+        sender.stopping.clear()
+    assert len(smtp.wait_for(1)) == 1
+    assert EmailLog.objects.get().status == "sent"
+
+
+def test_the_policys_order_puts_opt_out_before_expiry(row, user, smtp):
+    NotificationPreference.objects.create(user=user, channel="email", enabled=False)
+    Notification.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    sender.deliver("email", [str(row.pk)])
+    assert (EmailLog.objects.get().status, EmailLog.objects.get().reason) == ("skipped", "opted_out")
+
+
+def test_no_attempt_begins_after_the_deadline(row, smtp):
+    EmailLog.objects.update(deadline_at=from_now(-60))
+    sender.deliver("email", [str(row.pk)])
+    assert EmailLog.objects.get().status == "failed"
+
+
+def test_a_stalled_claim_does_not_read_anothers_fence(row):
+    """UPDATE committed, then the connection stalls past the lease before the SELECT (frozen database, partition)."""
+    Template.objects.update(on_unknown="resend")
+    fair_claims.take(EmailLog, [str(row.pk)], token="A", bulk=False)
+    lapse()
+    second = claim(row, "B")
+    assert second.claimed_by == "B"
+    assert claims.load(EmailLog, [row.pk], "A") == ([], [])
+
+
+def test_an_answer_with_a_nul_is_recorded(
+    api, user, version, unpublished, transactional_db, fcm, monkeypatch
+):
+    class Odd:
+        name = "fcm"
+
+        def send(self, message, *, may_commit, following=None):
+            from apps.notifications.channels.push.providers.fcm.outcomes import outcome_of
+
+            may_commit()
+            return outcome_of(400, b'{"error":{"message":"bad\\u0000byte"}}', {}, token="t")
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(registry, "_make", lambda *a: Odd())
+    post(api, user, channels=["push"])
+    sender.deliver("push", [str(PushLog.objects.get().pk)])
+    assert PushLog.objects.get().status == "failed"
+
+
+def test_an_answer_with_half_a_character_is_recorded_with_the_others(row, version, smtp, monkeypatch):
+    """A name from JSON that no database can hold."""
+    odd = replace(Outcome(Result.SENT, "accepted"), detail="a\ud800b", provider_message_id="c\udfffd\0e")
+    monkeypatch.setattr(SmtpProvider, "send", lambda *_, may_commit, following: may_commit() and odd)
+    sender.deliver("email", [str(row.pk)])
+    sent = EmailLog.objects.get()
+    assert (sent.status, sent.provider_message_id) == ("sent", "c?de")
+    assert Event.objects.get(kind="sent").data["detail"] == "a?b"
+
+
+def test_a_late_answer_comes_last_in_the_timeline(api, row):
+    """Written down after the lease ran out, which the tick has noted by then."""
+    claimed = claim(row, "slow")
+    lapse()
+    record_all([Done(Parcel.of(claimed), Outcome(Result.SENT, "accepted"), "smtp", time.monotonic() - 60)])
+    sent = EmailLog.objects.get()
+    assert sent.status == "sent"
+    assert sent.sent_at < sent.finished_at
+    shown = api.get(f"/api/v1/notifications/{row.notification_id}/events/").json()["data"]
+    assert [line["kind"] for line in shown][-2:] == ["unknown", "sent"]
+
+
+def test_the_timeline_is_ordered_by_the_databases_clock(api, row, monkeypatch):
+    """A worker host whose clock is two seconds behind the API's."""
+    import uuid
+
+    import uuid6
+
+    from apps.notifications.transitions import timeline as lines
+
+    before = int.from_bytes(uuid6.uuid7().bytes, "big") - (2_000 << 80)
+    monkeypatch.setattr(Event._meta.get_field("id"), "_get_default", lambda: uuid.UUID(int=before))
+    lines.note(row, "sent")
+    monkeypatch.undo()
+    shown = api.get(f"/api/v1/notifications/{row.notification_id}/events/").json()["data"]
+    assert [event["kind"] for event in shown] == ["accepted", "sent"]
+
+
+def test_a_wake_up_given_up_on_is_found_by_the_tick_soon(row, monkeypatch):
+    """Database away for > 30 s under a backlog: the message is acknowledged, the row stays marked as published."""
+    from apps.notifications.delivery import tasks
+
+    EmailLog.objects.update(published_at=from_now(-61), created_at=from_now(-61))
+    monkeypatch.setattr(tasks, "deliver", lambda *a, **k: (_ for _ in ()).throw(OperationalError("away")))
+    from celery.exceptions import Reject
+
+    with pytest.raises(Reject) as again:
+        tasks.deliver_rows.run(v=1, channel="email", ids=[str(row.pk)])
+    assert again.value.requeue
