@@ -38,7 +38,7 @@ def measures() -> dict[str, Measure]:
 def main(names: list[str]) -> int:
     stage = Stage(quick=bool(os.environ.get("QUICK")))
     rows: list[Row] = []
-    faults: list[str] = []
+    errors: list[str] = []
     stage.open(os.environ["DATABASE_URL"])
     try:
         key = set_up(stage)
@@ -51,17 +51,17 @@ def main(names: list[str]) -> int:
             began = time.monotonic()
             try:
                 rows += known[name](stage, key)
-            except Exception as fault:  # noqa: BLE001 - one that fails keeps no other from its turn
+            except Exception as error:  # noqa: BLE001 - one that fails keeps no other from its turn
                 traceback.print_exc()
-                faults.append(f"{name}: {type(fault).__name__}: {str(fault)[:300]}")
+                errors.append(f"{name}: {type(error).__name__}: {str(error)[:300]}")
             sys.stderr.write(f"{name}: {time.monotonic() - began:.0f} s\n")
     finally:
         tear_down(stage)
         stage.close()
-    text = f"{_machine()}\n\n{shown(rows, faults)}"
+    text = f"{_machine()}\n\n{shown(rows, errors)}"
     write(ROOT / "var/bench/last.md", text)
     sys.stdout.write(text)
-    return 1 if faults else 0
+    return 1 if errors else 0
 
 
 def _machine() -> str:

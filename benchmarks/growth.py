@@ -6,9 +6,9 @@ import time
 from django.db import connection
 
 from benchmarks.bulk import deliver
-from benchmarks.stage import Stage, drain, stat_of
+from benchmarks.stage import Stage, dead_letter_consumer, stat_of
 from benchmarks.table import Row
-from benchmarks.world import body, chunks, forget, post_all
+from benchmarks.world import batches, body, forget, post_all
 
 LISTS = 10
 """How often the admin's pages are read for one figure."""
@@ -153,13 +153,13 @@ def measure_memory(stage: Stage, key: str) -> list[Row]:
     ):
         sizes = []
         for wanted in (first, many):
-            for part in chunks(list(range(wanted - sink.count())), 20_000):
+            for part in batches(list(range(wanted - sink.count())), 20_000):
                 bodies = [
                     json.dumps({"notifications": [body(n) for n in some]}).encode()
-                    for some in chunks(part, 1000)
+                    for some in batches(part, 1000)
                 ]
                 post_all(host, "/api/v1/notifications/batch/", bodies, key=key, connections=2)
-            drain(sink.count, wanted, {})
+            dead_letter_consumer(sink.count, wanted, {})
             sizes.append(_resident(pids[0]))
     return [
         Row(

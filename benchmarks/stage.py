@@ -245,7 +245,7 @@ def _until_open(port: int) -> None:
 
 
 @dataclass
-class Drained:
+class Consumed:
     """A drain: messages a second from the first to the last, and what it cost. `cpu`: seconds by process."""
 
     rate: float
@@ -253,7 +253,7 @@ class Drained:
     peak: int
 
 
-def drain(count: Callable[[], int], wanted: int, processes: dict[str, list[int]]) -> Drained:
+def dead_letter_consumer(count: Callable[[], int], wanted: int, processes: dict[str, list[int]]) -> Consumed:
     """Wait until `count` gets to `wanted`, by the clock of its first message. Raises TimeoutError."""
     ends = time.monotonic() + PATIENCE
     while not (first := count()):
@@ -268,7 +268,7 @@ def drain(count: Callable[[], int], wanted: int, processes: dict[str, list[int]]
     took = time.monotonic() - began
     after = _cpu(processes)
     peak = sum(stat_of(pid)[1] for pids in processes.values() for one in pids for pid in children_of(one))
-    return Drained((last - first) / took, {name: after[name] - before[name] for name in after}, peak)
+    return Consumed((last - first) / took, {name: after[name] - before[name] for name in after}, peak)
 
 
 def _cpu(processes: dict[str, list[int]]) -> dict[str, float]:

@@ -32,7 +32,7 @@ class Row:
 HEAD = "| work | ours (spread) | peer | theirs (spread) | ratio | target | | cost |\n" + "|---" * 8 + "|"
 
 
-def shown(rows: list[Row], faults: list[str]) -> str:
+def shown(rows: list[Row], errors: list[str]) -> str:
     lines = [HEAD]
     for row in rows:
         sign = "≤" if row.at_most else "≥"
@@ -41,7 +41,7 @@ def shown(rows: list[Row], faults: list[str]) -> str:
             f" {row.ratio:.2f} | {sign} {row.target:g} | {'met' if row.met else 'missed'} | {row.cost} |"
         )
     lines += [f"\n{note}" for row in rows for note in row.notes]
-    lines += [f"\nNot measured: {fault}" for fault in faults]
+    lines += [f"\nNot measured: {error}" for error in errors]
     return "\n".join(lines) + "\n"
 
 

@@ -111,13 +111,13 @@ def post_all(
 
     Raises RuntimeError for an answer that isn't 2xx.
     """
-    taken, waiting, faults = [0.0] * len(bodies), iter(enumerate(bodies)), []
+    taken, waiting, errors = [0.0] * len(bodies), iter(enumerate(bodies)), []
     lock = threading.Lock()
     headers = {"Content-Type": "application/json", **({"Authorization": f"Api-Key {key}"} if key else {})}
 
     def work() -> None:
         connection = http.client.HTTPConnection(host, timeout=60)
-        while not faults:
+        while not errors:
             with lock:
                 number, octets = next(waiting, (-1, b""))
                 if pace and number >= 0:
@@ -130,7 +130,7 @@ def post_all(
             said = answer.read()
             taken[number] = time.perf_counter() - began
             if answer.status // 100 != 2:
-                faults.append(f"{answer.status}: {said[:300]!r}")
+                errors.append(f"{answer.status}: {said[:300]!r}")
         connection.close()
 
     threads = [threading.Thread(target=work) for _ in range(connections)]
@@ -138,8 +138,8 @@ def post_all(
         thread.start()
     for thread in threads:
         thread.join()
-    if faults:
-        raise RuntimeError(faults[0])
+    if errors:
+        raise RuntimeError(errors[0])
     return taken
 
 
@@ -157,6 +157,6 @@ def interleaved(repeats: int, *measures: Callable[[], Any]) -> list[list[Any]]:
     return found
 
 
-def chunks(items: list[Any], size: int) -> Iterator[list[Any]]:
+def batches(items: list[Any], size: int) -> Iterator[list[Any]]:
     for start in range(0, len(items), size):
         yield items[start : start + size]

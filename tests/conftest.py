@@ -16,8 +16,8 @@ from django_ratelimit import core as ratelimit
 from rest_framework.test import APIClient
 
 from apps.notifications.delivery import sender, stopping
-from apps.notifications.delivery.crash_recovery import janitor
-from apps.notifications.delivery.send_slots import wires
+from apps.notifications.delivery.crash_recovery import crash_recovery
+from apps.notifications.delivery.send_slots import send_slots
 from apps.notifications.models import DELIVERIES, Delivery, Event, Notification, ProviderState, from_now
 from apps.notifications.queue import topology
 from apps.notifications.queue.publisher import publisher
@@ -71,7 +71,7 @@ def _clean_slate(settings: Any, tmp_path: Path) -> Iterator[None]:
     settings.VAR_DIR = tmp_path
     settings.JOURNAL_DIR = tmp_path / "journal"
     cache.clear()
-    sliding_window.shared = sliding_window.SharedWindows()
+    sliding_window.shared = sliding_window.SharedSlidingWindows()
     registry.close_all()
     health._looked_at = float("-inf")
     yield
@@ -166,7 +166,7 @@ def _worker_thread() -> Iterator[None]:
     ready = threading.Event()
     # Its tests take its turns themselves; between tests there is no database for it.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(janitor, "start", lambda: None)
+        patch.setattr(crash_recovery, "start", lambda: None)
         worker = _controller(ready)
     thread = threading.Thread(target=worker.start, name="worker", daemon=True)
     thread.start()
@@ -209,7 +209,7 @@ def _worker_is_idle() -> bool:
     from celery.worker import state
 
     waiting = sum(messages for messages, _ in _lanes().values())
-    return not waiting and not state.reserved_requests and not keeper._held and wires.idle
+    return not waiting and not state.reserved_requests and not keeper._held and send_slots.idle
 
 
 def wait_until(
@@ -226,7 +226,7 @@ def wait_until(
 def deliver(channel: str, ids: list[str], *, bulk: bool = False) -> None:
     """Send these rows in this thread; on return the hands that were lent to it have ended, too."""
     sender.deliver(channel, ids, bulk=bulk)
-    sender.wires.join()
+    sender.send_slots.join()
 
 
 def deliveries() -> list[Delivery]:
@@ -290,7 +290,7 @@ def time_passes(_republisher: Republisher) -> Callable[[], None]:
             model.objects.filter(status="queued").update(due_at=Now(), created_at=from_now(-60))
 
         def published() -> bool:
-            _republisher.sweep()
+            _republisher.republish()
             return not any(
                 model.objects.due().filter(published_at=None).exists() for model in DELIVERIES.values()
             )

@@ -127,6 +127,6 @@ class ResetsUnavailable(NotifierError):
     code = "resets_unavailable"
 
 
-class InHand(NotifierError):
+class BeingSent(NotifierError):
     status = 409
     code = "in_hand"

@@ -26,7 +26,7 @@ Declaration = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class VariableError:
     """`field`: a dotted path from where the caller stands."""
 
     field: str
@@ -68,16 +68,18 @@ TYPES: Mapping[str, tuple[str, Callable[[object], bool]]] = {
 """What to ask for, and whether a value is it, by the type's name."""
 
 
-def faults_of(declared: Sequence[Declaration]) -> Iterator[Fault]:
+def errors_of(declared: Sequence[Declaration]) -> Iterator[VariableError]:
     """What is wrong with the declarations themselves: `[1].default`."""
     types: dict[str, str] = {}
     length = 0
     for position, one in enumerate(declared):
         name, kind = one["name"], one["type"]
         if len(name) > NAME_LIMIT or not NAME.fullmatch(name):
-            yield Fault(f"[{position}].name", "Use names of letters, digits, _ and -, joined by dots.")
+            yield VariableError(
+                f"[{position}].name", "Use names of letters, digits, _ and -, joined by dots."
+            )
         if name in types:
-            yield Fault(f"[{position}].name", f"{name} is declared twice.")
+            yield VariableError(f"[{position}].name", f"{name} is declared twice.")
         types[name] = kind
         wanted, fits = TYPES[kind]
         for part in ("default", "example"):
@@ -85,45 +87,49 @@ def faults_of(declared: Sequence[Declaration]) -> Iterator[Fault]:
             own = 0 if value is None else len(json.dumps(value))
             length += own
             if value is not None and not fits(value):
-                yield Fault(f"[{position}].{part}", f"The type is {kind}: give {wanted}.")
+                yield VariableError(f"[{position}].{part}", f"The type is {kind}: give {wanted}.")
             elif own > VALUE_LIMIT:
-                yield Fault(f"[{position}].{part}", f"Keep it under {VALUE_LIMIT} characters of JSON.")
+                yield VariableError(
+                    f"[{position}].{part}", f"Keep it under {VALUE_LIMIT} characters of JSON."
+                )
             elif length > VALUES_LIMIT:
-                yield Fault(
+                yield VariableError(
                     f"[{position}].{part}",
                     f"Keep all defaults and examples together under {VALUES_LIMIT} characters of JSON.",
                 )
         if one.get("required") and one.get("default") is not None:
-            yield Fault(
+            yield VariableError(
                 f"[{position}].required", "What has a default is never missing; leave one of them out."
             )
     for position, one in enumerate(declared):
         for above in _above(one["name"]):
             if types.get(above, "object") != "object":
-                yield Fault(
+                yield VariableError(
                     f"[{position}].name", f"{above} is declared as {types[above]}, so it holds no names."
                 )
 
 
 def applied(
     declared: Sequence[Declaration], required: Iterable[str], variables: Mapping[str, Any]
-) -> tuple[dict[str, Any], list[Fault]]:
+) -> tuple[dict[str, Any], list[VariableError]]:
     """The variables with defaults filled in, and what is missing (`required`: what the sources need) or wrong."""
     filled = _filled(declared, variables, ("default",))
     absent = set(missing(VariableUse(frozenset(required), frozenset()), filled))
-    wrong: dict[str, Fault] = {}
+    wrong: dict[str, VariableError] = {}
     for one in declared:
         name, (wanted, fits) = one["name"], TYPES[one["type"]]
         value, blocked = _at(filled, name)
         if blocked:
-            wrong[blocked] = Fault(blocked, f"Send an object: the template uses {name}.", "wrong_type")
+            wrong[blocked] = VariableError(
+                blocked, f"Send an object: the template uses {name}.", "wrong_type"
+            )
         elif value is None and one.get("required"):
             absent.add(name)
         elif value is not None and not fits(value):
-            wrong[name] = Fault(name, f"Send {wanted}.", "wrong_type")
+            wrong[name] = VariableError(name, f"Send {wanted}.", "wrong_type")
     # Who sends a text for `order` isn't told as well that `order.number` is missing.
     lacking = [
-        Fault(name, "The template uses this variable.", "required")
+        VariableError(name, "The template uses this variable.", "required")
         for name in sorted(absent)
         if not any(above in wrong for above in (name, *_above(name)))
     ]

@@ -15,7 +15,7 @@ from apps.templates.rendering.rendering import EmailContent, PushContent
 from apps.users.audit_log import AuditedQuerySet
 from apps.users.channels import Channel
 from apps.users.models import Category, Organization, validate_language
-from notifier.lib.database.tenancy import IsolatedManager
+from notifier.lib.database.tenancy import TenantManager
 
 CODE_PATTERN = r"\A[a-z0-9][a-z0-9._-]{0,99}\Z"
 CODE_HINT = "Use up to 100 lower-case letters, digits, dots, dashes and underscores."
@@ -63,7 +63,7 @@ class Part(models.Model):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(auto_now=True)
 
-    objects = IsolatedManager()
+    objects = TenantManager()
 
     class Meta:
         abstract = True
@@ -141,7 +141,7 @@ class Template(models.Model):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(auto_now=True)
 
-    objects = IsolatedManager.from_queryset(TemplateQuerySet)()
+    objects = TenantManager.from_queryset(TemplateQuerySet)()
 
     class Meta:
         ordering = ["code"]
@@ -193,7 +193,7 @@ class TemplateVersion(Immutable):
 
     organization_path: ClassVar[str] = "template__organization"
 
-    objects = IsolatedManager()
+    objects = TenantManager()
 
     class Meta:
         ordering = ["-number"]
@@ -204,7 +204,7 @@ class TemplateVersion(Immutable):
     def __str__(self) -> str:
         return f"{self.template.code} v{self.number}"
 
-    def ready(self, variables: Mapping[str, Any]) -> tuple[dict[str, Any], list[declarations.Fault]]:
+    def ready(self, variables: Mapping[str, Any]) -> tuple[dict[str, Any], list[declarations.VariableError]]:
         """The variables to render this version with, defaults filled in, and what is missing or wrong."""
         return declarations.applied(self.variables, self.required, variables)
 
@@ -242,7 +242,7 @@ class TemplateContent(Immutable):
 
     organization_path: ClassVar[str] = "version__template__organization"
 
-    objects = IsolatedManager()
+    objects = TenantManager()
 
     class Meta:
         ordering = ["channel", "language"]
@@ -286,7 +286,7 @@ class TemplateDraft(models.Model):
 
     organization_path: ClassVar[str] = "template__organization"
 
-    objects = IsolatedManager()
+    objects = TenantManager()
 
     def __str__(self) -> str:
         return f"{self.template.code} (draft)"

@@ -41,8 +41,8 @@ def _read_files() -> None:
             raise ImproperlyConfigured(f"{name} and {name}_FILE are both set; set one of them.")
         try:
             value = Path(path).read_text(encoding="utf-8").strip()
-        except (OSError, ValueError) as fault:
-            reason = fault.strerror if isinstance(fault, OSError) else "it is not UTF-8"
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
             raise ImproperlyConfigured(f"{name}_FILE can't be read at {path}: {reason}.") from None
         os.environ[name] = value
         # A process that this one starts finds the value, and not both.
@@ -122,9 +122,9 @@ def sender_address(name: str, default: str) -> str:
         if not text.isprintable():
             raise InvalidAddress("Remove line breaks and control characters.")
         return str(sender(text))
-    except InvalidAddress as fault:
+    except InvalidAddress as error:
         raise ImproperlyConfigured(
-            f"{name} must be an address, or `Name <address>`; it is {text!r}. {fault}"
+            f"{name} must be an address, or `Name <address>`; it is {text!r}. {error}"
         ) from None
 
 
@@ -136,8 +136,8 @@ def bounce_address(name: str) -> str:
     text = str(env.str(name, default=""))
     try:
         address = spelled(text) if text else ""
-    except InvalidAddress as fault:
-        raise ImproperlyConfigured(f"{name} must be an address; it is {text!r}. {fault}") from None
+    except InvalidAddress as error:
+        raise ImproperlyConfigured(f"{name} must be an address; it is {text!r}. {error}") from None
     if address and not BOUNCES_LOCAL.fullmatch(address.rpartition("@")[0]):
         raise ImproperlyConfigured(
             f"{name} must be an address without + whose local part has at most 19 letters, digits and . _ -; it"
@@ -169,8 +169,8 @@ def provider_url(name: str, parse: Callable[[str], object]) -> str:
     try:
         if url:
             parse(url)
-    except ValueError as fault:
-        raise ImproperlyConfigured(f"{name} can't be read: {fault}") from None
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} can't be read: {error}") from None
     return url
 
 
@@ -187,9 +187,9 @@ def retry_policy(name: str, default: dict[str, Any]) -> dict[str, Any]:
         steps = [min(cap, base * factor**step) for step in range(int(attempts) - 1)]
         if attempts < 1 or min((base, factor, cap)) <= 0:
             raise ValueError(wanted)
-    except (ValueError, OverflowError) as fault:
+    except (ValueError, OverflowError) as error:
         presets = ", ".join(RETRY_PRESETS)
         raise ImproperlyConfigured(
             f"{name} must be `max_attempts,base,factor,cap` or one of {presets}; it is {wanted!r}."
-        ) from fault
+        ) from error
     return {"steps": steps, "repeat_last": False, "deadline": default["deadline"]}

@@ -29,24 +29,24 @@ def error_response(
     return response
 
 
-def exception_handler(fault: Exception, context: dict[str, Any]) -> Response | None:
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """Every exception that a view lets out, as an answer; None (a 500) for what nobody expected."""
-    match fault:
+    match error:
         case NotifierError():
             answer = error_response(
-                fault.code, fault.message, fault.status, errors=fault.fields, data=fault.data
+                error.code, error.message, error.status, errors=error.fields, data=error.data
             )
-            for name, value in fault.headers.items():
+            for name, value in error.headers.items():
                 answer[name] = value
             return answer
-        case OperationalError() if timed_out(fault):
+        case OperationalError() if timed_out(error):
             # The database is well, and so are its connections: only this question was too much.
-            log.warning("query_timeout", reason=str(fault))
+            log.warning("query_timeout", reason=str(error))
             answer = error_response("query_timeout", TOO_LONG[is_read(context)], 503)
             answer["Retry-After"] = "5"
             return answer
         case OperationalError() | InterfaceError() | InternalError():
-            log.error("database_unavailable", reason=str(fault))
+            log.error("database_unavailable", reason=str(error))
             forget_broken_connections()
             answer = error_response(
                 "database_unavailable", "The database does not answer; try again shortly.", 503
@@ -61,24 +61,24 @@ def exception_handler(fault: Exception, context: dict[str, Any]) -> Response | N
             answer["Retry-After"] = "60"
             return answer
         case Http404():
-            fault = exceptions.NotFound()
+            error = exceptions.NotFound()
         case PermissionDenied():
-            fault = exceptions.PermissionDenied()
-    response = drf_exception_handler(fault, context)
-    if response is None or not isinstance(fault, exceptions.APIException):
+            error = exceptions.PermissionDenied()
+    response = drf_exception_handler(error, context)
+    if response is None or not isinstance(error, exceptions.APIException):
         return None
-    if isinstance(fault, exceptions.ValidationError):
-        fields = field_errors(fault.detail)
+    if isinstance(error, exceptions.ValidationError):
+        fields = field_errors(error.detail)
         names = ", ".join(list(dict.fromkeys(entry["field"] for entry in fields))[:10])
         response.data = envelope(
             error="validation_error", message=f"The request is not valid: see {names}.", errors=fields
         )
     else:
         # The JWT library's details are a dict around the sentence.
-        detail = fault.detail.get("detail", "") if isinstance(fault.detail, dict) else fault.detail
-        code = str(getattr(detail, "code", fault.default_code))
+        detail = error.detail.get("detail", "") if isinstance(error.detail, dict) else error.detail
+        code = str(getattr(detail, "code", error.default_code))
         response.data = envelope(
-            error=ERROR_CODES.get(code, code), message=MESSAGES.get(type(fault), str(detail))
+            error=ERROR_CODES.get(code, code), message=MESSAGES.get(type(error), str(detail))
         )
     response.enveloped = True  # type: ignore[attr-defined]
     return response

@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.notifications.queue.broker import BROKER_FAULTS
+from apps.notifications.queue.broker import BROKER_ERRORS
 from notifier.http.envelope import envelope
 
 OK = "ok"
@@ -107,7 +107,7 @@ def _broker() -> str:
         # Not connect(), which tries again after two seconds: a probe has to answer.
         probe.ensure_connection(max_retries=0, reraise_as_library_errors=False)  # type: ignore[no-untyped-call]
         return OK
-    except BROKER_FAULTS:
+    except BROKER_ERRORS:
         return DOWN
     finally:
         probe.collect(socket_timeout=0.2)  # type: ignore[no-untyped-call]

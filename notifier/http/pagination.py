@@ -93,9 +93,9 @@ class CursorPages(SizedPages, CursorPagination):
         try:
             self.rows = self.get_page_size(request)
             return super().paginate_queryset(queryset, request, view)
-        except (NotFound, DjangoValidationError) as fault:
+        except (NotFound, DjangoValidationError) as error:
             # The second: a cursor made by hand, whose position is no id.
-            raise ValidationError({"cursor": "Use `next` or `previous` of a page's meta."}) from fault
+            raise ValidationError({"cursor": "Use `next` or `previous` of a page's meta."}) from error
 
     def decode_cursor(self, request: Any) -> Any:
         cursor = super().decode_cursor(request)

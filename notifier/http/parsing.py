@@ -14,7 +14,7 @@ from rest_framework.settings import api_settings
 
 DEPTH_LIMIT = 32
 TOO_LARGE = "This number is out of range: use a text for more than 64 bits."
-CHUNK = 64 * 1024
+BATCH_SIZE = 64 * 1024
 CHUNKS = 128
 """Twice the largest body that is taken: who sends more loses the connection."""
 
@@ -34,7 +34,7 @@ class WholeBodyMiddleware:
         # The caller may be gone: there is nobody to tell.
         with suppress(UnreadablePostError):
             for _ in range(CHUNKS):
-                if not request.read(CHUNK):
+                if not request.read(BATCH_SIZE):
                     break
         return response
 
@@ -63,18 +63,18 @@ class BoundedJSONParser(BaseParser):
             raise PayloadTooLarge(f"The body is larger than {limit} bytes.")
         try:
             text = raw.decode("utf-8")
-        except UnicodeDecodeError as fault:
-            raise ParseError(f"The body is not UTF-8 at byte {fault.start}.") from fault
+        except UnicodeDecodeError as error:
+            raise ParseError(f"The body is not UTF-8 at byte {error.start}.") from error
         try:
             value = json.loads(text, parse_constant=_no_constant)
-        except RecursionError as fault:
-            raise ParseError(f"The body is nested deeper than {DEPTH_LIMIT} levels.") from fault
-        except ValueError as fault:
-            raise ParseError(f"The body is not JSON: {fault}") from fault
+        except RecursionError as error:
+            raise ParseError(f"The body is nested deeper than {DEPTH_LIMIT} levels.") from error
+        except ValueError as error:
+            raise ParseError(f"The body is not JSON: {error}") from error
         try:
             _check(value, 1)
-        except Unstorable as fault:
-            raise ValidationError({fault.field: ErrorDetail(fault.detail, "unstorable")}) from fault
+        except Unstorable as error:
+            raise ValidationError({error.field: ErrorDetail(error.detail, "unstorable")}) from error
         return value
 
 
@@ -115,8 +115,8 @@ def _check(value: Any, depth: int) -> None:
             for part, item in value.items() if isinstance(value, dict) else enumerate(value):
                 try:
                     _check(item, depth + 1)
-                except Unstorable as fault:
-                    fault.parts.insert(0, part)
+                except Unstorable as error:
+                    error.parts.insert(0, part)
                     raise
         case int() if abs(value) > 2**63:
             raise Unstorable(TOO_LARGE)
@@ -131,5 +131,5 @@ def _check_text(text: str) -> None:
     if not text.isascii():
         try:
             text.encode("utf-8")
-        except UnicodeEncodeError as fault:
-            raise Unstorable("A text holds half of a surrogate pair; send whole characters.") from fault
+        except UnicodeEncodeError as error:
+            raise Unstorable("A text holds half of a surrogate pair; send whole characters.") from error

@@ -124,8 +124,8 @@ def checked(body: bytes) -> tuple[dict[str, Any], Answer | None]:
     message = request.get("message") if isinstance(request, dict) else None
     if not isinstance(message, dict) or request.keys() - {"message", "validate_only"}:
         return {}, invalid_argument("Invalid JSON payload received.", "message")
-    if fault := _misfit(message, _SHAPE, "message"):
-        return {}, invalid_argument(*fault)
+    if error := _misfit(message, _SHAPE, "message"):
+        return {}, invalid_argument(*error)
     if not message.get("token"):
         return {}, invalid_argument("Recipient of the message is not set.", "message")
     web, apns = message.get("webpush", {}), message.get("apns", {})
@@ -135,15 +135,15 @@ def checked(body: bytes) -> tuple[dict[str, Any], Answer | None]:
         return {}, invalid_argument("Invalid apns-collapse-id.", "message.apns.headers")
     if len(web.get("headers", {}).get("Topic", "")) > 32:
         return {}, invalid_argument("Invalid Topic.", "message.webpush.headers")
-    if fault := _timing_fault(message) or _data_fault(message):
-        return {}, invalid_argument(*fault)
+    if error := _timing_error(message) or _data_error(message):
+        return {}, invalid_argument(*error)
     told = json.dumps([message.get("notification"), message.get("data")], ensure_ascii=False)
     if len(told.encode("utf-8", "surrogatepass")) > LARGEST:
         return {}, invalid_argument("Android message is too big", "message")
     return message, None
 
 
-def _data_fault(message: dict[str, Any]) -> tuple[str, str] | None:
+def _data_error(message: dict[str, Any]) -> tuple[str, str] | None:
     """FCM's words on the first key that it keeps for itself, and where that stands."""
     places = {f"message.{name}": message.get(name, {}) for name in ("android", "webpush")}
     for path, holder in {"message": message, **places}.items():
@@ -153,7 +153,7 @@ def _data_fault(message: dict[str, Any]) -> tuple[str, str] | None:
     return None
 
 
-def _timing_fault(message: dict[str, Any]) -> tuple[str, str] | None:
+def _timing_error(message: dict[str, Any]) -> tuple[str, str] | None:
     """The same of how long it is to be kept."""
     ttl = message.get("android", {}).get("ttl", "0s")
     if not DURATION.fullmatch(ttl):
@@ -184,6 +184,6 @@ def _misfit(value: Any, shape: Any, path: str) -> tuple[str, str] | None:
             )
             return unknown, path
         inner = str if shape is _TEXTS else shape[name]
-        if fault := _misfit(part, inner, f"{path}.{name}"):
-            return fault
+        if error := _misfit(part, inner, f"{path}.{name}"):
+            return error
     return None

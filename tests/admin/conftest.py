@@ -108,7 +108,7 @@ def failed_rows(user: User, version: TemplateVersion, *, reason: str = "rejected
         decisions=[{"channel": "email", "recipient": email.masked_recipient, "decision": "send"}],
     ).save()
     timeline.note(email, timeline.FAILED, code=email.error_code, detail=email.error_detail, attempt=1)
-    letter = DeadLetter.objects.create(
+    dead_letter = DeadLetter.objects.create(
         organization=user.organization,
         notification=notification,
         delivery_id=email.pk,
@@ -117,7 +117,7 @@ def failed_rows(user: User, version: TemplateVersion, *, reason: str = "rejected
         code=email.error_code,
         detail=email.error_detail,
     )
-    return SimpleNamespace(notification=notification, email=email, push=push, letter=letter)
+    return SimpleNamespace(notification=notification, email=email, push=push, dead_letter=dead_letter)
 
 
 @pytest.fixture
@@ -168,7 +168,7 @@ def everything(failed: SimpleNamespace, user: User, version: TemplateVersion) ->
         "notifications_notification": failed.notification,
         "notifications_emaillog": failed.email,
         "notifications_pushlog": failed.push,
-        "notifications_deadletter": failed.letter,
+        "notifications_deadletter": failed.dead_letter,
         "notifications_suppression": Suppression.objects.create(
             organization=user.organization,
             channel="email",
@@ -184,7 +184,7 @@ def everything(failed: SimpleNamespace, user: User, version: TemplateVersion) ->
             organization=user.organization, actor="user:1", action="changed", kind="users.apikey", row_id="1"
         ),
         "notifications_unreadevent": UnreadEvent.objects.create(
-            source="brevo", key="k", body=f'{{"email": "{ADDRESS}"}}', fault="KeyError: 'event'"
+            source="brevo", key="k", body=f'{{"email": "{ADDRESS}"}}', error="KeyError: 'event'"
         ),
         "notifications_circuitchange": CircuitChange.objects.create(provider="smtp", kind="opened"),
         "notifications_providerstate": ProviderState.objects.create(

@@ -28,8 +28,8 @@ def wakes(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return found
 
 
-def act(door: Client, action: str, *letters: DeadLetter) -> Any:
-    asked = {"action": action, "_selected_action": [str(letter.pk) for letter in letters]}
+def act(door: Client, action: str, *selected: DeadLetter) -> Any:
+    asked = {"action": action, "_selected_action": [str(dead_letter.pk) for dead_letter in selected]}
     return door.post(reverse(PAGE), asked, follow=True)
 
 
@@ -41,12 +41,12 @@ def test_replay_queues_once(
     django_capture_on_commit_callbacks: Any,
 ) -> None:
     with django_capture_on_commit_callbacks(execute=True):
-        assert "1 queued again." in messages_of(act(door, "replay", failed.letter))
-        assert "0 queued again." in messages_of(act(door, "replay", failed.letter))
+        assert "1 queued again." in messages_of(act(door, "replay", failed.dead_letter))
+        assert "0 queued again." in messages_of(act(door, "replay", failed.dead_letter))
     row = EmailLog.objects.get()
     assert (row.status, row.epoch, row.attempts) == ("queued", 1, 0)
-    letter = DeadLetter.objects.get()
-    assert (letter.state, letter.closed_by) == ("replayed", f"user:{root.pk}")
+    dead_letter = DeadLetter.objects.get()
+    assert (dead_letter.state, dead_letter.closed_by) == ("replayed", f"user:{root.pk}")
     assert [wake.id for wake in wakes] == [str(row.pk)]
     assert Event.objects.filter(kind="replayed").count() == 1
     page = reverse("admin:notifications_notification_change", args=[failed.notification.pk])
@@ -57,32 +57,32 @@ def test_what_may_have_arrived_needs_its_own_action(
     door: Client, user: User, version: TemplateVersion
 ) -> None:
     rows = failed_rows(user, version, reason="unknown")
-    assert "0 queued again." in messages_of(act(door, "replay", rows.letter))
+    assert "0 queued again." in messages_of(act(door, "replay", rows.dead_letter))
     assert EmailLog.objects.get().status == "unknown"
-    assert "1 queued again." in messages_of(act(door, "replay_unknown", rows.letter))
+    assert "1 queued again." in messages_of(act(door, "replay_unknown", rows.dead_letter))
     assert EmailLog.objects.get().status == "queued"
 
 
 def test_discard_closes_once(door: Client, root: User, failed: SimpleNamespace) -> None:
-    assert "1 discarded." in messages_of(act(door, "discard", failed.letter))
-    assert "0 discarded." in messages_of(act(door, "discard", failed.letter))
-    letter = DeadLetter.objects.get()
-    assert (letter.state, letter.closed_by) == ("discarded", f"user:{root.pk}")
-    assert letter.closed_at is not None
+    assert "1 discarded." in messages_of(act(door, "discard", failed.dead_letter))
+    assert "0 discarded." in messages_of(act(door, "discard", failed.dead_letter))
+    dead_letter = DeadLetter.objects.get()
+    assert (dead_letter.state, dead_letter.closed_by) == ("discarded", f"user:{root.pk}")
+    assert dead_letter.closed_at is not None
     assert Event.objects.filter(kind="discarded").count() == 1
-    assert "0 queued again." in messages_of(act(door, "replay", failed.letter))
+    assert "0 queued again." in messages_of(act(door, "replay", failed.dead_letter))
 
 
 def test_a_foreign_message_is_shown_and_discarded_but_not_replayed(door: Client) -> None:
-    letter = DeadLetter.objects.create(
+    dead_letter = DeadLetter.objects.create(
         reason="undecodable", queue="email", body=b"\xff<oops>", body_hash="1" * 64
     )
-    page = text_of(door.get(reverse("admin:notifications_deadletter_change", args=[letter.pk])))
+    page = text_of(door.get(reverse("admin:notifications_deadletter_change", args=[dead_letter.pk])))
     assert "\\xff&lt;oops&gt;" in page
     assert 'value="replay"' not in page
     assert 'value="discard"' in page
-    assert "0 queued again." in messages_of(act(door, "replay", letter))
-    assert "1 discarded." in messages_of(act(door, "discard", letter))
+    assert "0 queued again." in messages_of(act(door, "replay", dead_letter))
+    assert "1 discarded." in messages_of(act(door, "discard", dead_letter))
 
 
 def test_an_action_takes_a_bounded_number(
@@ -90,7 +90,7 @@ def test_an_action_takes_a_bounded_number(
 ) -> None:
     monkeypatch.setattr(dead_letters, "AT_ONCE", 1)
     other = DeadLetter.objects.create(reason="undecodable", body_hash="1" * 64)
-    assert "1 discarded." in messages_of(act(door, "discard", failed.letter, other))
+    assert "1 discarded." in messages_of(act(door, "discard", failed.dead_letter, other))
     assert DeadLetter.objects.filter(state="open").get() == other
 
 
@@ -102,7 +102,7 @@ def test_the_list_tells_recipient_and_request_and_begins_with_the_open_ones(
     assert "<h1>Dead letters</h1>" in shown
     assert "a***@example.com" in shown
     assert failed.notification.request_id in shown
-    act(door, "discard", failed.letter)
+    act(door, "discard", failed.dead_letter)
 
     def listed(query: str) -> int:
         return len(door.get(page + query).context["cl"].result_list)
@@ -131,14 +131,14 @@ def test_a_letters_page_has_its_ways_out(
     reason: str, status: str, door: Client, user: User, version: TemplateVersion
 ) -> None:
     rows = failed_rows(user, version, reason=reason)
-    page = reverse("admin:notifications_deadletter_change", args=[rows.letter.pk])
+    page = reverse("admin:notifications_deadletter_change", args=[rows.dead_letter.pk])
     shown = text_of(door.get(page))
     assert f'name="action" value="{status}" formaction="{reverse(PAGE)}"' in shown
     assert 'name="action" value="discard"' in shown
-    assert f'name="_selected_action" value="{rows.letter.pk}"' in shown
+    assert f'name="_selected_action" value="{rows.dead_letter.pk}"' in shown
     assert "foreign message" not in shown.lower()
 
-    answer = act(door, status, rows.letter)
+    answer = act(door, status, rows.dead_letter)
     assert "1 queued again." in messages_of(answer)
     story = reverse("admin:notifications_notification_change", args=[rows.notification.pk])
     assert f'<a href="{story}">' in text_of(answer)
@@ -148,14 +148,14 @@ def test_a_letters_page_has_its_ways_out(
 def test_a_letters_page_offers_nothing_to_who_may_only_look(
     failed: SimpleNamespace, organization: Organization, staff: Any
 ) -> None:
-    page = reverse("admin:notifications_deadletter_change", args=[failed.letter.pk])
+    page = reverse("admin:notifications_deadletter_change", args=[failed.dead_letter.pk])
     assert 'name="action"' not in text_of(staff(organization, "view_deadletter").get(page))
 
 
 def test_other_staff_cant_act(failed: SimpleNamespace, organization: Organization, staff: Any) -> None:
     for door in (staff(OrganizationFactory()), staff(organization, "view_deadletter")):
         for action in ("replay", "replay_unknown", "discard"):
-            act(door, action, failed.letter)
+            act(door, action, failed.dead_letter)
     assert DeadLetter.objects.get().state == "open"
-    act(staff(organization, "view_deadletter", "change_deadletter"), "replay", failed.letter)
+    act(staff(organization, "view_deadletter", "change_deadletter"), "replay", failed.dead_letter)
     assert DeadLetter.objects.get().state == "replayed"

@@ -184,7 +184,7 @@ def test_search_finds_by_what_is_in_hand(
         "emaillog": failed.email,
         "pushlog": failed.push,
         "notification": failed.notification,
-        "deadletter": failed.letter,
+        "deadletter": failed.dead_letter,
     }[page]
     assert found(str(failed.notification.pk)) == [own.pk]
     assert found(failed.notification.request_id) == [own.pk]

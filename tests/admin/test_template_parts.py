@@ -100,7 +100,7 @@ def test_a_version_is_written_in_a_layout(door: Client, brand: Layout, version: 
     Layout.objects.all().delete()
     again = door.get(page)
     assert '<option value="brand" selected>' in text_of(again)
-    assert "There is no layout with this name" in again.context["draft"].emails.forms[0].fault
+    assert "There is no layout with this name" in again.context["draft"].emails.forms[0].error
     gone = {**EMAIL, "subject": "Hey", "layout": "brand"}
     answer = door.post(page, posted([gone], [], _save="1"))
     assert "no layout" in answer.context["draft"].emails.forms[0].errors["layout"][0]

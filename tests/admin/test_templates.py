@@ -140,7 +140,7 @@ def test_all_previews_together_take_what_saving_may(door: Client, page: str, mon
     monkeypatch.setattr(budget, "WRITING_SECONDS", 1.0)
     rules = "".join(f"div p b{':not(.a)' * 8} {{ a{n}: b }}" for n in range(60))
     html = f"<style>{rules}</style>" + "<div><p><b>x" * 350
-    emails = [{**EMAIL, "language": f"a{letter}", "html": html} for letter in "abcdefgh"]
+    emails = [{**EMAIL, "language": f"a{dead_letter}", "html": html} for dead_letter in "abcdefgh"]
     began = time.monotonic()
     answer = door.post(page, posted(emails, [], _preview="1"))
     assert time.monotonic() - began < 5

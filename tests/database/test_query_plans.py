@@ -145,8 +145,8 @@ def asked(parameter: dict[str, Any], world: dict[str, Any], client: APIClient, u
     if "enum" in schema:
         return [f"{name}={value}" for value in schema["enum"]]
     if name == "cursor":
-        following = client.get(f"{url}?limit=1").json()["meta"]["next"]
-        return [f"limit=1&cursor={following}"] if following else []
+        cursor = client.get(f"{url}?limit=1").json()["meta"]["next"]
+        return [f"limit=1&cursor={cursor}"] if cursor else []
     if name == "since" and "usage" in url:
         return [""]
     if name in ("since", "until", "created_after", "created_before"):

@@ -91,8 +91,8 @@ def test_statements_of_the_api_process_are_bounded_and_no_others(db, opened, sec
 def test_a_write_that_takes_too_long_may_be_sent_again():
     try:
         raise OperationalError from psycopg.errors.QueryCanceled()
-    except OperationalError as fault:
-        answer = handling.exception_handler(fault, {"request": SimpleNamespace(method="POST")})
+    except OperationalError as error:
+        answer = handling.exception_handler(error, {"request": SimpleNamespace(method="POST")})
     assert (answer.status_code, answer.data["error"]) == (503, "query_timeout")
     assert "again" in answer.data["message"]
 

@@ -197,7 +197,7 @@ def routes_of(table):
     return [pytest.param(route, id=str(route)) for route in TAKING if route.name in table]
 
 
-def faults(answer, context):
+def errors(answer, context):
     assert answer.status_code == 400, (context, answer.content)
     return {entry["field"].partition("[")[0] for entry in refused(answer, 400, "validation_error")["errors"]}
 
@@ -208,14 +208,14 @@ def test_a_wrong_type_is_named(route, api, world, monkeypatch):
     before = stored()
     for field, sound in (route.body or {}).items():
         for value in WRONG[type(sound)]:
-            assert faults(route.call(api, world, **{field: value}), (field, value)) == {field}
+            assert errors(route.call(api, world, **{field: value}), (field, value)) == {field}
     assert stored() == before
 
 
 @pytest.mark.parametrize("wrong", [{"priority": "5"}, {"request_id": 5}, {"request_id": 1.5}], ids=str)
 def test_a_notification_takes_no_number_for_a_text(wrong, api, user, version):
     answer = post(api, user, **wrong)
-    assert faults(answer, wrong) == set(wrong)
+    assert errors(answer, wrong) == set(wrong)
 
 
 @pytest.mark.parametrize("route", routes_of(REQUIRED))
@@ -233,7 +233,7 @@ def test_missing_fields_are_named(route, api, world):
         rest = {key: value for key, value in route.sound(world).items() if key != field}
         raw = json.dumps(rest)
         answer = api.generic(route.method, route.url(world), raw, content_type="application/json")
-        assert faults(answer, field) == {field}
+        assert errors(answer, field) == {field}
     assert stored() == before
 
 
@@ -244,7 +244,7 @@ def test_a_line_break_or_control_character_is_refused(route, api, world, monkeyp
     for field, sound in LINES[route.name].items():
         for character in BREAKS:
             for value in (sound + character, character + sound, sound[:1] + character + sound[1:]):
-                assert faults(route.call(api, world, **{field: value}), (field, value)) == {field}
+                assert errors(route.call(api, world, **{field: value}), (field, value)) == {field}
     assert stored() == before
 
 
@@ -252,7 +252,7 @@ def test_a_line_break_or_control_character_is_refused(route, api, world, monkeyp
 def test_a_value_may_be_so_long_and_no_longer(name, field, api, world):
     route = next(route for route in TAKING if route.name == name)
     before = stored()
-    assert faults(route.call(api, world, **{field: "x" * (LONGEST[name, field] + 1)}), field) == {field}
+    assert errors(route.call(api, world, **{field: "x" * (LONGEST[name, field] + 1)}), field) == {field}
     assert stored() == before
 
     answer = route.call(api, world, **{field: "x" * LONGEST[name, field]})
@@ -267,7 +267,7 @@ def test_a_value_without_sense_is_named(route, api, world, monkeypatch):
     before = stored()
     for field, values in SENSELESS[route.name].items():
         for value in values:
-            assert faults(route.call(api, world, **{field: value}), (field, value)) == {field}
+            assert errors(route.call(api, world, **{field: value}), (field, value)) == {field}
     assert stored() == before
 
 
@@ -294,7 +294,7 @@ def test_a_content_is_checked(url, api, version):
 def test_an_idempotency_key_is_checked(api, user, version):
     before = stored()
     for key in KEYS:
-        assert faults(post(api, user, headers={"Idempotency-Key": key}), key) == {"Idempotency-Key"}
+        assert errors(post(api, user, headers={"Idempotency-Key": key}), key) == {"Idempotency-Key"}
     assert stored() == before
 
 
@@ -302,7 +302,7 @@ def test_a_correlation_id_in_the_metadata_is_checked(api, user, version):
     before = stored()
     for given in ["", "a b", "é", "a\r\nb", "x" * 129, 5, True, [], {}]:
         answer = post(api, user, metadata={"correlation_id": given})
-        assert faults(answer, given) == {"metadata.correlation_id"}
+        assert errors(answer, given) == {"metadata.correlation_id"}
     assert stored() == before
 
 
@@ -310,5 +310,5 @@ def test_one_person_and_not_two(api, user, version):
     before = stored()
     both = post(api, user, recipient={"email": "b@example.com"})
 
-    assert faults(both, "both") == faults(post(api), "neither") == {"user_id"}
+    assert errors(both, "both") == errors(post(api), "neither") == {"user_id"}
     assert stored() == before

@@ -64,7 +64,7 @@ SENSELESS = [
 ]
 
 
-def faults(answer):
+def errors(answer):
     return {entry["field"] for entry in refused(answer, 400, "validation_error")["errors"]}
 
 
@@ -92,13 +92,13 @@ def test_an_id_that_does_not_exist_is_404(api, world):
 @pytest.mark.parametrize("name", LISTS)
 def test_a_limit_that_cant_be_kept_is_400(name, api, world):
     for limit in LIMITS:
-        assert faults(api.get(f"{url_of(name, world)}?limit={limit}")) == {"limit"}, limit
+        assert errors(api.get(f"{url_of(name, world)}?limit={limit}")) == {"limit"}, limit
 
 
 @pytest.mark.parametrize("name", ["users", "templates", "versions", "devices", "api-keys", "categories"])
 def test_pages_are_numbered_from_one_to_the_last(name, api, world):
     for page in PAGES:
-        assert faults(api.get(f"{url_of(name, world)}?page={page}")) == {"page"}, page
+        assert errors(api.get(f"{url_of(name, world)}?page={page}")) == {"page"}, page
     for page in (2, 10**17):
         refused(api.get(f"{url_of(name, world)}?page={page}"), 404, "not_found")
 
@@ -106,7 +106,7 @@ def test_pages_are_numbered_from_one_to_the_last(name, api, world):
 @pytest.mark.parametrize("name", ["notifications", "events"])
 def test_a_cursor_of_ones_own_making_is_400(name, api, world):
     for cursor in CURSORS:
-        assert faults(api.get(f"{url_of(name, world)}?cursor={cursor}")) == {"cursor"}, cursor
+        assert errors(api.get(f"{url_of(name, world)}?cursor={cursor}")) == {"cursor"}, cursor
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_misspelt_filter_is_400(name, api, world):
 
 def test_a_filter_that_makes_no_sense_is_400(api, world):
     for name, query, field in SENSELESS:
-        assert faults(api.get(f"{url_of(name, world)}?{query}")) == {field}, query
+        assert errors(api.get(f"{url_of(name, world)}?{query}")) == {field}, query
 
 
 def test_the_address_filter_is_exact_in_any_case(api, world):

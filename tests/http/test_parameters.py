@@ -40,7 +40,7 @@ def world(api, user, version):
     return world_of(api, user)
 
 
-def faults(answer, code=None):
+def errors(answer, code=None):
     entries = refused(answer, 400, "validation_error")["errors"]
     assert code is None or {entry["code"] for entry in entries} == {code}, entries
     return {entry["field"] for entry in entries}
@@ -52,7 +52,7 @@ class TestDryRun:
     def test_a_word_that_may_have_meant_it_sends_nothing(self, word, door, api, version):
         before = stored()
         answer = api.post(f"/api/v1/{door}?dry_run={word}", DOORS[door], format="json")
-        assert faults(answer, "invalid") == {"dry_run"}
+        assert errors(answer, "invalid") == {"dry_run"}
         assert "true or false" in answer.json()["errors"][0]["detail"]
         assert stored() == before
 
@@ -60,14 +60,14 @@ class TestDryRun:
     def test_so_does_a_misspelt_one(self, query, door, api, version):
         before = stored()
         answer = api.post(f"/api/v1/{door}?{query}", DOORS[door], format="json")
-        faults(answer, "unknown_field")
+        errors(answer, "unknown_field")
         assert "Known: dry_run." in answer.json()["errors"][0]["detail"]
         assert stored() == before
 
     def test_given_twice_it_is_refused(self, door, api, version):
         before = stored()
         answer = api.post(f"/api/v1/{door}?dry_run=true&dry_run=false", DOORS[door], format="json")
-        assert faults(answer, "repeated") == {"dry_run"}
+        assert errors(answer, "repeated") == {"dry_run"}
         assert stored() == before
 
     @pytest.mark.parametrize("word", ["true", "1"])
@@ -133,7 +133,7 @@ def test_no_guarded_operation_takes_what_it_does_not_know(query, api, world):
         url = f"{route.url(world)}?{query}"
         answer = send(url) if route.body is None else send(url, route.sound(world), format="json")
         name = query.partition("=")[0].replace("%00", "\0")
-        assert faults(answer, "unknown_field") == {name}, route
+        assert errors(answer, "unknown_field") == {name}, route
     assert stored() == before
 
 
@@ -142,7 +142,7 @@ def test_nor_does_one_of_a_person(user):
     person.credentials(HTTP_AUTHORIZATION=f"Bearer {sessions.begin(user)['access']}")
     for route in PERSONAL:
         send = getattr(person, route.method.lower())
-        assert faults(send(f"{route.url({})}?x=1", route.body, format="json"), "unknown_field") == {"x"}
+        assert errors(send(f"{route.url({})}?x=1", route.body, format="json"), "unknown_field") == {"x"}
 
 
 REPEATED = [
@@ -156,7 +156,7 @@ REPEATED = [
 def test_a_parameter_given_twice_is_named(query, api, world):
     names = [part.partition("=")[0] for part in query.split("&")]
     twice = {name for name in names if names.count(name) > 1}
-    assert faults(api.get(f"/api/v1/notifications/?{query}"), "repeated") == twice
+    assert errors(api.get(f"/api/v1/notifications/?{query}"), "repeated") == twice
 
 
 def test_whoever_may_not_come_in_is_told_that_first(api, db):

@@ -14,7 +14,7 @@ from apps.notifications.models import EmailLog, Notification
 from apps.notifications.password_reset import email
 from apps.notifications.queue.publisher import publisher
 from notifier.lib.database import sql
-from notifier.lib.database.group_commit import Coalescer
+from notifier.lib.database.group_commit import GroupCommit
 from tests.conftest import post
 from tests.support.factories import OrganizationFactory, UserFactory
 
@@ -26,13 +26,13 @@ class Work:
         self.groups: list[list[int]] = []
         self.held = threading.Event()
         self.held.set()
-        self.fault: Callable[[Sequence[int]], Exception | None] = lambda _: None
+        self.error: Callable[[Sequence[int]], Exception | None] = lambda _: None
 
     def __call__(self, numbers: Sequence[int]) -> list[int]:
         self.groups.append(list(numbers))
         assert self.held.wait(10)
-        if (fault := self.fault(numbers)) is not None:
-            raise fault
+        if (error := self.error(numbers)) is not None:
+            raise error
         return [number * 2 for number in numbers]
 
 
@@ -42,19 +42,19 @@ def work() -> Work:
 
 
 def ask_meanwhile(
-    coalescer: Coalescer[int, int],
+    group_commit: GroupCommit[int, int],
     work: Work,
     pool: ThreadPoolExecutor,
     numbers: Sequence[int],
     ask: Callable[[int], int] | None = None,
 ) -> list[Future[int]]:
     """Ask for the first and, while that is at work, for the others."""
-    ask = ask or (lambda number: coalescer.ask("line", number))
+    ask = ask or (lambda number: group_commit.submit("line", number))
     work.held.clear()
     asked = [pool.submit(ask, numbers[0])]
     _until(lambda: work.groups == [[numbers[0]]])
     asked += [pool.submit(ask, number) for number in numbers[1:]]
-    _until(lambda: len(coalescer._lines["line"]) == len(numbers) - 1)
+    _until(lambda: len(group_commit._waiting["line"]) == len(numbers) - 1)
     work.held.set()
     return asked
 
@@ -67,90 +67,90 @@ def _until(so: Callable[[], bool]) -> None:
 
 
 def test_who_is_alone_waits_for_nobody(work):
-    coalescer = Coalescer(work, most=10)
-    assert [coalescer.ask("line", number) for number in (1, 2)] == [2, 4]
+    group_commit = GroupCommit(work, most=10)
+    assert [group_commit.submit("line", number) for number in (1, 2)] == [2, 4]
     assert work.groups == [[1], [2]]
 
 
 def test_who_comes_meanwhile_is_served_together(work):
-    coalescer = Coalescer(work, most=3)
+    group_commit = GroupCommit(work, most=3)
     with ThreadPoolExecutor(8) as pool:
-        asked = ask_meanwhile(coalescer, work, pool, range(1, 7))
+        asked = ask_meanwhile(group_commit, work, pool, range(1, 7))
         assert [one.result(10) for one in asked] == [2, 4, 6, 8, 10, 12]
     assert [len(group) for group in work.groups] == [1, 3, 2]
-    assert coalescer._lines == {}
+    assert group_commit._waiting == {}
 
 
 def test_another_line_does_not_wait(work):
-    coalescer = Coalescer(work, most=10)
+    group_commit = GroupCommit(work, most=10)
     with ThreadPoolExecutor(8) as pool:
         work.held.clear()
-        pool.submit(coalescer.ask, "line", 1)
-        other = pool.submit(coalescer.ask, "another", 2)
+        pool.submit(group_commit.ask, "line", 1)
+        other = pool.submit(group_commit.ask, "another", 2)
         _until(lambda: sorted(work.groups) == [[1], [2]])
         work.held.set()
         assert other.result(10) == 4
 
 
 def test_a_fault_is_its_own_askers_alone(work):
-    coalescer = Coalescer(work, most=10)
-    work.fault = lambda numbers: ValueError("three") if 3 in numbers else None
+    group_commit = GroupCommit(work, most=10)
+    work.error = lambda numbers: ValueError("three") if 3 in numbers else None
     with ThreadPoolExecutor(8) as pool:
-        asked = ask_meanwhile(coalescer, work, pool, (1, 2, 3, 4))
+        asked = ask_meanwhile(group_commit, work, pool, (1, 2, 3, 4))
         assert [one.result(10) for one in (asked[0], asked[1], asked[3])] == [2, 4, 8]
         with pytest.raises(ValueError, match="three"):
             asked[2].result(10)
     assert [len(group) for group in work.groups] == [1, 3, 1, 1, 1]
-    assert coalescer.ask("line", 5) == 10
+    assert group_commit.submit("line", 5) == 10
 
 
 def test_a_database_that_only_refused_is_asked_apart(work, db):
-    coalescer = Coalescer(work, most=10)
-    work.fault = lambda numbers: OperationalError("deadlock") if {2, 3} <= set(numbers) else None
+    group_commit = GroupCommit(work, most=10)
+    work.error = lambda numbers: OperationalError("deadlock") if {2, 3} <= set(numbers) else None
 
     def ask(number: int) -> int:
         connection.ensure_connection()
         try:
-            return coalescer.ask("line", number)
+            return group_commit.submit("line", number)
         finally:
             connection.close()
 
     with ThreadPoolExecutor(8) as pool:
-        asked = ask_meanwhile(coalescer, work, pool, (1, 2, 3, 4), ask)
+        asked = ask_meanwhile(group_commit, work, pool, (1, 2, 3, 4), ask)
         assert [one.result(10) for one in asked] == [2, 4, 6, 8]
 
 
 def test_what_may_have_been_done_is_not_asked_again(work):
-    coalescer = Coalescer(work, most=10)
-    work.fault = lambda numbers: OperationalError("gone") if 3 in numbers else None
+    group_commit = GroupCommit(work, most=10)
+    work.error = lambda numbers: OperationalError("gone") if 3 in numbers else None
     with ThreadPoolExecutor(8) as pool:
-        asked = ask_meanwhile(coalescer, work, pool, (1, 2, 3, 4))
+        asked = ask_meanwhile(group_commit, work, pool, (1, 2, 3, 4))
         assert asked[0].result(10) == 2
         for one in asked[1:]:
             with pytest.raises(OperationalError, match="gone"):
                 one.result(10)
     assert [len(group) for group in work.groups] == [1, 3]
-    assert coalescer.ask("line", 5) == 10
+    assert group_commit.submit("line", 5) == 10
 
 
 def test_the_end_of_who_leads_leaves_nobody_asleep(work):
-    coalescer = Coalescer(work, most=10)
+    group_commit = GroupCommit(work, most=10)
     ended: list[SystemExit] = [SystemExit()]
-    work.fault = lambda numbers: ended.pop() if ended and len(numbers) > 1 else None  # type: ignore[return-value]
+    work.error = lambda numbers: ended.pop() if ended and len(numbers) > 1 else None  # type: ignore[return-value]
     with ThreadPoolExecutor(8) as pool:
-        asked = ask_meanwhile(coalescer, work, pool, (1, 2, 3, 4))
+        asked = ask_meanwhile(group_commit, work, pool, (1, 2, 3, 4))
         said = [one.exception(10) or one.result() for one in asked]
     assert sorted(map(str, said)) == ["", "2", "6", "8"]
-    assert coalescer._lines == {}
+    assert group_commit._waiting == {}
 
 
 def test_thousands_from_many_threads(work):
-    coalescer = Coalescer(work, most=10)
+    group_commit = GroupCommit(work, most=10)
     with ThreadPoolExecutor(16) as pool:
         numbers = range(5_000)
-        assert list(pool.map(lambda n: coalescer.ask(n % 2, n), numbers)) == [n * 2 for n in numbers]
+        assert list(pool.map(lambda n: group_commit.submit(n % 2, n), numbers)) == [n * 2 for n in numbers]
     assert sorted(number for group in work.groups for number in group) == list(numbers)
-    assert coalescer._lines == {}
+    assert group_commit._waiting == {}
 
 
 # --- Through the door -------------------------------------------------------------------------------------
@@ -199,7 +199,7 @@ def test_posts_of_one_moment_are_stored_together_and_answered_apart(
         _until(lambda: len(stored) == 1)
         for waiting, body in enumerate(bodies[1:], 1):
             answers.append(pool.submit(send, body))
-            _until(lambda waiting=waiting: sum(map(len, submission._singles._lines.values())) == waiting)
+            _until(lambda waiting=waiting: sum(map(len, submission._singles._waiting.values())) == waiting)
         go_on.set()
         said = [answer.result(20) for answer in answers]
 
@@ -237,7 +237,7 @@ def test_resets_of_several_organizations_are_each_their_own(first_is_slow, setti
         _until(lambda: len(stored) == 1)
         asked += [pool.submit(reset, person) for person in people[1:]]
         # Done already, or waiting where they should not.
-        _until(lambda: EmailLog.objects.count() + sum(map(len, submission._singles._lines.values())) == 2)
+        _until(lambda: EmailLog.objects.count() + sum(map(len, submission._singles._waiting.values())) == 2)
         go_on.set()
         for one in asked:
             one.result(20)
@@ -265,7 +265,7 @@ def test_what_is_stored_is_not_stored_again_for_a_wake_up_s_sake(
         asked = [pool.submit(send, 0)]
         _until(lambda: len(stored) == 1)
         asked += [pool.submit(send, n) for n in range(1, 4)]
-        _until(lambda: sum(map(len, submission._singles._lines.values())) == 3)
+        _until(lambda: sum(map(len, submission._singles._waiting.values())) == 3)
         go_on.set()
         assert [one.result(20) for one in asked] == [202] * 4
     assert (stored, Notification.objects.count()) == ([1, 3], 4)
@@ -291,7 +291,7 @@ def test_a_bulk_post_that_is_refused_takes_no_other_with_it(
         _until(lambda: len(stored) == 1)
         monkeypatch.setattr(backpressure.gauge, "crowded", lambda organization: True)
         others = [pool.submit(send, priority) for priority in (5, 1, 9)]
-        _until(lambda: sum(map(len, submission._singles._lines.values())) == 3)
+        _until(lambda: sum(map(len, submission._singles._waiting.values())) == 3)
         go_on.set()
         assert slow.result(20) == 202
         assert [one.result(20) for one in others] == [202, 503, 202]

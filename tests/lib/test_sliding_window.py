@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from notifier.lib.redis import scripts, sliding_window
-from notifier.lib.redis.sliding_window import ARITHMETIC, LocalWindows, take
+from notifier.lib.redis.sliding_window import ARITHMETIC, LocalSlidingWindows, take
 from scripts.private_services.redis import PrivateRedis
 
 needs_redis = pytest.mark.skipif(not django_settings.REDIS_URL, reason="the local default has no Redis")
@@ -86,7 +86,7 @@ def test_redis_counts_as_the_model_does(steps):
 @example(steps=TO_THE_EDGE)
 def test_a_process_counts_as_the_model_does(steps):
     times = [BEGIN]
-    local, model = LocalWindows(lambda: times[0]), Model()
+    local, model = LocalSlidingWindows(lambda: times[0]), Model()
     for later, weight, limit in steps:
         times[0] += later
         said = local.take("model", limit=limit, weight=weight, length=LENGTH)
@@ -236,7 +236,7 @@ def test_a_redis_that_hangs_is_waited_for_once(settings, monkeypatch):
 
 def test_a_process_forgets_who_was_long_away(monkeypatch):
     monkeypatch.setattr(sliding_window, "NAMES_LIMIT", 3)
-    local = LocalWindows()
+    local = LocalSlidingWindows()
     for name in ("a", "b", "a", "c", "d"):
         local.take(name, limit=9, weight=1, length=60_000_000)
     assert [local.take(name, limit=9, weight=0, length=1_000).used for name in ("a", "c", "d")] == [2, 1, 1]

@@ -10,7 +10,7 @@ from apps.notifications.models import Notification
 from apps.users.access import permissions
 from apps.users.models import User
 from notifier.lib.database import tenancy
-from notifier.lib.database.tenancy import IsolatedManager
+from notifier.lib.database.tenancy import TenantManager
 from tests.conftest import client_for, post
 from tests.support.factories import OrganizationFactory, UserFactory
 from tests.support.routes import world_of
@@ -88,7 +88,7 @@ def test_an_organization_within_another_sees_nothing_of_it(organization, user, v
     with tenancy.fresh():
         tenancy.enter(OrganizationFactory(slug="other").pk)
         for model in apps.get_models():
-            if isinstance(model._default_manager, IsolatedManager):
+            if isinstance(model._default_manager, TenantManager):
                 assert not model._default_manager.exists(), model
         with tenancy.everywhere():
             assert Notification.objects.exists()

@@ -144,8 +144,8 @@ def test_a_failure_can_be_seen_found_and_replayed(running, place):
         call("notifications/", body)
         until(name, "failed")
         assert unsent()[name] == ("failed", "policy_refused")
-        (letter,) = call(f"dead-letters/?request_id={name}")
-        assert letter["code"] == "policy_refused"
+        (dead_letter,) = call(f"dead-letters/?request_id={name}")
+        assert dead_letter["code"] == "policy_refused"
         replay()
         until(name, "sent")
         assert name not in unsent()

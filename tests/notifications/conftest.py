@@ -30,7 +30,7 @@ def retry(_republisher):
 
     def now():
         Callback.objects.filter(status="queued").update(due_at=Now(), created_at=from_now(-60))
-        _republisher.sweep()
+        _republisher.republish()
 
     return now
 

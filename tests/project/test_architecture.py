@@ -17,7 +17,7 @@ from apps.notifications.models.statuses import (
     Status,
     summary,
 )
-from notifier.lib.database.tenancy import IsolatedManager
+from notifier.lib.database.tenancy import TenantManager
 from tests.environment import ROOT
 
 OURS = ("users", "templates", "notifications", "notifier_admin")
@@ -44,7 +44,7 @@ def test_every_model_belongs_to_an_organization_or_to_something_that_does(label)
         if model.__name__ in exempt:
             continue
         model._meta.get_field(parents.get(model.__name__, "organization"))
-        assert isinstance(model._default_manager, IsolatedManager), f"{model} is seen by every organization"
+        assert isinstance(model._default_manager, TenantManager), f"{model} is seen by every organization"
 
 
 @pytest.mark.parametrize("label", OURS)

@@ -27,7 +27,7 @@ COMMANDS = [
 
 
 @pytest.fixture
-def letters(organization):
+def dead_letters(organization):
     DeadLetter.objects.bulk_create(
         DeadLetter(organization=organization, reason="refused", channel="email", detail="x" * 400)
         for _ in range(3000)

@@ -85,7 +85,7 @@ def test_an_organizations_callers_share_a_limit(api, user, settings, monkeypatch
     from apps.users.access import throttling
     from notifier.lib.redis import sliding_window
 
-    monkeypatch.setattr(throttling, "organizations", sliding_window.LocalWindows())
+    monkeypatch.setattr(throttling, "organizations", sliding_window.LocalSlidingWindows())
     settings.RATE_LIMIT_ORGANIZATION = 3
     path = f"/api/v1/users/{user.pk}/"
     answers = [api.get(path) for _ in range(4)]

@@ -100,9 +100,9 @@ def check(request: HttpRequest, response: Any) -> None:
     if response["Content-Type"] != JSON:
         raise NotDescribed(f"{here}: {status} came as {response['Content-Type']}")
     if request.method != "HEAD":
-        fault = best_match(validator(pointer).iter_errors(loads(response.content)))
-        if fault is not None:
-            raise NotDescribed(f"{here}: {status}, {fault.json_path}: {fault.message[:300]}")
+        error = best_match(validator(pointer).iter_errors(loads(response.content)))
+        if error is not None:
+            raise NotDescribed(f"{here}: {status}, {error.json_path}: {error.message[:300]}")
 
 
 def watch(patch: Any) -> None:

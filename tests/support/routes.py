@@ -288,7 +288,7 @@ def world_of(api: APIClient, user: User) -> dict[str, Any]:
     sent = post(api, user, channels=["email", "push"]).json()["data"]
     rows = {row["channel"]: row["id"] for row in sent["deliveries"]}
     draft = api.put("/api/v1/templates/hello/draft/", {"contents": [EMAIL_EN]}, format="json").json()["data"]
-    letter = DeadLetter.objects.create(
+    dead_letter = DeadLetter.objects.create(
         organization=user.organization,
         notification_id=sent["id"],
         delivery_id=rows["email"],
@@ -310,7 +310,7 @@ def world_of(api: APIClient, user: User) -> dict[str, Any]:
     return {
         "email": rows["email"],
         "push": rows["push"],
-        "letter": str(letter.pk),
+        "letter": str(dead_letter.pk),
         "api_key": str(key.pk),
         "category": Category.objects.create(organization=user.organization, code="news", name="News").code,
         "pk": str(user.pk),

@@ -62,10 +62,10 @@ class Draft:
                 author=author,
                 active=active,
             )
-        except versions.ContentFault as fault:
-            where, _, part = fault.field.partition(".")
+        except versions.ContentError as error:
+            where, _, part = error.field.partition(".")
             form = forms[int(where.removeprefix("contents[").removesuffix("]"))]
-            form.add_error(part.partition(".")[0] or "language", fault.detail)
+            form.add_error(part.partition(".")[0] or "language", error.detail)
             return None
 
     def render(self) -> None:
@@ -86,8 +86,8 @@ class Draft:
             try:
                 party = self.template.organization_id
                 form.preview = rendering.render_for(party, source.source, variables)
-            except rendering.RenderError as fault:
-                form.fault = f"{_label(form, fault.field)}: {fault.message}"
+            except rendering.RenderError as error:
+                form.error = f"{_label(form, error.field)}: {error.message}"
 
     def _compiled(self, form: ContentForm) -> TemplateContent | None:
         """The form's content, ready to render; None where the form or its preview says what is wrong."""
@@ -96,8 +96,8 @@ class Draft:
             return None
         try:
             found = versions.prepared([source], (), self.template.organization)
-        except versions.ContentFault as fault:
-            form.fault = f"{_label(form, fault.field.partition('.')[2])}: {fault.detail}"
+        except versions.ContentError as error:
+            form.error = f"{_label(form, error.field.partition('.')[2])}: {error.detail}"
             return None
         self.required = sorted({*self.required, *found.use.required})
         self.optional = sorted({*self.optional, *found.use.optional} - {*self.required})

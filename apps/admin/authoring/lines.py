@@ -12,8 +12,8 @@ def parse(text: str) -> dict[str, str]:
     if text.lstrip().startswith("{"):
         try:
             found = json.loads(text)
-        except ValueError as fault:
-            raise ValidationError(f"This is not JSON: {fault}.") from fault
+        except ValueError as error:
+            raise ValidationError(f"This is not JSON: {error}.") from error
         return {
             str(key): value if isinstance(value, str) else json.dumps(value) for key, value in found.items()
         }

@@ -59,8 +59,8 @@ class PartForm(RowForm):
         if not self.errors:
             try:
                 parts.check(self.instance)
-            except versions.ContentFault as fault:
-                self.add_error(fault.field.partition(".")[0], fault.detail)
+            except versions.ContentError as error:
+                self.add_error(error.field.partition(".")[0], error.detail)
 
 
 class LayoutForm(PartForm):
@@ -132,10 +132,10 @@ class PartPages(OrganizationRows):
             found = versions.prepared([content], (), part.organization)
             variables = lines.variables({}, [*found.use.required, *found.use.optional])
             shown = rendering.render_for(part.organization_id, content.source, variables)
-        except versions.ContentFault as fault:
-            return format_html("It can't be shown by itself: {}", fault.detail)
-        except rendering.RenderError as fault:
-            return format_html("It can't be shown by itself: {}", fault.message)
+        except versions.ContentError as error:
+            return format_html("It can't be shown by itself: {}", error.detail)
+        except rendering.RenderError as error:
+            return format_html("It can't be shown by itself: {}", error.message)
         assert isinstance(shown, rendering.EmailContent)  # noqa: S101 - as every sample
         frame = (
             f'<iframe sandbox="" title="The HTML as it looks" style="{WIDE};height:320px;background:#fff;'

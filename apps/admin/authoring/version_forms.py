@@ -56,7 +56,7 @@ class ContentForm(forms.Form):
     channel: ClassVar[str]
     preview: Any = None
     """The rendered parts, once `previews` has been there; `fault` is why there are none."""
-    fault: str = ""
+    error: str = ""
 
     language = forms.CharField(
         max_length=35,

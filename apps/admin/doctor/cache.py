@@ -30,17 +30,17 @@ def answers() -> list[Finding]:
     try:
         with client:
             client.ping()
-    except redis.AuthenticationError as fault:
+    except redis.AuthenticationError as error:
         return [
             wrong(
-                f"Redis at {where} refuses us: {words_of(fault)}.",
+                f"Redis at {where} refuses us: {words_of(error)}.",
                 "Correct the user name and password in REDIS_URL.",
             )
         ]
-    except redis.RedisError as fault:
+    except redis.RedisError as error:
         return [
             wrong(
-                f"Redis at {where} can't be reached: {words_of(fault)}.",
+                f"Redis at {where} can't be reached: {words_of(error)}.",
                 "Start Redis, or correct REDIS_URL. Everything works without it, and sign-ins are not limited.",
             )
         ]

@@ -61,9 +61,9 @@ def _within(check: Check, seconds: float) -> list[Finding]:
     def look() -> None:
         try:
             found.extend(check.look())
-        except Exception as fault:  # noqa: BLE001 - a fault in one check must not hide the other checks
+        except Exception as error:  # noqa: BLE001 - a fault in one check must not hide the other checks
             found.append(
-                wrong(f"It could not be checked: {type(fault).__name__}: {words_of(fault)}.", "Try again.")
+                wrong(f"It could not be checked: {type(error).__name__}: {words_of(error)}.", "Try again.")
             )
         finally:
             connections.close_all()

@@ -31,8 +31,8 @@ def answers() -> list[Finding]:
         # Past the pool, which says only that it has no connection to give.
         with psycopg.connect(**connection.get_connection_params()) as direct:
             row = direct.execute("SELECT pg_is_in_recovery(), current_setting('server_version')").fetchone()
-    except psycopg.Error as fault:
-        return [_refused(where, words_of(fault))]
+    except psycopg.Error as error:
+        return [_refused(where, words_of(error))]
     standby, version = row or (False, "")
     if standby:
         return [wrong(f"The database at {where} is a standby: it can't be written to.", "Use the primary.")]
@@ -76,14 +76,14 @@ def clock() -> list[Finding]:
             cursor.execute("SELECT extract(epoch FROM clock_timestamp())::float8")
             (theirs,) = cursor.fetchone()
         after = time.time()
-    except DatabaseError as fault:
-        return [wrong(f"The database's clock can't be read: {words_of(fault)}.", "Run the doctor again.")]
-    ahead = theirs - (before + after) / 2
-    if abs(ahead) - (after - before) / 2 <= CLOCKS_AGREE:
+    except DatabaseError as error:
+        return [wrong(f"The database's clock can't be read: {words_of(error)}.", "Run the doctor again.")]
+    offset = theirs - (before + after) / 2
+    if abs(offset) - (after - before) / 2 <= CLOCKS_AGREE:
         return [ok("The database's clock and this machine's agree.")]
     return [
         wrong(
-            f"The database's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} this machine's.",
+            f"The database's clock is {abs(offset):.0f} s {'ahead of' if offset > 0 else 'behind'} this machine's.",
             "Let both be set by NTP.",
         )
     ]

@@ -20,7 +20,7 @@ from apps.users.channels import Channel
 SESSION_SECONDS = 10
 QUIT_SECONDS = 2
 
-_FAULTS = {
+_ERRORS = {
     "connect_failed": (
         "can't be reached",
         "Start the relay, correct the host and port, or let this machine through the firewall in between.",
@@ -53,8 +53,8 @@ def signs_in() -> list[Finding]:
         return [warning("EMAIL_PROVIDER_URL is not set: emails wait.", "Set it, unless no email is sent.")]
     try:
         accounts = configured(Channel.EMAIL)
-    except ValueError as fault:
-        return [wrong(f"EMAIL_PROVIDER_URL can't be used: {words_of(fault)}.", "See docs/settings.md.")]
+    except ValueError as error:
+        return [wrong(f"EMAIL_PROVIDER_URL can't be used: {words_of(error)}.", "See docs/settings.md.")]
     return [finding for account in accounts for finding in _signs_in(account)]
 
 
@@ -66,8 +66,8 @@ def _signs_in(account: Account) -> list[Finding]:
     try:
         relay = SmtpSettings.from_url(account.url)
         context = None if relay.tls == "none" else ssl.create_default_context(cafile=relay.ca_file or None)
-    except (ValueError, OSError) as fault:
-        return [wrong(f"EMAIL_PROVIDER_URL can't be used: {words_of(fault)}.", "See docs/settings.md.")]
+    except (ValueError, OSError) as error:
+        return [wrong(f"EMAIL_PROVIDER_URL can't be used: {words_of(error)}.", "See docs/settings.md.")]
     where = f"{relay.host}:{relay.port}"
     try:
         session = Session(relay, context, monotonic() + SESSION_SECONDS)
@@ -80,16 +80,16 @@ def _signs_in(account: Account) -> list[Finding]:
 def _has_key(account: Account) -> list[Finding]:
     try:
         EspSettings.from_url(account.url).backend_options()
-    except OSError as fault:
+    except OSError as error:
         return [
-            wrong(f"The key of {account.name} can't be read: {words_of(fault)}.", "Let this user read it.")
+            wrong(f"The key of {account.name} can't be read: {words_of(error)}.", "Let this user read it.")
         ]
     said = f"{account.name} has a key for {account.scheme}; whether it is taken shows with the first email."
     return [ok(said)]
 
 
 def _refused(where: str, outcome: Outcome) -> Finding:
-    what, remedy = _FAULTS.get(outcome.code, _OTHER)
+    what, remedy = _ERRORS.get(outcome.code, _OTHER)
     return wrong(
         f"The mail relay at {where} {what} ({outcome.code}): {outcome.detail.rstrip('.')}.",
         f"{remedy} The setting is EMAIL_PROVIDER_URL.",

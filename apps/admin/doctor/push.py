@@ -9,7 +9,7 @@ from django.conf import settings
 
 from apps.admin.doctor.findings import Finding, ok, sandboxed, skipped, warning, words_of, wrong
 from apps.notifications.channels.outcome import Outcome, Result
-from apps.notifications.channels.push.providers.fcm.auth import AccessTokens, AuthFault
+from apps.notifications.channels.push.providers.fcm.auth import AccessTokens, AuthError
 from apps.notifications.channels.push.providers.fcm.outcomes import outcome_of
 from apps.notifications.channels.push.providers.fcm.settings import FcmSettings
 from apps.notifications.routing.accounts import Account
@@ -21,7 +21,7 @@ TOKEN = "doctor-of-notifier"  # noqa: S105 - no device's: FCM refuses it, or onl
 BODY = json.dumps({"validate_only": True, "message": {"token": TOKEN, "notification": {"title": "Doctor"}}})
 READ_SECONDS = 8.0
 
-_FAULTS = {
+_ERRORS = {
     "auth_refused": "Its key may be deleted or disabled, or this machine's clock off: make a new key in Google's "
     "console.",
     "auth_unreachable": "Let this machine reach oauth2.googleapis.com (443), directly or through its proxy.",
@@ -43,8 +43,8 @@ def accepts() -> list[Finding]:
         return [warning("PUSH_PROVIDER_URL is not set: pushes wait.", "Set it, unless no push is sent.")]
     try:
         accounts = configured(Channel.PUSH)
-    except ValueError as fault:
-        return [wrong(f"{words_of(fault)}.", "Correct PUSH_PROVIDER_URL, or let this user read the file.")]
+    except ValueError as error:
+        return [wrong(f"{words_of(error)}.", "Correct PUSH_PROVIDER_URL, or let this user read the file.")]
     return [finding for account in accounts for finding in _accepts(account)]
 
 
@@ -54,16 +54,16 @@ def _accepts(account: Account) -> list[Finding]:
     try:
         fcm = FcmSettings.from_url(account.url)
         tokens = AccessTokens(fcm.credentials, connect_timeout=fcm.connect_timeout)
-    except ValueError as fault:
-        return [wrong(f"{words_of(fault)}.", "Correct PUSH_PROVIDER_URL, or let this user read the file.")]
+    except ValueError as error:
+        return [wrong(f"{words_of(error)}.", "Correct PUSH_PROVIDER_URL, or let this user read the file.")]
     try:
         outcome = _asked(fcm, tokens.current())
-    except AuthFault as fault:
-        return [_refused(f"The FCM service account {fcm.credentials} gets no access token", fault.outcome)]
-    except urllib3.exceptions.HTTPError as fault:
+    except AuthError as error:
+        return [_refused(f"The FCM service account {fcm.credentials} gets no access token", error.outcome)]
+    except urllib3.exceptions.HTTPError as error:
         return [
             wrong(
-                f"FCM can't be reached at {fcm.base_url}: {words_of(fault)}.",
+                f"FCM can't be reached at {fcm.base_url}: {words_of(error)}.",
                 "Let this machine reach it (443), directly or through its proxy.",
             )
         ]
@@ -84,7 +84,7 @@ def _asked(fcm: FcmSettings, access: str) -> Outcome:
 
 
 def _refused(what: str, outcome: Outcome) -> Finding:
-    remedy = _FAULTS.get(outcome.code, "Try again; the setting is PUSH_PROVIDER_URL.")
+    remedy = _ERRORS.get(outcome.code, "Try again; the setting is PUSH_PROVIDER_URL.")
     return wrong(f"{what} ({outcome.code}): {outcome.detail.rstrip('.')}.", remedy)
 
 

@@ -12,7 +12,7 @@ from kombu import Connection
 
 from apps.admin.doctor.findings import Finding, ok, skipped, words_of, wrong
 from apps.notifications.queue import topology
-from apps.notifications.queue.broker import BROKER_FAULTS
+from apps.notifications.queue.broker import BROKER_ERRORS
 
 CONNECT_SECONDS = 2
 ANSWER_SECONDS = 3
@@ -42,27 +42,27 @@ def answers() -> list[Finding]:
         with _connected() as connection:
             where = f"{connection.hostname}:{connection.port}"
             version = str(connection.connection.server_properties.get("version", ""))
-    except BROKER_FAULTS as fault:
-        return [_refused(fault)]
+    except BROKER_ERRORS as error:
+        return [_refused(error)]
     if [int(part) for part in re.findall(r"\d+", version)[:2]] < list(OLDEST):
         return [wrong(f"The broker at {where} is RabbitMQ {version}.", "Use RabbitMQ 3.10 or newer.")]
     return [ok(f"The broker answers at {where} (RabbitMQ {version}).")]
 
 
-def _refused(fault: Exception) -> Finding:
+def _refused(error: Exception) -> Finding:
     parts = Connection(settings.BROKER_URL)
-    where, words = f"{parts.hostname}:{parts.port or 5672}", words_of(fault)
-    if isinstance(fault, AccessRefused):
+    where, words = f"{parts.hostname}:{parts.port or 5672}", words_of(error)
+    if isinstance(error, AccessRefused):
         return wrong(
             f"The broker at {where} refuses the user name {parts.userid} or its password.",
             "Correct both in BROKER_URL; RabbitMQ takes `guest` from its own machine only.",
         )
-    if isinstance(fault, NotAllowed):
+    if isinstance(error, NotAllowed):
         return wrong(
             f"The broker at {where} refuses the virtual host {parts.virtual_host}: {words}.",
             "Create it and give the user its rights, or correct the end of BROKER_URL (`/` is written `//`).",
         )
-    if isinstance(fault, ssl.SSLCertVerificationError):
+    if isinstance(error, ssl.SSLCertVerificationError):
         return wrong(
             f"The broker's certificate is not trusted: {words}.",
             "Install its authority among the system's, or correct the host name in BROKER_URL.",
@@ -82,8 +82,8 @@ def queues() -> list[Finding]:
             *topology.WORK_QUEUES,
             topology.FAILED_QUEUE,
         )
-        faults = [fault for entity in entities if (fault := _difference(connection, entity))]
-    return faults or [ok("The exchanges and queues are declared as this release declares them.")]
+        errors = [error for entity in entities if (error := _difference(connection, entity))]
+    return errors or [ok("The exchanges and queues are declared as this release declares them.")]
 
 
 def _difference(connection: Any, entity: Any) -> Finding | None:
@@ -98,15 +98,15 @@ def _difference(connection: Any, entity: Any) -> Finding | None:
                 "Start the tick or a worker: the first of them declares it. If they run, look at their log.",
             )
         getattr(entity(connection.channel()), declare)()
-    except PreconditionFailed as fault:
+    except PreconditionFailed as error:
         return wrong(
-            f"The {kind} {entity.name} was declared with other arguments: {words_of(fault)}.",
+            f"The {kind} {entity.name} was declared with other arguments: {words_of(error)}.",
             f"Stop the processes, delete the {kind} in RabbitMQ and start them again: "
             "they declare it anew, and the tick publishes what was in it.",
         )
-    except AccessRefused as fault:
+    except AccessRefused as error:
         return wrong(
-            f"The broker's user may not declare the {kind} {entity.name}: {words_of(fault)}.",
+            f"The broker's user may not declare the {kind} {entity.name}: {words_of(error)}.",
             "Give it the rights to configure, write and read in its virtual host.",
         )
     return None

@@ -49,7 +49,7 @@ class RecentValues(admin.FieldListFilter):
             }
 
 
-class LetterState(admin.SimpleListFilter):
+class DeadLetterState(admin.SimpleListFilter):
     """Open letters unless asked otherwise; a search goes through all of them."""
 
     title = parameter_name = "state"

@@ -59,8 +59,8 @@ class RowForm(ModelForm):
         if organization is not None and self.instance._state.adding:
             try:
                 self.check_quota(organization)
-            except QuotaReached as fault:
-                raise forms.ValidationError(str(fault.detail)) from fault
+            except QuotaReached as error:
+                raise forms.ValidationError(str(error.detail)) from error
         return cleaned
 
     def _get_validation_exclusions(self) -> set[str]:

@@ -11,7 +11,7 @@ from django.utils.safestring import mark_safe
 from django.utils.text import Truncator
 
 from apps.admin.lists import searching
-from apps.admin.lists.filters import LetterState, RecentValues, Within
+from apps.admin.lists.filters import DeadLetterState, RecentValues, Within
 from apps.admin.lists.paging import UncountedList
 from apps.admin.lists.rows import Log, audit_name, operator_of
 from apps.admin.lists.times import moment
@@ -27,13 +27,13 @@ LINKED = 5
 """Notifications that the answer to a replay links to."""
 
 
-class LetterList(UncountedList):
+class DeadLetterList(UncountedList):
     """With each letter's recipient: a query a channel for the page."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        for letter, recipient, _ in with_recipients(self.result_list):
-            letter.shown_recipient = recipient  # type: ignore[attr-defined]
+        for dead_letter, recipient, _ in with_recipients(self.result_list):
+            dead_letter.shown_recipient = recipient  # type: ignore[attr-defined]
 
 
 @admin.register(DeadLetter)
@@ -42,7 +42,7 @@ class DeadLetterPages(Log):
         "failed", "state", "message", "request", "failure", "organization",
     )  # fmt: skip
     list_filter = (
-        LetterState,
+        DeadLetterState,
         Within,
         "channel",
         ("reason", RecentValues),
@@ -74,7 +74,7 @@ class DeadLetterPages(Log):
         return (searching.first_found(queryset, searching.of_dead_letter(term)) if term else queryset), False
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[UncountedList]:
-        return LetterList
+        return DeadLetterList
 
     def get_fields(self, request: HttpRequest, obj: DeadLetter | None = None) -> list[Any]:
         hidden = self.OF_A_FOREIGN_MESSAGE if obj is not None and obj.delivery_id else self.OF_A_DELIVERY
@@ -87,12 +87,12 @@ class DeadLetterPages(Log):
         form_url: str = "",
         extra_context: Any = None,
     ) -> HttpResponse:
-        letter = self.get_object(request, object_id) if object_id else None
-        still_open = letter is not None and letter.state == DeadLetter.State.OPEN
+        dead_letter = self.get_object(request, object_id) if object_id else None
+        still_open = dead_letter is not None and dead_letter.state == DeadLetter.State.OPEN
         context = {
             "ways_out": still_open and self.has_replay_permission(request),
             "replay_action": "replay_unknown"
-            if letter and letter.reason == dead_letters.UNKNOWN
+            if dead_letter and dead_letter.reason == dead_letters.UNKNOWN
             else "replay",
         }
         return super().changeform_view(request, object_id, form_url, {**context, **(extra_context or {})})
@@ -101,41 +101,42 @@ class DeadLetterPages(Log):
         return operator_of(request).has_perm("notifications.change_deadletter")
 
     @admin.display
-    def message(self, letter: DeadLetter) -> str:
+    def message(self, dead_letter: DeadLetter) -> str:
         """Channel, recipient and template: one column, so that the list needs no sideways scrolling."""
         return _cell(
-            f"{letter.get_channel_display()} {self.recipient(letter)}".strip(), self.template(letter)
+            f"{dead_letter.get_channel_display()} {self.recipient(dead_letter)}".strip(),
+            self.template(dead_letter),
         )
 
     @admin.display(description="request_id")
-    def request(self, letter: DeadLetter) -> str:
-        return _cell(self.request_id(letter))
+    def request(self, dead_letter: DeadLetter) -> str:
+        return _cell(self.request_id(dead_letter))
 
     @admin.display
-    def failure(self, letter: DeadLetter) -> str:
-        why = ": ".join(dict.fromkeys(word for word in (letter.reason, letter.code) if word))
-        return _cell(why, Truncator(masked_words(letter.detail)).chars(80))
+    def failure(self, dead_letter: DeadLetter) -> str:
+        why = ": ".join(dict.fromkeys(word for word in (dead_letter.reason, dead_letter.code) if word))
+        return _cell(why, Truncator(masked_words(dead_letter.detail)).chars(80))
 
     @admin.display
-    def recipient(self, letter: DeadLetter) -> str:
-        known: str | None = getattr(letter, "shown_recipient", None)
-        return next(with_recipients([letter]))[1] if known is None else known
+    def recipient(self, dead_letter: DeadLetter) -> str:
+        known: str | None = getattr(dead_letter, "shown_recipient", None)
+        return next(with_recipients([dead_letter]))[1] if known is None else known
 
     @admin.display(description="request_id")
-    def request_id(self, letter: DeadLetter) -> str:
-        return (letter.notification.request_id if letter.notification else None) or ""
+    def request_id(self, dead_letter: DeadLetter) -> str:
+        return (dead_letter.notification.request_id if dead_letter.notification else None) or ""
 
     @admin.display(description="the provider's words")
-    def words(self, letter: DeadLetter) -> str:
-        return masked_words(letter.detail)
+    def words(self, dead_letter: DeadLetter) -> str:
+        return masked_words(dead_letter.detail)
 
     @admin.display
-    def template(self, letter: DeadLetter) -> str:
-        return str(letter.notification.template_version) if letter.notification else ""
+    def template(self, dead_letter: DeadLetter) -> str:
+        return str(dead_letter.notification.template_version) if dead_letter.notification else ""
 
     @admin.display(description="foreign message")
-    def body_text(self, letter: DeadLetter) -> str:
-        return masked_words(bytes(letter.body)[:1000].decode("utf-8", "backslashreplace"))
+    def body_text(self, dead_letter: DeadLetter) -> str:
+        return masked_words(bytes(dead_letter.body)[:1000].decode("utf-8", "backslashreplace"))
 
     @admin.action(description="Replay the selected letters", permissions=["replay"])
     def replay(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> None:
@@ -147,9 +148,13 @@ class DeadLetterPages(Log):
 
     def _replay(self, request: HttpRequest, queryset: QuerySet[DeadLetter], *, reason: str) -> None:
         chosen = self._chosen(request, queryset)
-        ids = tuple(letter.pk for letter in chosen)
-        eligible = dead_letters.Selection(ids=ids, reason=reason).letters()
-        replayed = [letter for letter in eligible if dead_letters.replay(letter, by=audit_name(request))]
+        ids = tuple(dead_letter.pk for dead_letter in chosen)
+        eligible = dead_letters.Selection(ids=ids, reason=reason).dead_letters()
+        replayed = [
+            dead_letter
+            for dead_letter in eligible
+            if dead_letters.replay(dead_letter, by=audit_name(request))
+        ]
         done = len(replayed)
         self.message_user(request, f"{done} queued again.", messages.SUCCESS if done else messages.WARNING)
         if replayed:
@@ -167,7 +172,8 @@ class DeadLetterPages(Log):
     @admin.action(description="Discard the selected letters", permissions=["replay"])
     def discard(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> None:
         done = sum(
-            dead_letters.discard(letter, by=audit_name(request)) for letter in self._chosen(request, queryset)
+            dead_letters.discard(dead_letter, by=audit_name(request))
+            for dead_letter in self._chosen(request, queryset)
         )
         self.message_user(request, f"{done} discarded.", messages.SUCCESS if done else messages.WARNING)
 
@@ -182,9 +188,9 @@ class DeadLetterPages(Log):
         return found[:AT_ONCE]
 
 
-def _links(letters: list[DeadLetter]) -> str:
+def _links(selected: list[DeadLetter]) -> str:
     """To the notifications of the first few."""
-    ids = list(dict.fromkeys(letter.notification_id for letter in letters))[:LINKED]
+    ids = list(dict.fromkeys(dead_letter.notification_id for dead_letter in selected))[:LINKED]
     pages = [(reverse("admin:notifications_notification_change", args=[pk]), pk) for pk in ids]
     return format_html_join(", ", '<a href="{}">notification {}</a>', pages)
 

@@ -69,13 +69,13 @@ class CircuitChangePages(Shared):
 class UnreadEventPages(Shared):
     """What email services told in a shape that this release doesn't know."""
 
-    list_display = ("told", "source", "state", "fault", "times")
+    list_display = ("told", "source", "state", "error", "times")
     list_filter = ("state", "source")
     fields = (
         "told",
         "source",
         "state",
-        "fault",
+        "error",
         "times",
         "as_it_came",
         "content_type",

@@ -35,8 +35,8 @@ class NewSuppressionForm(RowForm):
             if channel == Channel.EMAIL:
                 try:
                     address = spelled(address)
-                except InvalidAddress as fault:
-                    self.add_error("address", str(fault))
+                except InvalidAddress as error:
+                    self.add_error("address", str(error))
                     return cleaned
             organization = self.cleaned_data.get("organization")
             if not reaches_recipient(self.operator, channel, address, organization):

@@ -34,7 +34,7 @@ class Gauge:
         self._looked_at = float("-inf")
         self._due: Counter[Any] = Counter()
 
-    def crowded(self, organization: Any) -> bool:
+    def has_waiters(self, organization: Any) -> bool:
         """Whether no more bulk of this organization's is taken now."""
         with self._lock:
             stale = time.monotonic() - self._looked_at >= LOOK_EVERY

@@ -25,7 +25,7 @@ from apps.users.channels import Channel
 from apps.users.models import User
 from apps.users.recipient_hashes import recipient_hash
 
-FAULTS_SHOWN = 50
+ERRORS_SHOWN = 50
 """So many variables are named in the answer to one request: a batch has a thousand."""
 
 
@@ -150,14 +150,14 @@ def _check_times(request: NotificationRequest) -> None:
 
 def _variables(version: TemplateVersion, given: Mapping[str, Any]) -> dict[str, Any]:
     """What the version is rendered with: what was given, and the defaults that its author declared."""
-    variables, faults = version.ready(given)
-    if not faults:
+    variables, errors = version.ready(given)
+    if not errors:
         return variables
     fields = [
-        {"field": f"variables.{fault.field}", "code": fault.code, "detail": fault.detail}
-        for fault in faults[:FAULTS_SHOWN]
+        {"field": f"variables.{error.field}", "code": error.code, "detail": error.detail}
+        for error in errors[:ERRORS_SHOWN]
     ]
-    absent = [fault.field for fault in faults[:FAULTS_SHOWN] if fault.code == "required"]
+    absent = [error.field for error in errors[:ERRORS_SHOWN] if error.code == "required"]
     if len(absent) < len(fields):
         raise Invalid.of(fields)
     raise Invalid(f"The template needs variables that are missing: {', '.join(absent)}.", fields=fields)
@@ -167,8 +167,8 @@ def _rendered(content: TemplateContent, variables: Mapping[str, Any], party: uui
     """A trial: what can't be rendered is the caller's 400 now, not a worker's failure later."""
     try:
         words = rendering.render_for(party, content.source, variables)
-    except rendering.RenderError as fault:
-        raise Invalid.at("variables", fault.code, f"{content.channel} {fault.field}: {fault}") from fault
+    except rendering.RenderError as error:
+        raise Invalid.at("variables", error.code, f"{content.channel} {error.field}: {error}") from error
     return {"language": content.language, **asdict(words)}
 
 

@@ -27,7 +27,7 @@ from apps.templates.liquid import budget
 from apps.templates.liquid.limits import TooSlow
 from apps.templates.rendering.rendering import TOO_COSTLY
 from apps.users.access.authentication import Caller
-from notifier.lib.database.group_commit import Coalescer
+from notifier.lib.database.group_commit import GroupCommit
 from notifier.lib.database.sql import insert
 
 BATCH_TOO_DEAR = (
@@ -38,7 +38,7 @@ RACES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Submission:
     """A request with the hash of the body that it came in."""
 
     request: NotificationRequest
@@ -53,34 +53,34 @@ class Accepted:
     deliveries: list[Delivery]
 
 
-def submit(*, caller: Caller, asked: Asked) -> Accepted:
+def submit(*, caller: Caller, asked: Submission) -> Accepted:
     """Accept one request; the caller's transaction, if any, takes part. Without one it is accepted together with
     what else this caller asks of this process at that moment. Raises NotifierError."""
     if connection.in_atomic_block:
         (result,) = submit_all(caller=caller, asked=[asked])
     else:
-        result = _singles.ask((caller.organization.pk, caller.live, caller.name), (caller, asked))
+        result = _singles.submit((caller.organization.pk, caller.live, caller.name), (caller, asked))
     if isinstance(result, NotifierError):
         raise result
     return result
 
 
-def _submit_singles(singles: Sequence[tuple[Caller, Asked]]) -> list[Accepted | NotifierError]:
+def _submit_singles(singles: Sequence[tuple[Caller, Submission]]) -> list[Accepted | NotifierError]:
     # They are one caller's. The last to come has read its key and organization last.
     return submit_all(caller=singles[-1][0], asked=[asked for _, asked in singles])
 
 
-_singles = Coalescer(_submit_singles, most=100)
+_singles = GroupCommit(_submit_singles, most=100)
 
 
-def preview(*, caller: Caller, asked: Asked) -> Plan:
+def preview(*, caller: Caller, asked: Submission) -> Plan:
     """What would be decided and sent; stores nothing. Raises NotifierError."""
     known = gather(caller.organization, [asked.request], live=caller.live)
     return plan(caller=caller, request=asked.request, body_hash=asked.body_hash, known=known)
 
 
 def preview_all(
-    *, caller: Caller, asked: Sequence[Asked]
+    *, caller: Caller, asked: Sequence[Submission]
 ) -> tuple[list[Accepted | NotifierError], dict[uuid.UUID, Plan]]:
     """The same for each of several, with one allowance for all; what is new has a plan, by its notification's id."""
     known = gather(caller.organization, [one.request for one in asked], live=caller.live)
@@ -89,7 +89,7 @@ def preview_all(
     return results, {planned.notification.pk: planned for planned in plans}
 
 
-def submit_all(*, caller: Caller, asked: Sequence[Asked]) -> list[Accepted | NotifierError]:
+def submit_all(*, caller: Caller, asked: Sequence[Submission]) -> list[Accepted | NotifierError]:
     """Accept each request or say what is wrong with it; one result a request, in order.
 
     A `request_id` that came before, in this call or an earlier one, gets what it made then: AlreadyDelivered
@@ -141,7 +141,7 @@ def _lanes(plans: Sequence[Plan]) -> Iterator[tuple[str, str]]:
 
 
 def _plan_all(
-    caller: Caller, asked: Sequence[Asked], known: Lookups
+    caller: Caller, asked: Sequence[Submission], known: Lookups
 ) -> tuple[list[Accepted | NotifierError], list[Plan]]:
     results: list[Accepted | NotifierError] = []
     plans: list[Plan] = []
@@ -149,7 +149,7 @@ def _plan_all(
     before = deliveries_of(known.earlier.values()) if known.earlier else {}
     # Once for all of them: a batch is taken or refused as a whole.
     organization = caller.organization.pk
-    crowded = any(one.request.priority < BULK_BELOW for one in asked) and backpressure.gauge.crowded(
+    has_waiters = any(one.request.priority < BULK_BELOW for one in asked) and backpressure.gauge.has_waiters(
         organization
     )
     full = any(one.request.scheduled_at for one in asked) and backpressure.over_schedule(organization)
@@ -167,17 +167,17 @@ def _plan_all(
                 # What is refused before it is rendered costs something, too.
                 if len(asked) > 1:
                     budget.check()
-            except TooSlow as fault:
-                raise Invalid.at("variables", TOO_COSTLY, str(fault.message)) from fault
+            except TooSlow as error:
+                raise Invalid.at("variables", TOO_COSTLY, str(error.message)) from error
             planned = plan(caller=caller, request=one.request, body_hash=one.body_hash, known=known)
             # Nobody reads these words: a batch's would fill the memory until all of it is stored.
             planned.rendered.clear()
-            if crowded and one.request.priority < BULK_BELOW:
+            if has_waiters and one.request.priority < BULK_BELOW:
                 raise backpressure.refusal()
             if full and one.request.scheduled_at is not None:
                 raise backpressure.schedule_refusal()
-        except NotifierError as fault:
-            results.append(fault)
+        except NotifierError as error:
+            results.append(error)
             continue
         accepted = Accepted(planned.notification, planned.deliveries)
         plans.append(planned)

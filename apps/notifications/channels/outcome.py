@@ -58,7 +58,7 @@ class Outcome:
     `DETAIL_LIMIT` characters. `wait`: seconds; for RETRY the least wait, for DEFERRED the wait itself, None
     where the policy decides. `recipient_gone`: this address or token is dead for good (suppress the address,
     retire the device). `untried`: the message itself was at fault and the provider never asked, so this says nothing
-    of it. `provider_fault`: counts against the provider's circuit. `feedback`: to be heard once the
+    of it. `provider_error`: counts against the provider's circuit. `feedback`: to be heard once the
     outcome is written down.
     """
 
@@ -67,7 +67,7 @@ class Outcome:
     detail: str = ""
     wait: float | None = None
     recipient_gone: bool = False
-    provider_fault: bool = False
+    provider_error: bool = False
     provider_message_id: str = ""
     feedback: Feedback | None = None
     untried: bool = False
@@ -114,7 +114,7 @@ class EmailProvider(Protocol):
     name: str
 
     def send(
-        self, message: EmailMessage, *, may_commit: MayCommit, following: EmailMessage | None = None
+        self, message: EmailMessage, *, may_commit: MayCommit, pipelined_next: EmailMessage | None = None
     ) -> Outcome: ...
 
     def close(self) -> None: ...
@@ -124,7 +124,7 @@ class PushProvider(Protocol):
     name: str
 
     def send(
-        self, message: PushMessage, *, may_commit: MayCommit, following: PushMessage | None = None
+        self, message: PushMessage, *, may_commit: MayCommit, pipelined_next: PushMessage | None = None
     ) -> Outcome: ...
 
     def close(self) -> None: ...

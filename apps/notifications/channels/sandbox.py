@@ -49,7 +49,7 @@ class SandboxProvider:
         message: Message,
         *,
         may_commit: MayCommit,
-        following: Message | None = None,
+        pipelined_next: Message | None = None,
     ) -> Outcome:
         if not may_commit():
             return Outcome(Result.DEFERRED, "lease_lapsed", wait=0)

@@ -27,7 +27,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class TrackingEvent:
     """`key`: the same (64 hex characters) for the same event, however often it is told. `delivery_id` names the
     delivery, or else `provider_message_id` does. `permanent`: with BOUNCED, the address is dead for good."""
 

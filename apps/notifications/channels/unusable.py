@@ -8,14 +8,14 @@ class UnusableProvider:
 
     def __init__(self, name: str, code: str, detail: str) -> None:
         self.name = name
-        self._outcome = Outcome(Result.CONFIGURATION, code, detail[:DETAIL_LIMIT], provider_fault=True)
+        self._outcome = Outcome(Result.CONFIGURATION, code, detail[:DETAIL_LIMIT], provider_error=True)
 
     def send(
         self,
         message: Message,
         *,
         may_commit: MayCommit,
-        following: Message | None = None,
+        pipelined_next: Message | None = None,
     ) -> Outcome:
         return self._outcome
 

@@ -14,7 +14,7 @@ from django.db import DatabaseError, connection, transaction
 from apps.notifications.channels.outcome import Result
 from apps.notifications.delivery.journal import BOOT, SUFFIX, Entry, read
 from apps.notifications.models import DELIVERIES, Delivery
-from apps.notifications.models.claimed import Parcel
+from apps.notifications.models.claimed import ClaimedDelivery
 from apps.notifications.models.statuses import SENDER_MOVES, Status, movable_to
 from apps.notifications.transitions import claims, outcomes
 from apps.notifications.transitions.recording import Done, record_all
@@ -31,7 +31,7 @@ RESEND_SECONDS = 20.0
 LOST = "sender_lost"
 
 
-class Janitor:
+class CrashRecovery:
     """One thread a sender process: at its start and every few seconds."""
 
     def __init__(self) -> None:
@@ -50,9 +50,9 @@ class Janitor:
         for path in sorted(Path(settings.JOURNAL_DIR).glob(f"*{SUFFIX}")):
             try:
                 moved += self._settle(path)
-            except Undecryptable as fault:
+            except Undecryptable as error:
                 # Its rows are unknown once their lease is over; the other files need not wait for that.
-                log.error("journal_not_settled", file=path.name, reason=str(fault))
+                log.error("journal_not_settled", file=path.name, reason=str(error))
         return moved
 
     def _settle(self, path: Path) -> int:
@@ -84,12 +84,12 @@ class Janitor:
             try:
                 self.turn()
                 self._said = ""
-            except OSError as fault:
-                if str(fault) != self._said:
-                    log.error("journals_not_read", folder=str(settings.JOURNAL_DIR), reason=str(fault))
-                self._said = str(fault)
-            except DatabaseError as fault:
-                log.warning("journals_not_settled", reason=str(fault))
+            except OSError as error:
+                if str(error) != self._said:
+                    log.error("journals_not_read", folder=str(settings.JOURNAL_DIR), reason=str(error))
+                self._said = str(error)
+            except DatabaseError as error:
+                log.warning("journals_not_settled", reason=str(error))
                 forget_broken_connections()
             except Exception:
                 # Without this thread dead senders' rows would wait for their lease.
@@ -135,9 +135,9 @@ def _answered(model: type[Delivery], entries: dict[tuple[str, int], Entry]) -> i
         if row.fence != fence or entry.outcome is None:
             continue
         if row.status != Status.QUEUED or entry.outcome.result is Result.SENT:
-            done.append(Done(Parcel.of(row), entry.outcome, entry.provider, time.monotonic()))
+            done.append(Done(ClaimedDelivery.of(row), entry.outcome, entry.provider, time.monotonic()))
     record_all(done)
     return len(done)
 
 
-janitor = Janitor()
+crash_recovery = CrashRecovery()

@@ -10,10 +10,10 @@ from django.db import connection
 
 from apps.notifications.channels.outcome import Message
 from apps.notifications.delivery.journal import Segment
-from apps.notifications.delivery.send_slots import wires
+from apps.notifications.delivery.send_slots import send_slots
 from apps.notifications.models import Delivery
-from apps.notifications.models.claimed import Parcel
-from apps.notifications.queue.topology import CHUNK, FEW
+from apps.notifications.models.claimed import ClaimedDelivery
+from apps.notifications.queue.topology import BATCH_SIZE, SMALL_BATCH
 from apps.notifications.transitions.claims import (
     Claimed,
     claim_named,
@@ -34,8 +34,8 @@ class Claim:
     """One claimed row's leave to be sent. `message`: what it says, once that is composed. `begun`: the sender was
     let past the point of no return. `secrets`: what of it nobody else may read."""
 
-    def __init__(self, parcel: Parcel, segment: Segment, expires: float) -> None:
-        self.parcel, self.segment, self.begun = parcel, segment, False
+    def __init__(self, delivery: ClaimedDelivery, segment: Segment, expires: float) -> None:
+        self.delivery, self.segment, self.begun = delivery, segment, False
         self.message: Message | None = None
         self.secrets: tuple[str, ...] = ()
         self._expires = expires
@@ -43,7 +43,7 @@ class Claim:
     def may_commit(self) -> bool:
         """Whether the irrevocable step may begin now; asked right before it, and noted in the journal."""
         self.begun = time.monotonic() + SAFETY_SECONDS < self._expires and self.segment.begin(
-            self.parcel.pk, self.parcel.fence
+            self.delivery.pk, self.delivery.fence
         )
         return self.begun
 
@@ -91,30 +91,30 @@ def take(model: type[Delivery], ids: list[str], *, token: str, bulk: bool, of: A
     """
     lease = settings.JOURNALLED_LEASE_SECONDS
     if of is not None:
-        taken = claim_next_of(model, of, most=FEW, token=token, lease=lease)
+        taken = claim_next_of(model, of, most=SMALL_BATCH, token=token, lease=lease)
         if any(taken):
             # There may be more; whoever finds nothing leaves it at that.
-            wires.pass_over(model.channel, [of])
+            send_slots.pass_over(model.channel, [of])
         return taken
     if not bulk or connection.vendor != "postgresql":
-        but = [] if bulk else wires.at_their_part()
-        along = max(0, CHUNK - len(ids))
+        but = [] if bulk else send_slots.at_their_part()
+        along = max(0, BATCH_SIZE - len(ids))
         taken = claim_named(model, ids, token=token, lease=lease, along=along, but=but)
         if but and sum(map(len, taken)) < len(ids):
-            wires.pass_over(model.channel, but)
+            send_slots.pass_over(model.channel, but)
         return taken
     taken = Claimed([], [], [])
     for organization in _turns.order(model):
-        most = CHUNK - sum(map(len, taken))
+        most = BATCH_SIZE - sum(map(len, taken))
         _add(taken, claim_of(model, organization, most=most, token=token, lease=lease))
-        if sum(map(len, taken)) >= CHUNK:
+        if sum(map(len, taken)) >= BATCH_SIZE:
             break
     else:
         # What a claim passes over may be locked only to note that it was published: whoever leaves a chunk half
         # full waits for it, since the message that names it may be spent.
         _turns.look_again(model)
         for organization in _turns.order(model):
-            if most := CHUNK - sum(map(len, taken)):
+            if most := BATCH_SIZE - sum(map(len, taken)):
                 _add(taken, claim_of(model, organization, most=most, token=token, lease=lease, wait=True))
         _add(taken, claim_named(model, ids, token=token, lease=lease))
     return taken

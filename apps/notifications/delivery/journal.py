@@ -32,7 +32,12 @@ BOOT = _BOOT_ID.read_text().strip()[:8] if _BOOT_ID.exists() else secrets.token_
 """This run of the machine; elsewhere than on Linux, of this process, whose files nobody else believes then."""
 
 
-_KEPT = tuple(field.name for field in fields(Outcome) if field.name != "feedback")
+_KEYS = {field.name: field.name for field in fields(Outcome) if field.name != "feedback"} | {
+    "provider_error": "provider_fault",
+}
+"""What an outcome's fields are called in a line. A process of the last release may have written it, or may have to
+read it: names in here outlive those in the code."""
+_FIELDS = {key: name for name, key in _KEYS.items()}
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -55,7 +60,7 @@ class Segment:
         self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
         fcntl.flock(self._file, fcntl.LOCK_EX)
         self._size = 0
-        self.chunks = 0
+        self.batches = 0
 
     @property
     def full(self) -> bool:
@@ -67,8 +72,8 @@ class Segment:
 
     def answer(self, pk: Any, fence: int, outcome: Outcome, provider: str) -> None:
         """Note what came of it. If that fails, a crash before the row is written leaves it unknown."""
-        said = {name: value for name in _KEPT if (value := getattr(outcome, name))}
-        self._write(f"answered {pk} {fence} {_encode([provider, said])}\n")
+        fields_set = {key: value for name, key in _KEYS.items() if (value := getattr(outcome, name))}
+        self._write(f"answered {pk} {fence} {_encode([provider, fields_set])}\n")
 
     def remove(self) -> None:
         self._path.unlink(missing_ok=True)
@@ -78,8 +83,8 @@ class Segment:
         octets = line.encode("utf-8", "replace")
         try:
             whole = os.write(self._file, octets) == len(octets)
-        except OSError as fault:
-            log.error("journal_not_written", file=self._path.name, reason=str(fault))
+        except OSError as error:
+            log.error("journal_not_written", file=self._path.name, reason=str(error))
             return False
         self._size += len(octets)
         return whole
@@ -97,22 +102,22 @@ class Journal:
         """The file for a chunk that begins now; `close` it when every row of the chunk is written. Raises OSError."""
         with self._lock:
             if self._segment is None or self._segment.full or self._pid != os.getpid():
-                if self._segment is not None and not self._segment.chunks and self._pid == os.getpid():
+                if self._segment is not None and not self._segment.batches and self._pid == os.getpid():
                     self._segment.remove()
                 self._segment, self._pid = Segment(settings.JOURNAL_DIR), os.getpid()
-            self._segment.chunks += 1
+            self._segment.batches += 1
             return self._segment
 
     def close(self, segment: Segment) -> None:
         with self._lock:
-            segment.chunks -= 1
-            if not segment.chunks and segment is not self._segment:
+            segment.batches -= 1
+            if not segment.batches and segment is not self._segment:
                 segment.remove()
 
     def end(self) -> None:
         """Leave no file behind, unless rows of it are still unwritten."""
         with self._lock:
-            if self._segment is not None and not self._segment.chunks and self._pid == os.getpid():
+            if self._segment is not None and not self._segment.batches and self._pid == os.getpid():
                 self._segment.remove()
                 self._segment = None
 
@@ -128,11 +133,12 @@ def read(path: Path) -> dict[tuple[str, int], Entry]:
             if kind == "begun":
                 found[key] = Entry(None, "")
             elif kind == "answered":
-                provider, said = json.loads(words[2])
-                outcome = Outcome(**{**said, "result": Result(said["result"])})
+                provider, written = json.loads(words[2])
+                known = {_FIELDS[key]: value for key, value in written.items()}
+                outcome = Outcome(**{**known, "result": Result(known["result"])})
                 found[key] = Entry(outcome, provider)
-        except (ValueError, LookupError, TypeError) as fault:
-            log.warning("journal_line_not_read", file=path.name, reason=type(fault).__name__)
+        except (ValueError, LookupError, TypeError) as error:
+            log.warning("journal_line_not_read", file=path.name, reason=type(error).__name__)
     return found
 
 

@@ -10,7 +10,7 @@ from apps.notifications.channels.email.list_headers import headers_for
 from apps.notifications.channels.outcome import EmailMessage, PushMessage
 from apps.notifications.feedback.verp import return_path
 from apps.notifications.models import Event
-from apps.notifications.models.claimed import Parcel
+from apps.notifications.models.claimed import ClaimedDelivery
 from apps.notifications.transitions import timeline
 from apps.templates.authoring import weights
 from apps.templates.authoring.versions import content_for
@@ -28,13 +28,13 @@ SOURCES_LIMIT = 32 * 1024 * 1024
 
 
 def _words(
-    parcel: Parcel, version_id: Any, variables: Mapping[str, Any], page: str
+    delivery: ClaimedDelivery, version_id: Any, variables: Mapping[str, Any], page: str
 ) -> EmailContent | PushContent:
     """What the version says to this person. Raises RenderError."""
-    source = _source(version_id, parcel.channel, parcel.language, parcel.default_language)
+    source = _source(version_id, delivery.channel, delivery.language, delivery.default_language)
     if source is None:
         raise rendering.RenderError(
-            f"The version has no {parcel.channel} content in {parcel.language}.", "language"
+            f"The version has no {delivery.channel} content in {delivery.language}.", "language"
         )
     # A caller's own comes before it.
     return rendering.render(source, {"unsubscribe_url": page or None, **variables})
@@ -51,79 +51,81 @@ _source = Kept(_read_source, most=SOURCES_LIMIT)
 """A version's sources for a language, read once a process: neither a version nor its contents ever change."""
 
 
-def _page(parcel: Parcel) -> str:
+def _page(delivery: ClaimedDelivery) -> str:
     """Where the recipient chooses what they get; empty where there is no such place."""
-    if parcel.user_id:
-        return links.page_for(parcel.user_id, parcel.category_id)
+    if delivery.user_id:
+        return links.page_for(delivery.user_id, delivery.category_id)
     # An address that is nobody's here has no preferences, and can refuse what may be refused. A device can't.
-    if parcel.channel != Channel.EMAIL or parcel.category_id is None or parcel.mandatory:
+    if delivery.channel != Channel.EMAIL or delivery.category_id is None or delivery.mandatory:
         return ""
-    hashed = recipient_hash(Channel.EMAIL, parcel.recipient)
-    return links.page_for_address(parcel.organization_id, parcel.category_id, hashed)
+    hashed = recipient_hash(Channel.EMAIL, delivery.recipient)
+    return links.page_for_address(delivery.organization_id, delivery.category_id, hashed)
 
 
-def _fallback(parcel: Parcel, page: str, fault: rendering.RenderError) -> EmailContent | PushContent:
+def _fallback(
+    delivery: ClaimedDelivery, page: str, error: rendering.RenderError
+) -> EmailContent | PushContent:
     """What the template's fallback version says where the promised one can't be rendered, which is `fault`.
 
     The timeline says so, once an attempt however often that is put off. Raises RenderError.
     """
     fallback = TemplateVersion.objects.filter(
-        template__versions=parcel.version_id, pk=F("template__fallback_version")
+        template__versions=delivery.version_id, pk=F("template__fallback_version")
     )
-    instead = fallback.exclude(pk=parcel.version_id).first()
+    instead = fallback.exclude(pk=delivery.version_id).first()
     if instead is None:
-        raise fault
+        raise error
     # Those of the promised one were filled in on acceptance.
-    variables, _ = instead.ready(parcel.variables)
+    variables, _ = instead.ready(delivery.variables)
     try:
-        words = _words(parcel, instead.pk, variables, page)
+        words = _words(delivery, instead.pk, variables, page)
     except rendering.RenderError as second:
-        raise fault from second
+        raise error from second
     known = Event.objects.filter(
-        notification=parcel.notification_id,
-        delivery_id=parcel.pk,
+        notification=delivery.notification_id,
+        delivery_id=delivery.pk,
         kind=timeline.FALLBACK,
-        data__epoch=parcel.epoch,
-        data__attempt=parcel.attempts + 1,
+        data__epoch=delivery.epoch,
+        data__attempt=delivery.attempts + 1,
     )
     if not known.exists():
-        detail = f"{fault.field}: {fault}"[:500]
+        detail = f"{error.field}: {error}"[:500]
         timeline.note(
-            parcel,
+            delivery,
             timeline.FALLBACK,
             code="render_failed",
             detail=detail,
             version=instead.number,
-            epoch=parcel.epoch,
-            attempt=parcel.attempts + 1,
+            epoch=delivery.epoch,
+            attempt=delivery.attempts + 1,
         )
     return words
 
 
-def compose(parcel: Parcel) -> EmailMessage | PushMessage:
+def render(delivery: ClaimedDelivery) -> EmailMessage | PushMessage:
     """The message for this person, ready for a provider. Raises RenderError."""
-    page = _page(parcel)
+    page = _page(delivery)
     try:
-        words = _words(parcel, parcel.version_id, parcel.variables, page)
-    except rendering.RenderError as fault:
-        words = _fallback(parcel, page, fault)
+        words = _words(delivery, delivery.version_id, delivery.variables, page)
+    except rendering.RenderError as error:
+        words = _fallback(delivery, page, error)
     if isinstance(words, EmailContent):
         return EmailMessage(
             # The same for every try of a delivery: a mailbox that gets two shows one.
-            message_id=f"<{parcel.pk}@{sender(settings.EMAIL_FROM).domain}>",
+            message_id=f"<{delivery.pk}@{sender(settings.EMAIL_FROM).domain}>",
             sender=settings.EMAIL_FROM,
-            to=parcel.recipient,
+            to=delivery.recipient,
             subject=words.subject,
             html=words.html,
             text=words.text,
-            headers=headers_for(parcel, page),
-            attempt=parcel.attempts + 1,
-            return_path=return_path(parcel.pk),
+            headers=headers_for(delivery, page),
+            attempt=delivery.attempts + 1,
+            return_path=return_path(delivery.pk),
         )
     assert isinstance(words, PushContent)  # noqa: S101 - the two contents there are
     return PushMessage(
-        delivery_id=str(parcel.pk),
-        token=parcel.recipient,
+        delivery_id=str(delivery.pk),
+        token=delivery.recipient,
         title=words.title,
         body=words.body,
         image=words.image,
@@ -131,8 +133,8 @@ def compose(parcel: Parcel) -> EmailMessage | PushMessage:
         data={
             **words.data,
             # The same for every try: nothing else tells an app that it has had this one.
-            "notification_id": str(parcel.notification_id),
+            "notification_id": str(delivery.notification_id),
         },
-        expires_at=parcel.expires_at,
-        attempt=parcel.attempts + 1,
+        expires_at=delivery.expires_at,
+        attempt=delivery.attempts + 1,
     )

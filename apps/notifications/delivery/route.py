@@ -16,7 +16,7 @@ from django.db import connection
 from apps.notifications.channels.outcome import Message, Outcome, Result
 from apps.notifications.delivery.fair_claims import Claim
 from apps.notifications.models import BULK_BELOW
-from apps.notifications.models.claimed import Parcel
+from apps.notifications.models.claimed import ClaimedDelivery
 from apps.notifications.observability.metrics import OUTCOMES, PROVIDER, series
 from apps.notifications.routing import rate_limit
 from apps.notifications.routing.circuit_breaker import Permits
@@ -43,31 +43,31 @@ class End(NamedTuple):
         return _MILDEST.index(self.outcome.result), self.outcome.wait or 0.0
 
 
-def dispatch(
-    claim: Claim, message: Message, permits: Permits, following: Message | None = None
+def route(
+    claim: Claim, message: Message, permits: Permits, pipelined_next: Message | None = None
 ) -> tuple[Outcome, str]:
     """Send through the accounts in turn; the outcome, and the name of the account that it is of."""
-    parcel = claim.parcel
+    delivery = claim.delivery
     # Before anything is begun: once it is, nothing may fail for want of a database.
-    claim.secrets = secrets_in(parcel.version_id, parcel.variables)
+    claim.secrets = secrets_in(delivery.version_id, delivery.variables)
     failed: list[End] = []
-    accounts = accounts_for(parcel.channel, live=parcel.live)
+    accounts = accounts_for(delivery.channel, live=delivery.live)
     if len(accounts) > 1 and not _first_is_certain(accounts):
-        following = None
-    for ready in in_turn(accounts):
+        pipelined_next = None
+    for ready in failover_order(accounts):
         # What was tried in vain is written down before the next one is asked.
-        _note(parcel, failed[-1:])
-        end = _through(ready, claim, message, permits, None if failed else following)
+        _note(delivery, failed[-1:])
+        end = _through(ready, claim, message, permits, None if failed else pipelined_next)
         if not _moves_on(end):
             return end.outcome, end.account
         failed.append(end)
     mildest = min(failed, key=lambda end: end.cost)
     if failed[-1] is not mildest:
-        _note(parcel, failed[-1:])
+        _note(delivery, failed[-1:])
     return mildest.outcome, mildest.account
 
 
-def in_turn(accounts: list[Ready], chance: Callable[[], float] = random.random) -> list[Ready]:
+def failover_order(accounts: list[Ready], chance: Callable[[], float] = random.random) -> list[Ready]:
     """By their order; among equals at random, by weight."""
     return sorted(accounts, key=lambda one: (one.account.order, -(chance() ** (1 / one.account.weight))))
 
@@ -79,21 +79,21 @@ def _first_is_certain(accounts: list[Ready]) -> bool:
 
 
 def _moves_on(end: End) -> bool:
-    return not end.tried or (end.outcome.provider_fault and end.outcome.result in _MILDEST)
+    return not end.tried or (end.outcome.provider_error and end.outcome.result in _MILDEST)
 
 
-def _note(parcel: Parcel, ends: list[End]) -> None:
+def _note(delivery: ClaimedDelivery, ends: list[End]) -> None:
     for end in ends:
         if end.tried:
             said = end.outcome
             timeline.note(
-                parcel, timeline.PASSED_ON, provider=end.account, code=said.code, detail=said.detail
+                delivery, timeline.PASSED_ON, provider=end.account, code=said.code, detail=said.detail
             )
-            OUTCOMES.labels(parcel.channel, end.account, timeline.PASSED_ON, said.code).inc()
+            OUTCOMES.labels(delivery.channel, end.account, timeline.PASSED_ON, said.code).inc()
 
 
 def _through(
-    ready: Ready, claim: Claim, message: Message, permits: Permits, following: Message | None
+    ready: Ready, claim: Claim, message: Message, permits: Permits, pipelined_next: Message | None
 ) -> End:
     account = ready.account
     permit = permits.ask(account.name)
@@ -102,22 +102,22 @@ def _through(
     # Django keeps a connection until it is closed; a turn may be a second away, a provider's answer minutes.
     if connection.connection is not None:
         connection.close()
-    domain = claim.parcel.recipient.rpartition("@")[2].lower()
-    paced = rate_limit.refusal(account, domain, urgent=claim.parcel.priority >= BULK_BELOW)
-    outcome = paced or _send(ready, message, claim, following)
+    domain = claim.delivery.recipient.rpartition("@")[2].lower()
+    paced = rate_limit.refusal(account, domain, urgent=claim.delivery.priority >= BULK_BELOW)
+    outcome = paced or _send(ready, message, claim, pipelined_next)
     permits.tell(account, permit, outcome)
     if outcome.code == THROTTLED:
         rate_limit.slow_down(account)
     return End(outcome, account.name, tried=paced is None)
 
 
-def _send(ready: Ready, message: Message, claim: Claim, following: Message | None) -> Outcome:
+def _send(ready: Ready, message: Message, claim: Claim, pipelined_next: Message | None) -> Outcome:
     begun_before, claim.begun = claim.begun, False
     # A channel's accounts have its provider, and its rows its message.
     provider: Any = ready.provider
     began = time.monotonic()
     try:
-        outcome = cleaned(provider.send(message, may_commit=claim.may_commit, following=following))
+        outcome = cleaned(provider.send(message, may_commit=claim.may_commit, pipelined_next=pipelined_next))
         detail = redacted(outcome.detail, claim.secrets)
         return outcome if detail == outcome.detail else replace(outcome, detail=detail)
     except Exception:

@@ -15,7 +15,7 @@ from typing import Any
 from django.conf import settings
 
 
-class Wires:
+class SendSlots:
     """A process's sender slots. A task takes one for its chunk; what is left is lent, a thread a slot."""
 
     def __init__(self, limit: int | None = None) -> None:
@@ -38,7 +38,7 @@ class Wires:
         self._limit = limit
 
     @property
-    def crowded(self) -> bool:
+    def has_waiters(self) -> bool:
         """Whether a task waits for a slot: who borrowed one gives it back after the message in hand."""
         return self._waiting > 0
 
@@ -108,7 +108,7 @@ class Wires:
         finally:
             self._give_back()
 
-    def lend(self, work: Callable[[], None]) -> bool:
+    def try_submit(self, work: Callable[[], None]) -> bool:
         """Run `work` in a thread of its own, if a slot is free that nobody waits for."""
         with self._free:
             if self._busy + self._waiting >= self.limit:
@@ -140,4 +140,4 @@ class Wires:
             self._free.notify_all()
 
 
-wires = Wires()
+send_slots = SendSlots()

@@ -15,20 +15,20 @@ from django.db import connection
 
 from apps.notifications.channels.outcome import Message, Outcome, Result
 from apps.notifications.delivery import fair_claims
-from apps.notifications.delivery.batch import Chunk
+from apps.notifications.delivery.batch import Batch
 from apps.notifications.delivery.fair_claims import Claim
 from apps.notifications.delivery.journal import Segment, journal
-from apps.notifications.delivery.render import compose
-from apps.notifications.delivery.route import dispatch
-from apps.notifications.delivery.send_slots import wires
-from apps.notifications.delivery.stopping import insist, stopping
+from apps.notifications.delivery.render import render
+from apps.notifications.delivery.route import route
+from apps.notifications.delivery.send_slots import send_slots
+from apps.notifications.delivery.stopping import retry_until_recorded, stopping
 from apps.notifications.models import DELIVERIES, Delivery
-from apps.notifications.models.claimed import Parcel
+from apps.notifications.models.claimed import ClaimedDelivery
 from apps.notifications.observability import metrics
 from apps.notifications.observability.metrics import series
 from apps.notifications.queue import topology
 from apps.notifications.transitions import claims, outcomes
-from apps.notifications.transitions.recheck import still_to_send
+from apps.notifications.transitions.recheck import recheck_eligibility
 from apps.notifications.transitions.recording import Done
 from apps.templates.rendering.rendering import RenderError
 from notifier.lib.database.recovery import AWAY
@@ -42,17 +42,17 @@ def deliver(channel: str, ids: list[str], *, bulk: bool = False) -> None:
     While the database is away nothing can be sent, and the slot waits for it. Raises one of `AWAY` only in a
     process that is asked to end meanwhile.
     """
-    with wires.taken():
+    with send_slots.taken():
         _deliver(channel, ids, bulk=bulk)
     come_back()
 
 
 def come_back() -> None:
     """Send what was passed over, of organizations that have places again, in threads that are free."""
-    while not stopping.is_set() and (found := wires.next_passed_over()) is not None:
+    while not stopping.is_set() and (found := send_slots.next_passed_over()) is not None:
         channel, organization = found
-        if not wires.lend(partial(_come_back_to, channel, organization)):
-            wires.pass_over(channel, [organization])
+        if not send_slots.try_submit(partial(_come_back_to, channel, organization)):
+            send_slots.pass_over(channel, [organization])
             return
 
 
@@ -73,109 +73,118 @@ def _deliver(channel: str, ids: list[str], *, bulk: bool = False, of: Any = None
     began = time.monotonic()
     try:
         segment = journal.open()
-    except OSError as fault:
+    except OSError as error:
         # Without it nothing may be begun: the rows wait, and the tick comes back to them.
-        log.error("journal_unusable", folder=str(settings.JOURNAL_DIR), reason=str(fault))
+        log.error("journal_unusable", folder=str(settings.JOURNAL_DIR), reason=str(error))
         model.objects.unpublish(ids)
         return
-    chunk = _chunk(model, ids, segment, began, bulk=bulk, of=of)
-    if chunk is None:
+    batch = _claim_batch(model, ids, segment, began, bulk=bulk, of=of)
+    if batch is None:
         journal.close(segment)
         return
-    chunk.work()
+    batch.work()
     structlog.contextvars.unbind_contextvars("correlation_id", "notification_id", "delivery_id")
-    if chunk.size > 1:
+    if batch.size > 1:
         seconds = round(time.monotonic() - began, 3)
-        log.info("chunk_delivered", channel=channel, rows=chunk.size, seconds=seconds)
+        log.info("chunk_delivered", channel=channel, rows=batch.size, seconds=seconds)
 
 
-def _chunk(
+def _claim_batch(
     model: type[Delivery], ids: list[str], segment: Segment, began: float, *, bulk: bool, of: Any
-) -> Chunk | None:
+) -> Batch | None:
     """What there is to send; None for nothing."""
     token = f"{segment.name}/{secrets.token_hex(4)}"
     try:
         claimed = fair_claims.take(model, ids, token=token, bulk=bulk, of=of)
-        parcels = claimed.plain
+        deliveries = claimed.plain
         if claimed.others:
             rows, unreadable = claims.load(model, claimed.others, token)
             claimed.unreadable.extend(unreadable)
-            parcels += [Parcel.of(row) for row in still_to_send(rows)]
+            deliveries += [ClaimedDelivery.of(row) for row in recheck_eligibility(rows)]
         claims.release_unreadable(model, claimed.unreadable, token)
-    except AWAY as fault:
-        log.warning("database_unavailable", reason=str(fault))
-        insist("rows_not_released", lambda: claims.release_all(model, ids, token))
+    except AWAY as error:
+        log.warning("database_unavailable", reason=str(error))
+        retry_until_recorded("rows_not_released", lambda: claims.release_all(model, ids, token))
         return None
     finally:
         # Django keeps a connection until it is closed, and a provider's answer may be minutes away.
         connection.close()
-    if not parcels:
+    if not deliveries:
         return None
     # First come, first served: ids are by time.
-    parcels.sort(key=attrgetter("pk"))
+    deliveries.sort(key=attrgetter("pk"))
     expires = began + settings.JOURNALLED_LEASE_SECONDS
-    return Chunk(
-        model, parcels, token=token, segment=segment, expires=expires, send=_send, bulk=bulk, ended=come_back
+    return Batch(
+        model,
+        deliveries,
+        token=token,
+        segment=segment,
+        expires=expires,
+        send=_send,
+        bulk=bulk,
+        ended=come_back,
     )
 
 
-def _send(chunk: Chunk, claim: Claim, following: Claim | None) -> Done | None:
+def _send(batch: Batch, claim: Claim, pipelined_next: Claim | None) -> Done | None:
     """What came of one row; None where the database went away before anything was begun. `following`: the row that
     this hand turns to next, unless another one is quicker."""
-    parcel = claim.parcel
+    delivery = claim.delivery
     # The thread's next row binds its own, and its next task begins without any.
     structlog.contextvars.bind_contextvars(
-        correlation_id=parcel.correlation_id,
-        notification_id=str(parcel.notification_id),
-        delivery_id=str(parcel.pk),
+        correlation_id=delivery.correlation_id,
+        notification_id=str(delivery.notification_id),
+        delivery_id=str(delivery.pk),
     )
     try:
-        return _attempt(chunk, claim, following)
-    except AWAY as fault:
-        log.warning("database_unavailable", reason=str(fault))
-        insist("row_not_released", lambda: outcomes.release(chunk.model, str(parcel.pk), chunk.token))
+        return _attempt(batch, claim, pipelined_next)
+    except AWAY as error:
+        log.warning("database_unavailable", reason=str(error))
+        retry_until_recorded(
+            "row_not_released", lambda: outcomes.release(batch.model, str(delivery.pk), batch.token)
+        )
         return None
 
 
-def _attempt(chunk: Chunk, claim: Claim, following: Claim | None) -> Done:
-    parcel, provider = claim.parcel, ""
+def _attempt(batch: Batch, claim: Claim, pipelined_next: Claim | None) -> Done:
+    delivery, provider = claim.delivery, ""
     try:
-        message = claim.message or compose(parcel)
-    except RenderError as fault:
-        outcome = Outcome(Result.PERMANENT, "render_failed", f"{fault.field}: {fault}"[:500])
+        message = claim.message or render(delivery)
+    except RenderError as error:
+        outcome = Outcome(Result.PERMANENT, "render_failed", f"{error.field}: {error}"[:500])
     else:
-        outcome, provider = dispatch(claim, message, chunk.permits, _ahead(claim, following))
+        outcome, provider = route(claim, message, batch.permits, _pipelined_next(claim, pipelined_next))
         if claim.begun:
-            claim.segment.answer(parcel.pk, parcel.fence, outcome, provider)
-    if chunk.size == 1 or outcome.result is not Result.SENT:
+            claim.segment.answer(delivery.pk, delivery.fence, outcome, provider)
+    if batch.size == 1 or outcome.result is not Result.SENT:
         # A chunk's have one line together, and each its line in the timeline.
         log.info(
             "delivery_attempted",
-            channel=parcel.channel,
+            channel=delivery.channel,
             outcome=outcome.result,
             code=outcome.code,
             provider=provider,
         )
     ended = time.monotonic()
-    _count(parcel, outcome, provider, ended - chunk.began)
-    return Done(parcel, outcome, provider, ended)
+    _count(delivery, outcome, provider, ended - batch.began)
+    return Done(delivery, outcome, provider, ended)
 
 
-def _ahead(claim: Claim, following: Claim | None) -> Message | None:
+def _pipelined_next(claim: Claim, pipelined_next: Claim | None) -> Message | None:
     """The next row's message, where it goes the same way."""
-    if following is None or following.parcel.live != claim.parcel.live:
+    if pipelined_next is None or pipelined_next.delivery.live != claim.delivery.live:
         return None
     try:
-        following.message = compose(following.parcel)
+        pipelined_next.message = render(pipelined_next.delivery)
     except RenderError:
         # Said when it is that row's turn.
         return None
-    return following.message
+    return pipelined_next.message
 
 
-def _count(parcel: Parcel, outcome: Outcome, provider: str, seconds: float) -> None:
-    series(metrics.OUTCOMES, parcel.channel, provider, outcome.result, outcome.code).inc()
+def _count(delivery: ClaimedDelivery, outcome: Outcome, provider: str, seconds: float) -> None:
+    series(metrics.OUTCOMES, delivery.channel, provider, outcome.result, outcome.code).inc()
     # A replayed one waited for an operator.
-    if outcome.result is Result.SENT and parcel.epoch == 0:
-        lane = topology.lane(parcel.channel, parcel.priority)
-        series(metrics.UNTIL_SENT, parcel.channel, lane).observe(parcel.waited + seconds)
+    if outcome.result is Result.SENT and delivery.epoch == 0:
+        lane = topology.lane(delivery.channel, delivery.priority)
+        series(metrics.UNTIL_SENT, delivery.channel, lane).observe(delivery.waited + seconds)

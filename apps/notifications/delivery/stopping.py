@@ -18,16 +18,16 @@ LAST_WAITS = 6
 """How often, 4 s apart, a stopping process still tries to write down what it knows."""
 
 
-def insist(event: str, work: Callable[[], Any]) -> None:
+def retry_until_recorded(event: str, work: Callable[[], Any]) -> None:
     """Do `work` on the database until it is done. Raises one of `AWAY` only in a process that ends meanwhile."""
     tried = last_tries = 0
     while True:
         try:
             work()
             return
-        except AWAY as fault:
+        except AWAY as error:
             forget_broken_connections()
-            log.error(event, tried=tried + 1, reason=str(fault))
+            log.error(event, tried=tried + 1, reason=str(error))
             tried += 1
             last_tries += stopping.is_set()
             if last_tries > LAST_WAITS:

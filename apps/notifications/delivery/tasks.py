@@ -10,9 +10,9 @@ from celery.exceptions import Reject
 from celery.signals import worker_init, worker_shutdown, worker_shutting_down
 from django.db import DatabaseError, connection
 
-from apps.notifications.delivery.crash_recovery import janitor
+from apps.notifications.delivery.crash_recovery import crash_recovery
 from apps.notifications.delivery.journal import journal
-from apps.notifications.delivery.send_slots import wires
+from apps.notifications.delivery.send_slots import send_slots
 from apps.notifications.delivery.sender import deliver
 from apps.notifications.delivery.stopping import stopping
 from apps.notifications.models import CALLBACKS, DELIVERIES
@@ -31,7 +31,7 @@ POOL_PATIENCE = 10.0
 of claims on a small pool is served in turn, and took for an outage it would put its rows back."""
 
 
-CHUNKS_AT_ONCE, WIRES_A_CHUNK = 4, 2
+BATCHES_AT_ONCE, SLOTS_PER_BATCH = 4, 2
 """How many chunks a worker of the bulk lanes has in hand, at least if it has the wires; and one for so many of these.
 Every wire that joins a chunk waits once more for its first message, and its end is sent over fewer and fewer."""
 
@@ -43,9 +43,9 @@ def deliver_rows(self: Task, **message: Any) -> None:
     lane = (self.request.delivery_info or {}).get("routing_key") or ""
     try:
         deliver(channel, ids, bulk=topology.is_bulk(lane))
-    except DatabaseError as fault:
+    except DatabaseError as error:
         # The process ends while the database is away; the message is for whoever comes next.
-        raise Reject(f"database unavailable: {fault}", requeue=True) from fault
+        raise Reject(f"database unavailable: {error}", requeue=True) from error
 
 
 @shared_task(name=CALL_BACK_TASK_NAME)
@@ -54,10 +54,10 @@ def call_back_rows(**message: Any) -> None:
     _, ids = _read(message, (CALLBACKS,))
     try:
         call_back(ids, stopping=stopping)
-    except DatabaseError as fault:
+    except DatabaseError as error:
         # The rows stay due, or their lease frees them: the tick wakes somebody once the database is back.
         connection.close()
-        log.warning("database_unavailable", reason=str(fault))
+        log.warning("database_unavailable", reason=str(error))
 
 
 def _read(message: dict[str, Any], channels: Container[str]) -> tuple[str, list[str]]:
@@ -67,26 +67,28 @@ def _read(message: dict[str, Any], channels: Container[str]) -> tuple[str, list[
         if message["channel"] not in channels:
             raise ValueError(f"channel {message['channel']!r}")
         return str(message["channel"]), [str(uuid.UUID(pk)) for pk in message["ids"]]
-    except (KeyError, TypeError, ValueError, AttributeError) as fault:
-        log.error("message_not_understood", reason=f"{type(fault).__name__}: {fault}")
-        raise Reject(f"not understood: {fault}", requeue=False) from fault
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        log.error("message_not_understood", reason=f"{type(error).__name__}: {error}")
+        raise Reject(f"not understood: {error}", requeue=False) from error
 
 
 @worker_init.connect
 def _begin(sender: Any, **_: Any) -> None:
     exposition.start()
-    wires.limit = int(sender.concurrency)
+    send_slots.limit = int(sender.concurrency)
     if all(topology.is_bulk(lane) for lane in sender.app.amqp.queues.consume_from):
         # A chunk is sent over as many wires as it can use. A process that takes as many chunks as it has wires
         # leaves the others nothing to do.
-        sender.concurrency = min(sender.concurrency, max(CHUNKS_AT_ONCE, wires.limit // WIRES_A_CHUNK))
+        sender.concurrency = min(
+            sender.concurrency, max(BATCHES_AT_ONCE, send_slots.limit // SLOTS_PER_BATCH)
+        )
         # A chunk takes long enough for the next message to come; what one process holds, another can't take.
         sender.prefetch_multiplier = 1
     else:
         # Beside as many as one organization may use, some for whoever has nothing on the wire yet.
         sender.concurrency += max(1, sender.concurrency // 4)
-        wires.limit = sender.concurrency
-    janitor.start()
+        send_slots.limit = sender.concurrency
+    crash_recovery.start()
     pool = getattr(connection, "pool", None)
     if pool is not None:
         pool.timeout = POOL_PATIENCE
@@ -99,7 +101,7 @@ def _stop(**_: Any) -> None:
 
 @worker_shutdown.connect
 def _hang_up(**_: Any) -> None:
-    wires.join()
+    send_slots.join()
     journal.end()
     close_all()
     event_exchange.close()

@@ -12,7 +12,7 @@ from django.conf import settings
 from flufl.bounce import all_failures
 
 from apps.notifications.channels.email.refusals import GONE, reported
-from apps.notifications.channels.tracking import Kind, Told, detail_of, key_of
+from apps.notifications.channels.tracking import Kind, TrackingEvent, detail_of, key_of
 from apps.notifications.feedback import mail_parts, verp
 
 SIZE_LIMIT = 256 * 1024
@@ -53,13 +53,13 @@ class NotABounce(Exception):
     """No report, or one that names no message of ours; the words say which."""
 
 
-def read(octets: bytes) -> Told:
+def read(octets: bytes) -> TrackingEvent:
     """What the mail tells. Raises NotABounce and return_paths.Forged; and whatever a mail that was made to
     break the parser brings about."""
     try:
         mail = mail_parts.parse(octets[:SIZE_LIMIT])
-    except mail_parts.Hostile as fault:
-        raise NotABounce("made to take long") from fault
+    except mail_parts.Hostile as error:
+        raise NotABounce("made to take long") from error
     parts = list(mail_parts.leaves(mail))
     if mail_parts.kind_of(mail) == "multipart/report" or _is_automatic(mail):
         reports = (part for part in parts if mail_parts.kind_of(part) in _STATUS_PARTS)
@@ -83,7 +83,7 @@ class _Recipient(NamedTuple):
         return _KINDS.get(self.action)
 
 
-def _report(recipients: list[_Recipient], mail: Message, parts: list[Message]) -> Told:
+def _report(recipients: list[_Recipient], mail: Message, parts: list[Message]) -> TrackingEvent:
     """Of several recipients that one address became, it is about one to whom it can't be delivered."""
     failed = [one for one in recipients if one.kind is Kind.BOUNCED]
     recipient = (failed or recipients)[0]
@@ -94,7 +94,7 @@ def _report(recipients: list[_Recipient], mail: Message, parts: list[Message]) -
     detail = detail_of(f"{recipient.status} {recipient.said}".strip())
     # An alias of several people is no dead address while one of them is reached.
     gone = len(failed) == len(recipients) and all(reported(one.status, one.said) in GONE for one in failed)
-    return Told(
+    return TrackingEvent(
         kind=kind,
         key=key_of(kind, delivery_id, detail),
         delivery_id=delivery_id,
@@ -103,7 +103,7 @@ def _report(recipients: list[_Recipient], mail: Message, parts: list[Message]) -
     )
 
 
-def _complaint(part: Message, mail: Message, parts: list[Message]) -> Told:
+def _complaint(part: Message, mail: Message, parts: list[Message]) -> TrackingEvent:
     fields = next(iter(mail_parts.fields_in(mail_parts.text_of(part))), Message())
     feedback = mail_parts.token(fields, "Feedback-Type")
     if feedback != "abuse":
@@ -114,7 +114,7 @@ def _complaint(part: Message, mail: Message, parts: list[Message]) -> Told:
     # Whoever has the message could also press its unsubscribe link, so its Message-ID is proof enough.
     delivery_id = named or _delivery(mail, parts)[0]
     detail = detail_of(f"abuse {mail_parts.field(fields, 'User-Agent')}".strip())
-    return Told(
+    return TrackingEvent(
         kind=Kind.COMPLAINED,
         key=key_of(Kind.COMPLAINED, delivery_id),
         delivery_id=delivery_id,
@@ -122,7 +122,7 @@ def _complaint(part: Message, mail: Message, parts: list[Message]) -> Told:
     )
 
 
-def _without_report(mail: Message, parts: list[Message]) -> Told:
+def _without_report(mail: Message, parts: list[Message]) -> TrackingEvent:
     """A bounce in words of a server's own: where it names a message of ours it did come back, and what its words
     say of the address is nothing to end one by."""
     if not _from_the_mail_system(mail) or "vacation" in str(mail.get("Auto-Submitted", "")).lower():
@@ -136,7 +136,9 @@ def _without_report(mail: Message, parts: list[Message]) -> Told:
     text = mail_parts.text_of(parts[0])[:TEXT_LIMIT] if parts else ""
     reply = _REPLY.search(text)
     detail = detail_of(reply[0] if reply else mail_parts.field(mail, "Subject"))
-    return Told(kind=kind, key=key_of(kind, delivery_id, detail), delivery_id=delivery_id, detail=detail)
+    return TrackingEvent(
+        kind=kind, key=key_of(kind, delivery_id, detail), delivery_id=delivery_id, detail=detail
+    )
 
 
 def _short(mail: Message, parts: list[Message]) -> Message:

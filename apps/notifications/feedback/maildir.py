@@ -26,7 +26,7 @@ def check(maildir: Path) -> None:
             raise NotAMaildir(f"{maildir} is no maildir: it has no folder {name}.")
 
 
-def sweep(maildir: Path) -> Counter[str]:
+def republish(maildir: Path) -> Counter[str]:
     """Read what is new: by kind, how many were applied or kept for later (`aside`: put aside).
 
     Each is filed after its event is stored, so that one that is read twice changes nothing. Raises OSError and
@@ -50,8 +50,8 @@ def _take(maildir: Path, mail: Path, octets: bytes) -> str:
     why = ""
     try:
         told = dsn.read(octets)
-    except dsn.NotABounce as fault:
-        why = str(fault)
+    except dsn.NotABounce as error:
+        why = str(error)
     except verp.Forged:
         why = "forged return path"
     except Exception:

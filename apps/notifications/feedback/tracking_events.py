@@ -8,7 +8,7 @@ import structlog
 from django.db import transaction
 from django.db.models.functions import Now
 
-from apps.notifications.channels.tracking import Kind, Told
+from apps.notifications.channels.tracking import Kind, TrackingEvent
 from apps.notifications.models import DELIVERIES, Delivery, Event, ProviderEvent, from_now
 from apps.notifications.models.statuses import Status
 from apps.notifications.transitions import receipts, timeline
@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 MOVES = {Kind.SENT: Status.SENT, Kind.DELIVERED: Status.DELIVERED, Kind.BOUNCED: Status.BOUNCED}
 ONCE = (Kind.OPENED, Kind.CLICKED)
 """A person may do it a hundred times; the timeline says it once."""
-IN_HAND = (Status.QUEUED, Status.SENDING)
+BEING_SENT = (Status.QUEUED, Status.SENDING)
 """The provider may be quicker than the record of the send."""
 SHORTEST_WAIT = timedelta(seconds=1)
 LONGEST_WAIT = timedelta(hours=1)
@@ -29,7 +29,7 @@ PATIENCE = timedelta(days=3)
 ROWS_A_TURN = 500
 
 
-def take(source: str, told: Iterable[Told]) -> int:
+def take(source: str, told: Iterable[TrackingEvent]) -> int:
     """Keep what is told by `source` and wasn't before, and apply what can be; returns how many were new."""
     rows = [
         ProviderEvent(
@@ -74,7 +74,7 @@ def _settle(pk: Any) -> bool:
     if event is None:
         return False
     row = _delivery(event)
-    if row is None or row.status in IN_HAND:
+    if row is None or row.status in BEING_SENT:
         age = event.now - event.created_at
         # It comes at most as late again as it was early.
         wait = min(max(age, SHORTEST_WAIT), LONGEST_WAIT)

@@ -28,7 +28,7 @@ def keep(source: str, post: webhook_events.Post, unread: Iterable[webhook_events
         told = UnreadEvent.objects.filter(source=source, key=key)
         if told.update(times=F("times") + 1):
             continue
-        log.error("event_unread", provider=source, fault=one.fault, octets=len(one.body))
+        log.error("event_unread", provider=source, error=one.error, octets=len(one.body))
         # Counted where it is needed alone: this is a path that nothing should take.
         waiting = UnreadEvent.objects.filter(source=source, state=UnreadEvent.State.OPEN)
         if waiting.count() >= KEPT or len(one.body) > OCTETS:
@@ -40,7 +40,7 @@ def keep(source: str, post: webhook_events.Post, unread: Iterable[webhook_events
             body=one.body.decode("latin-1"),
             content_type=str(post.META.get("CONTENT_TYPE", ""))[:200] if post.form else "",
             event_id=str(post.META.get("HTTP_SVIX_ID", ""))[:255],
-            fault=one.fault,
+            error=one.error,
         )
         # Another request may tell of the same at this moment.
         UnreadEvent.objects.bulk_create([row], ignore_conflicts=True)
@@ -68,8 +68,8 @@ def read_again(rows: Any, *, by: str) -> Iterator[tuple[UnreadEvent, str]]:
             yield row, "It is of mail that came in."
             continue
         if unread:
-            UnreadEvent.objects.filter(pk=row.pk).update(fault=unread[0].fault)
-            yield row, unread[0].fault
+            UnreadEvent.objects.filter(pk=row.pk).update(error=unread[0].error)
+            yield row, unread[0].error
             continue
         tracking_events.take(row.source, told)
         close(UnreadEvent.objects.filter(pk=row.pk), UnreadEvent.State.READ, by=by)

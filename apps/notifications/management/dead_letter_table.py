@@ -5,7 +5,7 @@ from textwrap import shorten
 
 from apps.notifications.models import DELIVERIES, DeadLetter, Delivery
 
-CHUNK = 500
+BATCH_SIZE = 500
 WORDS = 70
 """Characters shown of what a provider said; `dlq show` has all of it."""
 _LINE = "{:<36}  {:<19}  {:<9}  {:<5}  {:<28}  {:<24}  {:<20}  {}"
@@ -14,32 +14,40 @@ HEADER = _LINE.format(
 )
 
 
-def with_recipients(letters: Sequence[DeadLetter]) -> Iterator[tuple[DeadLetter, str, str]]:
+def with_recipients(dead_letters: Sequence[DeadLetter]) -> Iterator[tuple[DeadLetter, str, str]]:
     """Each letter with its recipient, masked (empty for a foreign message), and the provider's words with the
     recipient masked in them. A query a channel for 500 letters."""
-    for start in range(0, len(letters), CHUNK):
-        chunk = letters[start : start + CHUNK]
+    for start in range(0, len(dead_letters), BATCH_SIZE):
+        batch = dead_letters[start : start + BATCH_SIZE]
         rows: dict[object, Delivery] = {}
         for channel, model in DELIVERIES.items():
-            ids = [letter.delivery_id for letter in chunk if letter.channel == channel and letter.delivery_id]
+            ids = [
+                dead_letter.delivery_id
+                for dead_letter in batch
+                if dead_letter.channel == channel and dead_letter.delivery_id
+            ]
             rows.update(model.objects.in_bulk(ids))
-        for letter in chunk:
-            row = rows.get(letter.delivery_id)
+        for dead_letter in batch:
+            row = rows.get(dead_letter.delivery_id)
             if row is None or not row.recipient:
-                yield letter, "", letter.detail
+                yield dead_letter, "", dead_letter.detail
             else:
-                yield letter, row.masked_recipient, letter.detail.replace(row.recipient, row.masked_recipient)
+                yield (
+                    dead_letter,
+                    row.masked_recipient,
+                    dead_letter.detail.replace(row.recipient, row.masked_recipient),
+                )
 
 
-def line(letter: DeadLetter, recipient: str, words: str) -> str:
+def line(dead_letter: DeadLetter, recipient: str, words: str) -> str:
     """The letter under HEADER; wants its notification loaded."""
     return _LINE.format(
-        str(letter.pk),
-        letter.created_at.strftime("%Y-%m-%d %H:%M:%S"),
-        letter.state,
-        letter.channel,
+        str(dead_letter.pk),
+        dead_letter.created_at.strftime("%Y-%m-%d %H:%M:%S"),
+        dead_letter.state,
+        dead_letter.channel,
         recipient,
-        ": ".join(dict.fromkeys(word for word in (letter.reason, letter.code) if word)),
-        (letter.notification.request_id if letter.notification else None) or "",
+        ": ".join(dict.fromkeys(word for word in (dead_letter.reason, dead_letter.code) if word)),
+        (dead_letter.notification.request_id if dead_letter.notification else None) or "",
         shorten(words, WORDS, placeholder="…"),
     ).rstrip()

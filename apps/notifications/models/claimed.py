@@ -12,7 +12,7 @@ from apps.notifications.models.deliveries import Delivery
 
 
 @dataclass(slots=True, eq=False)
-class Parcel:
+class ClaimedDelivery:
     """`waited`: seconds between the time it was wanted for and its claim. `announced`: its caller wants to be told.
 
     In the order of the columns that a claim returns, and `expires_at` beside them.

@@ -15,7 +15,7 @@ from apps.templates.models import TemplateVersion
 from apps.users.channels import Channel
 from apps.users.models import Device, Organization
 from notifier.lib.database.encryption import EncryptedJSONField, EncryptedTextField
-from notifier.lib.database.tenancy import IsolatedManager
+from notifier.lib.database.tenancy import TenantManager
 from notifier.lib.masking import masked_address, masked_token
 
 BULK_BELOW = 5
@@ -56,7 +56,7 @@ class Notification(models.Model):
     callback_url = models.CharField(max_length=2000, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
-    objects = IsolatedManager()
+    objects = TenantManager()
 
     class Meta:
         ordering = ["-id"]
@@ -113,7 +113,7 @@ class Delivery(Waiting):
     sent_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
-    objects = IsolatedManager.from_queryset(DeliveryQuerySet)()
+    objects = TenantManager.from_queryset(DeliveryQuerySet)()
 
     class Meta(Waiting.Meta):
         abstract = True

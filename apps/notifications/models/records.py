@@ -11,7 +11,7 @@ from apps.notifications.models.deliveries import Notification
 from apps.users.audit_log import AuditedQuerySet
 from apps.users.channels import Channel
 from apps.users.models import Organization
-from notifier.lib.database.tenancy import IsolatedManager
+from notifier.lib.database.tenancy import TenantManager
 from notifier.lib.masking import masked_address
 
 
@@ -30,7 +30,7 @@ class Event(models.Model):
 
     organization_path: ClassVar[str] = "notification__organization"
 
-    objects = IsolatedManager()
+    objects = TenantManager()
 
     class Meta:
         ordering = ["id"]
@@ -82,7 +82,7 @@ class DeadLetter(models.Model):
     closed_by = models.CharField(max_length=64, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
-    objects = IsolatedManager.from_queryset(DeadLetterQuerySet)()
+    objects = TenantManager.from_queryset(DeadLetterQuerySet)()
 
     class Meta:
         ordering = ["-id"]
@@ -128,7 +128,7 @@ class Suppression(models.Model):
     lift_reason = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
-    objects = IsolatedManager.from_queryset(SuppressionQuerySet)()
+    objects = TenantManager.from_queryset(SuppressionQuerySet)()
 
     class Meta:
         constraints = [
@@ -206,7 +206,7 @@ class IdempotencyRecord(models.Model):
     location = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
-    objects = IsolatedManager()
+    objects = TenantManager()
 
     class Meta:
         constraints = [

@@ -57,7 +57,7 @@ class UnreadEvent(models.Model):
     event_id = models.CharField(
         max_length=255, blank=True, help_text="What the service calls it, in a header."
     )
-    fault = models.CharField(max_length=500, help_text="What was missed in it.")
+    error = models.CharField(db_column="fault", max_length=500, help_text="What was missed in it.")
     times = models.PositiveIntegerField(default=1, help_text="How often it was told.")
     closed_at = models.DateTimeField(null=True, blank=True)
     closed_by = models.CharField(max_length=64, blank=True)
@@ -69,4 +69,4 @@ class UnreadEvent(models.Model):
         indexes = [models.Index(fields=["source", "id"], condition=Q(state="open"), name="unread_event_open")]
 
     def __str__(self) -> str:
-        return f"{self.source} {self.fault}"
+        return f"{self.source} {self.error}"

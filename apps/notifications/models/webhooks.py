@@ -14,7 +14,7 @@ from apps.notifications.models.waiting import Waiting, WaitingQuerySet, from_now
 from apps.users.audit_log import AuditedQuerySet
 from apps.users.models import Organization
 from notifier.lib.database.encryption import EncryptedTextField
-from notifier.lib.database.tenancy import IsolatedManager
+from notifier.lib.database.tenancy import TenantManager
 from notifier.lib.http.address_guard import URL_LIMIT
 
 CALLBACKS = "callbacks"
@@ -52,7 +52,7 @@ class WebhookEndpoint(models.Model):
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
-    objects = IsolatedManager.from_queryset(EndpointQuerySet)()
+    objects = TenantManager.from_queryset(EndpointQuerySet)()
 
     def __str__(self) -> str:
         return self.url or "(secret only)"
@@ -91,7 +91,7 @@ class Callback(Waiting):
     error_code = models.CharField(max_length=64, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
-    objects = IsolatedManager.from_queryset(WaitingQuerySet)()
+    objects = TenantManager.from_queryset(WaitingQuerySet)()
 
     class Meta(Waiting.Meta):
         ordering = ["-id"]
@@ -118,7 +118,7 @@ class CallbackAttempt(models.Model):
     milliseconds = models.PositiveIntegerField(default=0)
     at = models.DateTimeField(db_default=Now())
 
-    objects = IsolatedManager()
+    objects = TenantManager()
 
     class Meta:
         ordering = ["-id"]

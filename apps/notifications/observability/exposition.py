@@ -111,11 +111,11 @@ class Exposition(Collector):
         try:
             step()
             self._said.discard(event)
-        except (OSError, ValueError) as fault:
+        except (OSError, ValueError) as error:
             # Once: a full disk is not helped by a line every few seconds.
             if event not in self._said:
                 self._said.add(event)
-                log.warning(event, reason=str(fault))
+                log.warning(event, reason=str(error))
 
     def _write(self, folder: Path) -> None:
         if self._slot is None:
@@ -128,9 +128,9 @@ class Exposition(Collector):
         host, port = settings.METRICS_LISTEN
         try:
             start_http_server(port, host, registry=PAGE)
-        except OSError as fault:
+        except OSError as error:
             # Another process of this folder serves the same page. When it ends, its port is ours.
-            if fault.errno != errno.EADDRINUSE:
+            if error.errno != errno.EADDRINUSE:
                 raise
         else:
             self._served = True
@@ -186,8 +186,8 @@ def _read(path: Path) -> list[Metric]:
         return list(text_string_to_metric_families(path.read_text()))
     except FileNotFoundError:
         return []
-    except (OSError, ValueError) as fault:
-        log.warning("metrics_not_read", file=path.name, reason=str(fault))
+    except (OSError, ValueError) as error:
+        log.warning("metrics_not_read", file=path.name, reason=str(error))
         return []
 
 

@@ -137,10 +137,10 @@ class Erasure:
         waiting = [row for row in found if row.status == Status.QUEUED]
         cancel.take_back(waiting, by=by)
         rows.update(error_detail="", **ADDRESSES[rows.model])
-        letters = DeadLetter.objects.filter(delivery_id__in=[row.pk for row in found])
-        letters.update(detail="")
+        dead_letters = DeadLetter.objects.filter(delivery_id__in=[row.pk for row in found])
+        dead_letters.update(detail="")
         # There is nobody left whom a replay could reach.
-        letters.filter(state=DeadLetter.State.OPEN).update(
+        dead_letters.filter(state=DeadLetter.State.OPEN).update(
             state=DeadLetter.State.DISCARDED, closed_at=Now(), closed_by=by[:64]
         )
         self.done.update(deliveries=len(found), cancelled=len(waiting))

@@ -40,7 +40,7 @@ def candidates(days: int) -> list[tuple[str, QuerySet[Any]]]:
         Exists(DeadLetter.objects.filter(notification=OuterRef("pk"), state=DeadLetter.State.OPEN))
     )
     keys = IdempotencyRecord.objects.filter(created_at__lt=from_now(-KEY_DAYS * DAY))
-    letters = DeadLetter.objects.filter(notification=None, created_at__lt=from_now(-days * DAY)).exclude(
+    dead_letters = DeadLetter.objects.filter(notification=None, created_at__lt=from_now(-days * DAY)).exclude(
         state=DeadLetter.State.OPEN
     )
     closed_events = UnreadEvent.objects.filter(closed_at__lt=from_now(-days * DAY))
@@ -48,7 +48,7 @@ def candidates(days: int) -> list[tuple[str, QuerySet[Any]]]:
         ("callbacks", callbacks),
         ("notifications", old),
         ("idempotency keys", keys),
-        ("foreign dead letters", letters),
+        ("foreign dead letters", dead_letters),
         ("unread events that were closed", closed_events),
         ("provider events", ProviderEvent.objects.filter(due_at=None, created_at__lt=from_now(-days * DAY))),
         # Only ended sessions have a row, and after its expiry the token is refused without one.

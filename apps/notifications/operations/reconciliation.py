@@ -31,7 +31,7 @@ class Finding:
     """A kind of fault: how many rows have it, and the ids of the first."""
 
     channel: str
-    fault: str
+    error: str
     count: int
     ids: list[str]
 
@@ -91,26 +91,27 @@ def _stuck(channel: str, model: type[Waiting]) -> Iterator[Finding]:
         ),
         "final without a time": rows.filter(status__in=FINAL, finished_at=None),
     }
-    for fault, found in kinds.items():
-        yield from _finding(channel, fault, found)
+    for error, found in kinds.items():
+        yield from _finding(channel, error, found)
 
 
 def _contradicted(model: type[Delivery]) -> Iterator[Finding]:
     rows: Any = model.objects  # type: ignore[attr-defined]
-    letter = DeadLetter.objects.filter(delivery_id=OuterRef("pk"), epoch=OuterRef("epoch"))
+    dead_letter = DeadLetter.objects.filter(delivery_id=OuterRef("pk"), epoch=OuterRef("epoch"))
     kinds: dict[str, Any] = {
-        "failed without a dead letter": rows.filter(~Exists(letter), status=Status.FAILED),
-        "unknown without a dead letter": rows.filter(~Exists(letter), status=Status.UNKNOWN),
+        "failed without a dead letter": rows.filter(~Exists(dead_letter), status=Status.FAILED),
+        "unknown without a dead letter": rows.filter(~Exists(dead_letter), status=Status.UNKNOWN),
         "sent without a time": rows.filter(status=Status.SENT, sent_at=None),
         "sent, but an open dead letter says otherwise": rows.filter(
-            Exists(letter.filter(state=DeadLetter.State.OPEN)), status__in=(Status.SENT, Status.DELIVERED)
+            Exists(dead_letter.filter(state=DeadLetter.State.OPEN)),
+            status__in=(Status.SENT, Status.DELIVERED),
         ),
     }
-    for fault, found in kinds.items():
-        yield from _finding(model.channel, fault, found)
+    for error, found in kinds.items():
+        yield from _finding(model.channel, error, found)
 
 
-def _finding(channel: str, fault: str, rows: QuerySet[Any]) -> Iterator[Finding]:
+def _finding(channel: str, error: str, rows: QuerySet[Any]) -> Iterator[Finding]:
     ids = [str(pk) for pk in rows.order_by("id").values_list("pk", flat=True)[:ROWS_NAMED]]
     if ids:
-        yield Finding(str(channel), fault, rows.count() if len(ids) == ROWS_NAMED else len(ids), ids)
+        yield Finding(str(channel), error, rows.count() if len(ids) == ROWS_NAMED else len(ids), ids)

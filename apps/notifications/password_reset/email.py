@@ -60,13 +60,13 @@ def send(user: User, *, correlation_id: str) -> None:
         try:
             _submit(user, link, code, correlation_id)
             return
-        except NotifierError as fault:
+        except NotifierError as error:
             log.error(
                 "password_reset_not_sent",
                 user_id=str(user.pk),
                 template=code,
-                code=fault.code,
-                reason=fault.message,
+                code=error.code,
+                reason=error.message,
             )
 
 
@@ -92,7 +92,7 @@ def _submit(user: User, link: str, code: str, correlation_id: str) -> None:
         correlation_id=correlation_id,
     )
     caller = Caller(name=CALLER, organization=user.organization, scopes=frozenset())
-    submission.submit(caller=caller, asked=submission.Asked(request, body_hash({"link": link})))
+    submission.submit(caller=caller, asked=submission.Submission(request, body_hash({"link": link})))
 
 
 def _ensured(organization: Organization, code: str) -> TemplateVersion | None:

@@ -61,18 +61,18 @@ class ResetPage(View):
             if len(password) > PASSWORD_LIMIT or "\0" in password:
                 raise ValidationError("This password is too long.")
             validate_password(password, self.user)
-        except ValidationError as fault:
-            return self._form(400, fault.messages)
+        except ValidationError as error:
+            return self._form(400, error.messages)
         user = links.finish(self.code, password)
         if user is None:
             return _answer(404, self.language, said="gone")
         log.info("password_reset", user_id=str(user.pk))
         return _answer(200, self.language, said="done")
 
-    def _form(self, status: int, faults: list[str] | None = None) -> HttpResponse:
+    def _form(self, status: int, errors: list[str] | None = None) -> HttpResponse:
         assert self.user is not None  # noqa: S101 - dispatch has answered without one
         words = RESET_WORDS[self.language]
         whose = words["for"].format(
             organization=self.user.organization.name, address=masked_address(self.user.email)
         )
-        return _answer(status, self.language, form=True, whose=whose, faults=faults or [])
+        return _answer(status, self.language, form=True, whose=whose, errors=errors or [])

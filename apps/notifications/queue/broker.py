@@ -27,7 +27,7 @@ UNHEARD_SECONDS = 2.0
 queue within a tenth of a second; who has not heard by then is given the new one's messages and never sent them."""
 NO_ROUTE = 312
 MESSAGE_VERSION = 1
-BROKER_FAULTS = (AMQPError, MessageNacked, OperationalError, OSError)
+BROKER_ERRORS = (AMQPError, MessageNacked, OperationalError, OSError)
 """Everything by which a broker, its network or kombu say that it can't be used now."""
 TASK_NAME = "notifications.deliver"
 CALL_BACK_TASK_NAME = "notifications.call_back"
@@ -65,7 +65,7 @@ class Broker:
             )
         )
 
-    def bury(self, body: dict[str, Any]) -> None:
+    def publish_dead_letter(self, body: dict[str, Any]) -> None:
         """A copy of a dead letter (ids and code) for whoever watches `failed`. Raises BrokerUnavailable."""
         self._attempt(
             lambda producer: producer.publish(
@@ -114,22 +114,22 @@ class Broker:
         for last in (False, True):
             try:
                 return work(self._ready_producer())
-            except ChannelError as fault:
+            except ChannelError as error:
                 self.close()
                 # A queue or exchange is gone: the broker was wiped. Once is enough to make them again.
-                if last or fault.reply_code not in (NO_ROUTE, NotFound.code):
-                    raise self._rest(fault) from fault
-                log.warning("topology_missing", reason=str(fault))
+                if last or error.reply_code not in (NO_ROUTE, NotFound.code):
+                    raise self._rest(error) from error
+                log.warning("topology_missing", reason=str(error))
                 time.sleep(UNHEARD_SECONDS)
-            except BROKER_FAULTS as fault:
+            except BROKER_ERRORS as error:
                 self.close()
-                raise self._rest(fault) from fault
+                raise self._rest(error) from error
         raise AssertionError("unreachable")
 
-    def _rest(self, fault: Exception) -> BrokerUnavailable:
+    def _rest(self, error: Exception) -> BrokerUnavailable:
         self._rest_until = time.monotonic() + PAUSE_SECONDS
-        log.warning("broker_unavailable", reason=f"{type(fault).__name__}: {fault}")
-        return BrokerUnavailable(str(fault))
+        log.warning("broker_unavailable", reason=f"{type(error).__name__}: {error}")
+        return BrokerUnavailable(str(error))
 
     def _ready_producer(self) -> Producer:
         if self._producer is None:

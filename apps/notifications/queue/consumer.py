@@ -30,8 +30,8 @@ class Consumer(StockConsumer):  # type: ignore[misc]
         ]
 
     def ensure_connected(self, conn: Any) -> Any:
-        def said(fault: Exception, wait: float) -> None:
-            log.warning("broker_unavailable", reason=f"{type(fault).__name__}: {fault}", retry_in=wait)
+        def said(error: Exception, wait: float) -> None:
+            log.warning("broker_unavailable", reason=f"{type(error).__name__}: {error}", retry_in=wait)
 
         connected = conn.ensure_connection(
             said, None, interval_start=0.5, interval_step=0.5, interval_max=2, callback=maybe_shutdown
@@ -57,11 +57,11 @@ class Consumer(StockConsumer):  # type: ignore[misc]
     def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:
         self._refuse("invalid_task", message, exc)
 
-    def _refuse(self, event: str, message: Any, fault: Exception | None) -> None:
+    def _refuse(self, event: str, message: Any, error: Exception | None) -> None:
         raw = message.body if isinstance(message.body, bytes) else str(message.body).encode()
         log.error(
             event,
-            fault=type(fault).__name__ if fault else "",
+            error=type(error).__name__ if error else "",
             size=len(raw),
             sha256=hashlib.sha256(raw).hexdigest(),
             queue=(message.delivery_info or {}).get("routing_key", ""),

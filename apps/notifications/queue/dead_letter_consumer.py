@@ -13,7 +13,7 @@ from kombu import Connection
 
 from apps.notifications.models import WAITING, DeadLetter
 from apps.notifications.queue import topology
-from apps.notifications.queue.broker import ANSWER_SECONDS, BROKER_FAULTS, CONNECT_SECONDS, PAUSE_SECONDS
+from apps.notifications.queue.broker import ANSWER_SECONDS, BROKER_ERRORS, CONNECT_SECONDS, PAUSE_SECONDS
 
 log = structlog.get_logger(__name__)
 
@@ -23,7 +23,7 @@ BODY_LIMIT = 4096
 CHECK_EVERY_SECONDS = 5.0
 
 
-class Drain:
+class DeadLetterConsumer:
     """Reads `failed` with plain kombu: nothing in there may meet a task's machinery again."""
 
     def __init__(self) -> None:
@@ -43,8 +43,8 @@ class Drain:
                 # There is more: after a mass failure the queue must shrink faster than it grows.
                 self._next_at = 0.0
             return taken
-        except BROKER_FAULTS as fault:
-            log.warning("drain_interrupted", reason=f"{type(fault).__name__}: {fault}")
+        except BROKER_ERRORS as error:
+            log.warning("drain_interrupted", reason=f"{type(error).__name__}: {error}")
             self.close()
             self._next_at = time.monotonic() + PAUSE_SECONDS
             return 0

@@ -58,7 +58,7 @@ class Publisher:
         self._work.put(list(rows))
         self._ensure_thread()
 
-    def bury(self, body: dict[str, Any]) -> None:
+    def publish_dead_letter(self, body: dict[str, Any]) -> None:
         """Copy a dead letter's ids and code to `failed` soon. Call after the commit."""
         self._work.put(body)
         self._ensure_thread()
@@ -102,7 +102,7 @@ class Publisher:
                     confirmed[wake.channel, wake.fence].append(wake.id)
             for body in (item for item in batch if isinstance(item, dict)):
                 try:
-                    broker.bury(body)
+                    broker.publish_dead_letter(body)
                 except BrokerUnavailable:
                     # The DeadLetter row stands; the copy is for onlookers only.
                     log.info("dead_letter_copy_dropped", delivery_id=body.get("delivery_id"))
@@ -144,9 +144,9 @@ def _record(confirmed: Confirmed) -> None:
         for (channel, fence), ids in confirmed.items():
             rows = WAITING[channel].objects.filter(pk__in=ids, fence=fence, published_at=None)
             rows.update(published_at=Now())
-    except DatabaseError as fault:
+    except DatabaseError as error:
         # Unrecorded means published once more by the tick, which costs a look at the row.
-        log.warning("confirmations_not_recorded", reason=str(fault))
+        log.warning("confirmations_not_recorded", reason=str(error))
     finally:
         connection.close()
 

@@ -40,9 +40,9 @@ FAILED_QUEUE = Queue(
 )
 
 
-CHUNK = 100
+BATCH_SIZE = 100
 """Rows that a sender takes at once."""
-FEW = 10
+SMALL_BATCH = 10
 """Few enough that a burst spreads over the slots of all workers, which take a message each."""
 
 
@@ -51,7 +51,7 @@ def ids_a_message(lane: str) -> int:
     if lane == CALLBACKS:
         # A receiver may take 15 s: nothing else waits behind it.
         return 1
-    return CHUNK if is_bulk(lane) else FEW
+    return BATCH_SIZE if is_bulk(lane) else SMALL_BATCH
 
 
 def is_bulk(lane: str) -> bool:

@@ -81,22 +81,22 @@ def tell(account: Account, permit: Permit, outcome: Outcome) -> None:
     try:
         if permit.probe:
             _judge_probe(account, outcome)
-        elif outcome.provider_fault and outcome.result is Result.CONFIGURATION:
+        elif outcome.provider_error and outcome.result is Result.CONFIGURATION:
             log.error(
                 "provider_misconfigured", provider=account.name, code=outcome.code, detail=outcome.detail
             )
             open_for(
                 account.name, settings.CONFIGURATION_PAUSE_SECONDS, code=outcome.code, detail=outcome.detail
             )
-        elif outcome.provider_fault or not _says_nothing(outcome):
+        elif outcome.provider_error or not _says_nothing(outcome):
             tally = failure_window.count(
-                account.name, fault=outcome.provider_fault, window=account.breaker.window
+                account.name, error=outcome.provider_error, window=account.breaker.window
             )
-            if outcome.provider_fault and tally.trips(account.breaker):
+            if outcome.provider_error and tally.trips(account.breaker):
                 log.error("circuit_opened", provider=account.name, code=outcome.code, **_facts(tally))
                 open_for(account.name, account.breaker.pause, code=outcome.code, detail=outcome.detail)
-    except DatabaseError as fault:
-        log.warning("circuit_not_recorded", provider=account.name, reason=str(fault))
+    except DatabaseError as error:
+        log.warning("circuit_not_recorded", provider=account.name, reason=str(error))
         forget_broken_connections()
 
 
@@ -126,14 +126,14 @@ class Permits:
         # In their order: what went well before a fault ends a row of faults.
         self.settle()
         tell(account, permit, outcome)
-        if outcome.provider_fault:
+        if outcome.provider_error:
             _closed_until.pop(account.name, None)
 
     def settle(self) -> None:
         with self._lock:
             well, self._well = self._well, Counter()
         for account, sends in well.items():
-            failure_window.count(account.name, fault=False, window=account.breaker.window, sends=sends)
+            failure_window.count(account.name, error=False, window=account.breaker.window, sends=sends)
 
 
 def _forget(name: str) -> None:
@@ -152,11 +152,11 @@ def _says_nothing(outcome: Outcome) -> bool:
 
 
 def _facts(tally: failure_window.Tally) -> dict[str, int]:
-    return {"sends": tally.sends, "faults": tally.faults, "streak": tally.streak}
+    return {"sends": tally.sends, "faults": tally.errors, "streak": tally.streak}
 
 
 def _judge_probe(account: Account, outcome: Outcome) -> None:
-    if outcome.provider_fault:
+    if outcome.provider_error:
         base = account.breaker.pause
         if outcome.result is Result.CONFIGURATION:
             base = settings.CONFIGURATION_PAUSE_SECONDS

@@ -51,20 +51,20 @@ class Tally:
     """The sends within the window, and how many of them, and of the last in a row, were the provider's fault."""
 
     sends: int
-    faults: int
+    errors: int
     streak: int
 
     def trips(self, policy: BreakerPolicy) -> bool:
-        enough = self.sends >= policy.minimum and self.faults >= policy.ratio * self.sends
+        enough = self.sends >= policy.minimum and self.errors >= policy.ratio * self.sends
         return enough or self.streak >= policy.streak
 
 
-def count(name: str, *, fault: bool, window: float, sends: int = 1) -> Tally:
+def count(name: str, *, error: bool, window: float, sends: int = 1) -> Tally:
     """Count sends through the provider `name`; `window` in seconds. Never raises for Redis' sake."""
     length = int(window * 1_000_000)
-    counted = _scripts.run(_COUNT, keys=[_key(name)], args=[int(fault), length, BUCKETS, sends])
+    counted = _scripts.run(_COUNT, keys=[_key(name)], args=[int(error), length, BUCKETS, sends])
     if counted is None:
-        return _local.count(name, fault=fault, window=window, sends=sends)
+        return _local.count(name, error=error, window=window, sends=sends)
     return Tally(*counted)
 
 
@@ -104,12 +104,12 @@ class LocalCounts:
         self._lock = threading.Lock()
         self._held: dict[str, _Held] = {}
 
-    def count(self, name: str, *, fault: bool, window: float, sends: int = 1) -> Tally:
+    def count(self, name: str, *, error: bool, window: float, sends: int = 1) -> Tally:
         with self._lock:
             held = self._current(name, window)
             held.slices[-1][1] += sends
-            held.slices[-1][2] += sends if fault else 0
-            held.streak = held.streak + sends if fault else 0
+            held.slices[-1][2] += sends if error else 0
+            held.streak = held.streak + sends if error else 0
             return held.tally()
 
     def look(self, name: str, *, window: float) -> Tally:

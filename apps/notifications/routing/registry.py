@@ -39,8 +39,8 @@ def accounts_for(channel: str, *, live: bool) -> list[Ready]:
         return [_SANDBOX]
     try:
         accounts = configured(channel)
-    except ValueError as fault:
-        return [_unusable(Account(channel), "provider_unusable", str(fault))]
+    except ValueError as error:
+        return [_unusable(Account(channel), "provider_unusable", str(error))]
     if not accounts:
         return [_unusable(Account(channel), "provider_not_configured", f"{setting_of(channel)} is not set.")]
     return [_ready(channel, account) for account in accounts]
@@ -76,9 +76,9 @@ def _ready(channel: str, account: Account) -> Ready:
         if account not in _made:
             try:
                 _made[account] = _make(account.name, SCHEMES[channel][account.scheme](account.url))
-            except (ValueError, OSError) as fault:
+            except (ValueError, OSError) as error:
                 # Not kept: the file may be there the next time.
-                return _unusable(account, "provider_unusable", str(fault))
+                return _unusable(account, "provider_unusable", str(error))
         return Ready(account, _made[account])
 
 

@@ -47,7 +47,14 @@ class Gauges:
             self._next_at = time.monotonic() + EVERY_SECONDS
             # Nothing known is better than something old.
             LOOKED.families = ()
-            LOOKED.families = (*_waiting(), _circuits(), _letters(), _unread(), *self._queues(), _looked_at())
+            LOOKED.families = (
+                *_waiting(),
+                _circuit_breakers(),
+                _dead_letters(),
+                _unread(),
+                *self._queues(),
+                _looked_at(),
+            )
         return 0
 
     def forget(self) -> None:
@@ -94,7 +101,7 @@ def _lanes() -> Iterator[tuple[str, QuerySet[Any]]]:
     yield CALLBACKS, Callback.objects.due()
 
 
-def _circuits() -> Metric:
+def _circuit_breakers() -> Metric:
     """Of the accounts that the settings name: what rests without being used is nobody's worry."""
     states = {account.name: CLOSED for channel in DELIVERIES for account in configured(channel)}
     opened = ProviderState.objects.filter(name__in=states, open_until__isnull=False)
@@ -110,7 +117,7 @@ def _circuits() -> Metric:
     return family
 
 
-def _letters() -> Metric:
+def _dead_letters() -> Metric:
     waiting = DeadLetter.objects.filter(state=DeadLetter.State.OPEN).order_by()[:ENOUGH].count()
     return GaugeMetricFamily(
         "notifier_dead_letters_open",

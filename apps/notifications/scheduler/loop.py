@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 from apps.notifications.feedback.tracking_events import settle_due
 from apps.notifications.models import TickLease, from_now
 from apps.notifications.operations import deletion
-from apps.notifications.queue.dead_letter_consumer import Drain
+from apps.notifications.queue.dead_letter_consumer import DeadLetterConsumer
 from apps.notifications.scheduler.gauges import Gauges
 from apps.notifications.scheduler.republisher import Republisher, free_lapsed
 from notifier.lib.database.recovery import forget_broken_connections
@@ -46,25 +46,27 @@ def run(stop: threading.Event) -> None:
     """Turn until `stop` is set. A turn that fails is logged, and the next one tries again."""
     holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     republisher = Republisher()
-    drain = Drain()
+    dead_letter_consumer = DeadLetterConsumer()
     gauges = Gauges(republisher.broker)
     while not stop.is_set():
         began = time.monotonic()
         if _safely(lambda: hold_lease(holder)):
             freed = _safely(free_lapsed)
-            published = _safely(republisher.sweep)
+            published = _safely(republisher.republish)
             told = _safely(settle_due)
-            drained = _safely(drain.turn)
+            consumed = _safely(dead_letter_consumer.turn)
             let_go = _safely(deletion.turn)
             _safely(gauges.turn)
-            if freed or published or told or drained or let_go:
-                log.info("tick", freed=freed, published=published, told=told, drained=drained, let_go=let_go)
+            if freed or published or told or consumed or let_go:
+                log.info(
+                    "tick", freed=freed, published=published, told=told, consumed=consumed, let_go=let_go
+                )
         else:
             gauges.forget()
         stop.wait(max(0.0, EVERY_SECONDS - (time.monotonic() - began)))
     gauges.forget()
     republisher.broker.close()
-    drain.close()
+    dead_letter_consumer.close()
     TickLease.objects.filter(name=NAME, holder=holder).delete()
     connection.close()
 
@@ -73,8 +75,8 @@ def _safely(step: Callable[[], int]) -> int:
     """One step's result, 0 where it failed: no step of recovery may keep another from its work."""
     try:
         return step()
-    except DatabaseError as fault:
-        log.error("database_unavailable", reason=str(fault))
+    except DatabaseError as error:
+        log.error("database_unavailable", reason=str(error))
         forget_broken_connections()
     except Exception:
         log.exception("tick_failed")

@@ -21,7 +21,7 @@ QUIET_SECONDS = 60
 """A published row that is still due after this, with nothing waiting in its queue: the message is lost."""
 STALE_SECONDS = 15 * 60
 """A published row that is still due after this is published again, whatever its queue says."""
-ROWS_A_SWEEP = 1000
+ROWS_PER_PASS = 1000
 FEW_ROWS = 100
 """So few go out in a message each, to spread over every slot there is: they may have been held up in one."""
 
@@ -31,7 +31,7 @@ def free_lapsed() -> int:
     freed = 0
     for model in DELIVERIES.values():
         lapsed = model.objects.lapsed().select_related("notification__template_version__template")
-        for row in lapsed.order_by("lease_until")[:ROWS_A_SWEEP]:
+        for row in lapsed.order_by("lease_until")[:ROWS_PER_PASS]:
             try:
                 with transaction.atomic():
                     freed += outcomes.unknown(
@@ -44,7 +44,7 @@ def free_lapsed() -> int:
             except IntegrityError:
                 # One row that can't be freed must not keep the others.
                 log.exception("row_not_freed", delivery_id=str(row.pk))
-    return freed + free_lapsed_callbacks(ROWS_A_SWEEP)
+    return freed + free_lapsed_callbacks(ROWS_PER_PASS)
 
 
 class Republisher:
@@ -54,22 +54,22 @@ class Republisher:
         self.broker = Broker()
         self._connects_seen = 0
 
-    def sweep(self) -> int:
+    def republish(self) -> int:
         """Wake workers for what needs it; returns the number of rows. Raises nothing: the next sweep tries again."""
         published = 0
         try:
             for channel, model in DELIVERIES.items():
                 due = model.objects.due()
                 urgent, bulk = due.filter(priority__gte=BULK_BELOW), due.filter(priority__lt=BULK_BELOW)
-                published += self._sweep_lane(channel, topology.lane(channel, BULK_BELOW), urgent)
-                published += self._sweep_lane(channel, topology.lane(channel, BULK_BELOW - 1), bulk)
-            published += self._sweep_lane(CALLBACKS, CALLBACKS, Callback.objects.due())
+                published += self._republish_lane(channel, topology.lane(channel, BULK_BELOW), urgent)
+                published += self._republish_lane(channel, topology.lane(channel, BULK_BELOW - 1), bulk)
+            published += self._republish_lane(CALLBACKS, CALLBACKS, Callback.objects.due())
             self._connects_seen = self.broker.connects
         except BrokerUnavailable:
             pass
         return published
 
-    def _sweep_lane(self, channel: str, lane: str, due: QuerySet[Any]) -> int:
+    def _republish_lane(self, channel: str, lane: str, due: QuerySet[Any]) -> int:
         if not due.exists():
             return 0
         age = STALE_SECONDS
@@ -79,14 +79,14 @@ class Republisher:
         # Two looks, each along an index: the rows that rightly wait in the queue may be a million.
         never = due.filter(published_at=None, created_at__lt=from_now(-FRESH_SECONDS)).order_by("due_at")
         lost = due.filter(published_at__lt=from_now(-age)).order_by("published_at")
-        rows = list(never.values_list("pk", "fence")[:ROWS_A_SWEEP])
-        rows += lost.values_list("pk", "fence")[: ROWS_A_SWEEP - len(rows)]
+        rows = list(never.values_list("pk", "fence")[:ROWS_PER_PASS])
+        rows += lost.values_list("pk", "fence")[: ROWS_PER_PASS - len(rows)]
         size = 1 if len(rows) <= FEW_ROWS else topology.ids_a_message(lane)
         for start in range(0, len(rows), size):
-            chunk = rows[start : start + size]
-            self.broker.wake(lane, channel, [str(pk) for pk, _ in chunk])
+            batch = rows[start : start + size]
+            self.broker.wake(lane, channel, [str(pk) for pk, _ in batch])
             # By fence, for the same reason as the publisher's.
-            for fence in {fence for _, fence in chunk}:
-                same = [pk for pk, own in chunk if own == fence]
+            for fence in {fence for _, fence in batch}:
+                same = [pk for pk, own in batch if own == fence]
                 due.model.objects.filter(pk__in=same, fence=fence).update(published_at=Now())
         return len(rows)

@@ -15,7 +15,7 @@ from django.db import connection
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
-from apps.notifications.models.claimed import Parcel
+from apps.notifications.models.claimed import ClaimedDelivery
 from apps.notifications.models.deliveries import BULK_BELOW, Delivery, Notification, PushLog
 from apps.notifications.models.statuses import Status
 from apps.notifications.models.waiting import from_now
@@ -125,7 +125,7 @@ class Claimed(NamedTuple):
     """What a claim got: rows that may go as they are, those that the policy has to look at, and those that no key
     can decrypt, with the reason; both by their ids."""
 
-    plain: list[Parcel]
+    plain: list[ClaimedDelivery]
     others: list[Any]
     unreadable: list[tuple[Any, str]]
 
@@ -190,10 +190,10 @@ def _run(model: type[Delivery], picked: str, most: int, **values: Any) -> Claime
         try:
             values_of[_VARIABLES] = _read(variables, values_of[_VARIABLES])
             values_of[_RECIPIENT] = _read(recipient, values_of[_RECIPIENT])
-        except Undecryptable as fault:
-            claimed.unreadable.append((values_of[0], str(fault)))
+        except Undecryptable as error:
+            claimed.unreadable.append((values_of[0], str(error)))
         else:
-            claimed.plain.append(Parcel(model, *values_of))
+            claimed.plain.append(ClaimedDelivery(model, *values_of))
     return claimed
 
 
@@ -246,8 +246,8 @@ def load(model: type[Delivery], pks: list[Any], token: str) -> tuple[list[Delive
         for pk in pks:
             try:
                 found += complete(rows.filter(pk=pk))
-            except Undecryptable as fault:
-                unreadable.append((pk, str(fault)))
+            except Undecryptable as error:
+                unreadable.append((pk, str(error)))
         return found, unreadable
 
 
@@ -291,6 +291,6 @@ def release_all(model: type[Delivery], ids: list[str], token: str) -> None:
 
 def release_unreadable(model: type[Delivery], unreadable: list[tuple[Any, str]], token: str) -> None:
     """Let these wait until somebody has mended what `ENCRYPTION_KEYS` lacks."""
-    for pk, fault in unreadable:
-        log.error("undecryptable", delivery_id=str(pk), reason=fault)
-        outcomes.release(model, str(pk), token, fault=fault)
+    for pk, error in unreadable:
+        log.error("undecryptable", delivery_id=str(pk), reason=error)
+        outcomes.release(model, str(pk), token, error=error)

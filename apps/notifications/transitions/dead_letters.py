@@ -34,7 +34,7 @@ class Selection:
     """False: only what test keys sent."""
     ids: tuple[uuid.UUID, ...] | None = None
 
-    def letters(self) -> QuerySet[DeadLetter]:
+    def dead_letters(self) -> QuerySet[DeadLetter]:
         """The eligible ones, oldest first: open, of a delivery, and not past the notification's expiry.
 
         An `unknown` may have reached the person, so it comes along only where `reason` asks for it.
@@ -60,16 +60,18 @@ class Selection:
         return rows.filter(**{path: value for path, value in wanted.items() if value not in ("", None)})
 
 
-def replay(letter: DeadLetter, *, by: str) -> bool:
+def replay(dead_letter: DeadLetter, *, by: str) -> bool:
     """Queue the letter's delivery again; False when another replay was first or the row has moved on."""
-    if letter.delivery_id is None:
+    if dead_letter.delivery_id is None:
         return False
-    model = DELIVERIES[letter.channel]
+    model = DELIVERIES[dead_letter.channel]
     with acting(by), transaction.atomic():
-        taken = DeadLetter.objects.filter(pk=letter.pk, state=DeadLetter.State.OPEN).update(
+        taken = DeadLetter.objects.filter(pk=dead_letter.pk, state=DeadLetter.State.OPEN).update(
             state=DeadLetter.State.REPLAYED, closed_at=Now(), closed_by=by[:64]
         )
-        moved = taken and model.objects.filter(pk=letter.delivery_id, status__in=list(REPLAY_MOVES)).update(
+        moved = taken and model.objects.filter(
+            pk=dead_letter.delivery_id, status__in=list(REPLAY_MOVES)
+        ).update(
             status="queued",
             reason="",
             error_code="",
@@ -81,7 +83,7 @@ def replay(letter: DeadLetter, *, by: str) -> bool:
             published_at=None,
             lease_until=None,
             finished_at=None,
-            deadline_at=from_now(policy_for(letter.channel).deadline),
+            deadline_at=from_now(policy_for(dead_letter.channel).deadline),
             # A flood of old failures must not stand before what people wait for now.
             priority=BULK_BELOW - 1,
         )
@@ -89,24 +91,24 @@ def replay(letter: DeadLetter, *, by: str) -> bool:
             # The letter stays open: nothing came of it.
             transaction.set_rollback(True)
             return False
-        row = model.objects.get(pk=letter.delivery_id)
-        timeline.note(row, timeline.REPLAYED, by=by, dead_letter=str(letter.pk), epoch=row.epoch)
+        row = model.objects.get(pk=dead_letter.delivery_id)
+        timeline.note(row, timeline.REPLAYED, by=by, dead_letter=str(dead_letter.pk), epoch=row.epoch)
         wake = Wake(row.channel, row.priority, str(row.pk), row.fence)
         transaction.on_commit(lambda: publisher.wake([wake]))
     return True
 
 
-def discard(letter: DeadLetter, *, by: str) -> bool:
+def discard(dead_letter: DeadLetter, *, by: str) -> bool:
     """Close an open letter without a send; False when it was closed already. Its delivery stays as it ended."""
     with acting(by), transaction.atomic():
-        done = DeadLetter.objects.filter(pk=letter.pk, state=DeadLetter.State.OPEN).update(
+        done = DeadLetter.objects.filter(pk=dead_letter.pk, state=DeadLetter.State.OPEN).update(
             state=DeadLetter.State.DISCARDED, closed_at=Now(), closed_by=by[:64]
         )
         row = (
-            DELIVERIES[letter.channel].objects.filter(pk=letter.delivery_id).first()
-            if letter.channel
+            DELIVERIES[dead_letter.channel].objects.filter(pk=dead_letter.delivery_id).first()
+            if dead_letter.channel
             else None
         )
         if done and row is not None:
-            timeline.note(row, timeline.DISCARDED, by=by, dead_letter=str(letter.pk))
+            timeline.note(row, timeline.DISCARDED, by=by, dead_letter=str(dead_letter.pk))
     return bool(done)

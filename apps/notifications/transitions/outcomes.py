@@ -109,22 +109,22 @@ def unknown(
     if again:
         timeline.note(row, timeline.RESEND, reason="The template says it must arrive.")
     else:
-        _bury(row, reason="unknown", code=code, detail=detail)
+        create_dead_letter(row, reason="unknown", code=code, detail=detail)
     return True
 
 
-def release(model: type[Delivery], pk: str, token: str, *, fault: str = "") -> None:
+def release(model: type[Delivery], pk: str, token: str, *, error: str = "") -> None:
     """Give back a row whose claim with this token came to nothing: no send was begun.
 
     The claim itself may have failed or not; either way the row must be found by the next sweep. `fault`: why the
     row can't even be read, which an operator has to mend first.
     """
     wait: dict[str, Any] = {"due_at": Now()}
-    if fault:
+    if error:
         wait = {
             "due_at": from_now(settings.CONFIGURATION_PAUSE_SECONDS),
             "error_code": "undecryptable",
-            "error_detail": fault,
+            "error_detail": error,
         }
     rows: Any = model.objects  # type: ignore[attr-defined]
     with transaction.atomic():
@@ -163,10 +163,10 @@ def _move(row: Delivery, to: Status, *, only: Q | None = None, **values: Any) ->
 
 def close_unknown(pks: Iterable[Any]) -> None:
     """Close the letters that called these deliveries unknown: what became of them is known now."""
-    letters = DeadLetter.objects.filter(
+    dead_letters = DeadLetter.objects.filter(
         delivery_id__in=list(pks), reason="unknown", state=DeadLetter.State.OPEN
     )
-    letters.update(state=DeadLetter.State.DISCARDED, closed_at=Now(), closed_by="late answer")
+    dead_letters.update(state=DeadLetter.State.DISCARDED, closed_at=Now(), closed_by="late answer")
 
 
 def _sent(row: Delivery, outcome: Outcome) -> bool:
@@ -267,13 +267,13 @@ def _fail(row: Delivery, outcome: Outcome, *, reason: str, attempts: int) -> boo
             detail=outcome.detail,
             attempt=attempts,
         )
-        _bury(row, reason=reason, code=outcome.code, detail=outcome.detail)
+        create_dead_letter(row, reason=reason, code=outcome.code, detail=outcome.detail)
     return done
 
 
-def _bury(row: Delivery, *, reason: str, code: str, detail: str) -> None:
+def create_dead_letter(row: Delivery, *, reason: str, code: str, detail: str) -> None:
     # A letter of this failure may be there: closed by a late answer that was followed by another such end.
-    letter, _ = DeadLetter.objects.update_or_create(
+    dead_letter, _ = DeadLetter.objects.update_or_create(
         delivery_id=row.pk,
         epoch=row.epoch,
         reason=reason,
@@ -290,11 +290,11 @@ def _bury(row: Delivery, *, reason: str, code: str, detail: str) -> None:
     )
     copy = {
         "v": 1,
-        "dead_letter_id": str(letter.pk),
+        "dead_letter_id": str(dead_letter.pk),
         "delivery_id": str(row.pk),
         "notification_id": str(row.notification_id),
         "channel": str(row.channel),
         "reason": reason,
         "code": code,
     }
-    transaction.on_commit(lambda: publisher.bury(copy))
+    transaction.on_commit(lambda: publisher.publish_dead_letter(copy))

@@ -7,7 +7,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from apps.notifications.channels.email.refusals import disabled_for_now
-from apps.notifications.errors import InHand, NotHere
+from apps.notifications.errors import BeingSent, NotHere
 from apps.notifications.models import DELIVERIES, DeadLetter, Delivery
 from apps.notifications.models.statuses import RECEIPT_MOVES, Status, movable_to
 from apps.notifications.transitions import suppress, timeline
@@ -47,7 +47,7 @@ def apply(*, organization: Organization, receipt: Receipt) -> tuple[Delivery, bo
         raise NotHere("There is no such delivery here.")
     if row.status == Status.SENDING:
         # Sent by now, and not written down yet: as `sending` it could not be moved.
-        raise InHand("This delivery is being sent; tell of it again.", headers={"Retry-After": "5"})
+        raise BeingSent("This delivery is being sent; tell of it again.", headers={"Retry-After": "5"})
     return row, move(row, receipt)
 
 

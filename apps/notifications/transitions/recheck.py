@@ -14,7 +14,7 @@ _Theirs = frozenset[tuple[Any, str]]
 """(a person's id, a token's hash): whose device it is."""
 
 
-def still_to_send(rows: Sequence[Delivery]) -> list[Delivery]:
+def recheck_eligibility(rows: Sequence[Delivery]) -> list[Delivery]:
     """Those of these claimed rows that may go out now; the others are ended or put off. A few queries for all."""
     facts = eligibility.facts_of(rows)
     devices = _devices(rows)

@@ -12,7 +12,7 @@ from django.db import connection, transaction
 
 from apps.notifications.channels.outcome import Feedback, Outcome, Result
 from apps.notifications.models import Delivery, Event
-from apps.notifications.models.claimed import Parcel
+from apps.notifications.models.claimed import ClaimedDelivery
 from apps.notifications.models.statuses import SENDER_MOVES, Status, movable_to
 from apps.notifications.transitions import claims, outcomes, receipts, timeline
 from apps.notifications.webhooks import events
@@ -60,7 +60,7 @@ class Done(NamedTuple):
     """One row's end: what came of it, the account that it is of, and when that was known, by the monotonic clock: for
     a dead process's row when its journal was read."""
 
-    parcel: Parcel
+    delivery: ClaimedDelivery
     outcome: Outcome
     provider: str
     at: float
@@ -82,7 +82,7 @@ def record_all(done: list[Done]) -> None:
 
 
 def _record_sent(sent: list[Done]) -> None:
-    model = sent[0].parcel.model
+    model = sent[0].delivery.model
     statement = _SENT.replace("{table}", connection.ops.quote_name(model._meta.db_table)).replace(
         "{events}", connection.ops.quote_name(Event._meta.db_table)
     )
@@ -96,16 +96,16 @@ def _record_sent(sent: list[Done]) -> None:
         }
         moved: dict[Any, bool] = dict(run(statement, values))
         told = [
-            one.parcel.pk
+            one.delivery.pk
             for one in sent
-            if one.parcel.pk in moved
-            and (moved[one.parcel.pk] or one.parcel.announced or settings.EVENTS_EXCHANGE)
+            if one.delivery.pk in moved
+            and (moved[one.delivery.pk] or one.delivery.announced or settings.EVENTS_EXCHANGE)
         ]
         if told:
             _announce(model, told)
     for one in sent:
-        if one.parcel.pk not in moved:
-            log.warning("claim_lost", delivery_id=str(one.parcel.pk), wanted=Status.SENT.value)
+        if one.delivery.pk not in moved:
+            log.warning("claim_lost", delivery_id=str(one.delivery.pk), wanted=Status.SENT.value)
 
 
 def _given(sent: list[Done], now: float) -> str:
@@ -113,9 +113,9 @@ def _given(sent: list[Done], now: float) -> str:
     return _encode(
         [
             {
-                "id": one.parcel.pk,
-                "fence": one.parcel.fence,
-                "attempts": one.parcel.attempts + 1,
+                "id": one.delivery.pk,
+                "fence": one.delivery.fence,
+                "attempts": one.delivery.attempts + 1,
                 "provider": one.provider,
                 "message_id": one.outcome.provider_message_id[:255],
                 "age": now - one.at,
@@ -138,35 +138,35 @@ def _announce(model: type[Delivery], pks: list[Any]) -> None:
 
 
 def _record_each(done: list[Done]) -> None:
-    rows = done[0].parcel.model.objects.filter(pk__in=[one.parcel.pk for one in done])  # type: ignore[attr-defined]
+    rows = done[0].delivery.model.objects.filter(pk__in=[one.delivery.pk for one in done])  # type: ignore[attr-defined]
     by_id = {row.pk: row for row in claims.complete(rows)}
-    for parcel, outcome, provider, _ in done:
-        row = by_id.get(parcel.pk)
+    for delivery, outcome, provider, _ in done:
+        row = by_id.get(delivery.pk)
         if row is None:
             continue
-        if row.fence != parcel.fence:
+        if row.fence != delivery.fence:
             log.warning("claim_lost", delivery_id=str(row.pk), wanted=outcome.result)
             continue
-        row.attempts = parcel.attempts
+        row.attempts = delivery.attempts
         if outcome.result is not Result.SENT or connection.vendor != "postgresql":
             outcomes.record(row, outcome, provider=provider)
         if outcome.feedback is not None:
             row.provider = provider
-            _hear(row, outcome.feedback)
+            _apply_feedback(row, outcome.feedback)
 
 
 def _line(one: Done) -> dict[str, Any]:
     return timeline.told(
-        one.parcel,
+        one.delivery,
         provider=one.provider,
-        attempt=one.parcel.attempts + 1,
+        attempt=one.delivery.attempts + 1,
         detail=one.outcome.detail,
         provider_message_id=one.outcome.provider_message_id,
     )
 
 
 @transaction.atomic
-def _hear(row: Delivery, said: Feedback) -> None:
+def _apply_feedback(row: Delivery, said: Feedback) -> None:
     receipts.apply(
         organization=row.organization,
         receipt=receipts.Receipt(

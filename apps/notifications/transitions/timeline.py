@@ -3,7 +3,7 @@
 from typing import Any
 
 from apps.notifications.models import Delivery, Event, Notification
-from apps.notifications.models.claimed import Parcel
+from apps.notifications.models.claimed import ClaimedDelivery
 
 ACCEPTED = "accepted"
 FALLBACK = "fallback"
@@ -23,14 +23,14 @@ DISCARDED = "discarded"
 COMPLAINED = "complained"
 
 
-def note(delivery: Delivery | Parcel, kind: str, **data: Any) -> Event:
+def note(delivery: Delivery | ClaimedDelivery, kind: str, **data: Any) -> Event:
     """Append one line about one delivery; `data` is what the operator needs to understand it."""
     event = line(delivery, kind, **data)
     event.save(force_insert=True)
     return event
 
 
-def line(delivery: Delivery | Parcel, kind: str, **data: Any) -> Event:
+def line(delivery: Delivery | ClaimedDelivery, kind: str, **data: Any) -> Event:
     """The same, unsaved."""
     return Event(
         notification_id=delivery.notification_id,
@@ -41,7 +41,7 @@ def line(delivery: Delivery | Parcel, kind: str, **data: Any) -> Event:
     )
 
 
-def told(delivery: Delivery | Parcel, **data: Any) -> dict[str, Any]:
+def told(delivery: Delivery | ClaimedDelivery, **data: Any) -> dict[str, Any]:
     """What a line says of a delivery."""
     if data.get("detail") and not delivery.recipient:
         # Erased meanwhile, and the words may repeat the address.

@@ -33,18 +33,18 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
     began = time.monotonic()
     try:
         answer = _post(address_guard.parse(url), body, headers, deadline=began + TOTAL_SECONDS)
-    except address_guard.Refused as fault:
-        answer = Answer(code=fault.code, detail=str(fault))
-    except address_guard.Unresolved as fault:
-        answer = Answer(code="name_not_resolved", detail=str(fault))
-    except ssl.SSLError as fault:
-        answer = Answer(code="tls_failed", detail=str(fault))
-    except TimeoutError as fault:
-        answer = Answer(code="timeout", detail=str(fault))
-    except OSError as fault:
-        answer = Answer(code="connection_failed", detail=str(fault))
-    except (HTTPException, ValueError) as fault:
-        answer = Answer(code="unreadable_answer", detail=f"{type(fault).__name__}: {fault}")
+    except address_guard.Refused as error:
+        answer = Answer(code=error.code, detail=str(error))
+    except address_guard.Unresolved as error:
+        answer = Answer(code="name_not_resolved", detail=str(error))
+    except ssl.SSLError as error:
+        answer = Answer(code="tls_failed", detail=str(error))
+    except TimeoutError as error:
+        answer = Answer(code="timeout", detail=str(error))
+    except OSError as error:
+        answer = Answer(code="connection_failed", detail=str(error))
+    except (HTTPException, ValueError) as error:
+        answer = Answer(code="unreadable_answer", detail=f"{type(error).__name__}: {error}")
     return Answer(
         status=answer.status,
         code=answer.code,
@@ -99,7 +99,7 @@ def _words(response: HTTPResponse) -> str:
 def _connected(found: list[tuple[Any, ...]], deadline: float) -> socket.socket:
     """A socket to the first of the checked addresses that answers; the name is not looked up again."""
     by = min(deadline, time.monotonic() + CONNECT_SECONDS)
-    fault: OSError = TimeoutError("No address answered in time.")
+    error: OSError = TimeoutError("No address answered in time.")
     for family, kind, protocol, _, address in found:
         sock = socket.socket(family, kind, protocol)
         try:
@@ -107,9 +107,9 @@ def _connected(found: list[tuple[Any, ...]], deadline: float) -> socket.socket:
             sock.connect(address)
             return sock
         except OSError as refused:
-            fault = refused
+            error = refused
             sock.close()
-    raise fault
+    raise error
 
 
 @cache

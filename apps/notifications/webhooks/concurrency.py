@@ -20,11 +20,11 @@ PATIENCE_SECONDS = 0.5
 """So long a thread waits where calls are quick: a receiver's burst need not go through the tick."""
 SHORTEST_STEP = 0.1
 LONGEST_WAIT = 300.0
-PARTIES_KEPT = 10_000
+LIMITS_KEPT = 10_000
 
 
 @dataclass(eq=False, slots=True)
-class _Party:
+class _Limit:
     """An organization or a host. Times are the monotonic clock's."""
 
     begun: list[float] = field(default_factory=list)
@@ -59,14 +59,14 @@ class Slots:
     """One object a process."""
 
     def __init__(self) -> None:
-        self._parties: dict[str, _Party] = {}
+        self._limits: dict[str, _Limit] = {}
         self._changed = threading.Condition()
 
     @contextmanager
     def take(self, *names: str) -> Iterator[float]:
         """0.0: a slot is yours inside the context. Else none is, and so many seconds are to be waited."""
         with self._changed:
-            parties = [self._parties.setdefault(name, _Party()) for name in names]
+            parties = [self._limits.setdefault(name, _Limit()) for name in names]
             if not any(party.slow() for party in parties):
                 self._changed.wait_for(lambda: all(party.has_room() for party in parties), PATIENCE_SECONDS)
             full = [party for party in parties if not party.has_room()]
@@ -81,15 +81,15 @@ class Slots:
             if not full:
                 self._give_back(parties, began)
 
-    def _give_back(self, parties: list[_Party], began: float) -> None:
+    def _give_back(self, parties: list[_Limit], began: float) -> None:
         with self._changed:
             for party in parties:
                 party.begun.remove(began)
                 party.seconds = time.monotonic() - began
                 if party.seconds <= SLOW_SECONDS:
                     party.line_ends = 0.0
-            if len(self._parties) > PARTIES_KEPT:
-                self._parties = {name: party for name, party in self._parties.items() if party.begun}
+            if len(self._limits) > LIMITS_KEPT:
+                self._limits = {name: party for name, party in self._limits.items() if party.begun}
             self._changed.notify_all()
 
 

@@ -77,7 +77,7 @@ def _call_back(row: Callback) -> None:
             message_id=str(row.pk), timestamp=int(time.time()), body=body, secrets=signed_by
         )
         answer = client.post(url, body, headers)
-    _insist(row, lambda: record(row, url, answer))
+    _retry_until_recorded(row, lambda: record(row, url, answer))
     log.info(
         "callback_attempted",
         callback_id=str(row.pk),
@@ -100,16 +100,16 @@ def _publish(row: Callback) -> None:
         event_exchange.publish(row)
     except BrokerUnavailable:
         changes = {"due_at": from_now(BROKER_PAUSE_SECONDS), "error_code": "broker_unavailable", **FREE}
-    _insist(row, lambda: _move(row, **changes))
+    _retry_until_recorded(row, lambda: _move(row, **changes))
 
 
-def _insist(row: Callback, write: Callable[[], Any]) -> None:
+def _retry_until_recorded(row: Callback, write: Callable[[], Any]) -> None:
     for wait in RECORD_WAITS:
         try:
             write()
             return
-        except AWAY as fault:
-            log.error("callback_not_recorded", callback_id=str(row.pk), reason=str(fault))
+        except AWAY as error:
+            log.error("callback_not_recorded", callback_id=str(row.pk), reason=str(error))
             forget_broken_connections()
             time.sleep(wait)
 

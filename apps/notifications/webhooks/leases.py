@@ -75,10 +75,10 @@ class LeaseKeeper:
                     for lease in held:
                         self._renew(lease)
                     break
-                except DatabaseError as fault:
+                except DatabaseError as error:
                     # Unrenewed, a lease runs out and its sender stops by itself; a server that was only
                     # restarted must not come to that.
-                    log.warning("leases_not_renewed", reason=str(fault))
+                    log.warning("leases_not_renewed", reason=str(error))
                     if not last:
                         forget_broken_connections()
             connection.close()

@@ -46,8 +46,8 @@ def save(
         try:
             with transaction.atomic():
                 return TemplateDraft.objects.create(template=template, **state)
-        except IntegrityError as fault:
-            raise StaleDraft from fault
+        except IntegrityError as error:
+            raise StaleDraft from error
     if not TemplateDraft.objects.filter(template=template, updated_at=base).update(**state):
         raise StaleDraft
     return TemplateDraft.objects.get(template=template)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from django.db import transaction
 
 from apps.templates.authoring.library import Library
-from apps.templates.authoring.versions import ContentFault, faults_of
+from apps.templates.authoring.versions import ContentError, errors_of
 from apps.templates.liquid import assembling, budget
 from apps.templates.models import Layout, Partial, Template, TemplateVersion
 from apps.templates.rendering import rendering
@@ -48,7 +48,7 @@ def save(part: Layout | Partial) -> None:
 def check(part: Layout | Partial) -> None:
     """Raises ContentFault, whose field is the part's own, where it couldn't be used by any content."""
     if not part.html and not part.text:
-        raise ContentFault("html", "Write html, text or both.")
+        raise ContentError("html", "Write html, text or both.")
     if isinstance(part, Layout):
         _check_values(part.values)
     with budget.allowance(cpu=budget.WRITING_CPU, seconds=budget.WRITING_SECONDS):
@@ -61,7 +61,7 @@ def _check_sources(part: Layout | Partial) -> None:
         source: str = getattr(part, name)
         if not source:
             continue
-        with faults_of(name):
+        with errors_of(name):
             budget.check()
             rendering.check(source, html=name == "html")
             if isinstance(part, Layout):
@@ -78,17 +78,17 @@ def _check_sources(part: Layout | Partial) -> None:
 
 def _check_values(values: Mapping[str, str]) -> None:
     if len(values) > VALUES_LIMIT:
-        raise ContentFault("values", f"A layout has at most {VALUES_LIMIT} values.")
+        raise ContentError("values", f"A layout has at most {VALUES_LIMIT} values.")
     for name, value in values.items():
         field = f"values.{name[:50]}"
         if not VALUE_NAME.fullmatch(name):
-            raise ContentFault(field, "Use names of up to 50 letters, digits and underscores.")
+            raise ContentError(field, "Use names of up to 50 letters, digits and underscores.")
         if len(value) > VALUE_LENGTH or REFUSED.search(value):
-            raise ContentFault(
+            raise ContentError(
                 field, f"Use one line of up to {VALUE_LENGTH} characters without braces, < and >."
             )
         if COLOUR_NAME.match(name) and not COLOUR.fullmatch(value):
-            raise ContentFault(field, "Use a colour such as #0a7d43, rgb(10, 125, 67) or green.")
+            raise ContentError(field, "Use a colour such as #0a7d43, rgb(10, 125, 67) or green.")
 
 
 def changed_since(version: TemplateVersion) -> list[str]:

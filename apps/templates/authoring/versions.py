@@ -25,7 +25,7 @@ WHOLE_LIMIT = 4 * 1024 * 1024
 """Characters of all parts together with their layouts and partials in them: a few kilobytes may name these often."""
 
 
-class ContentFault(Exception):
+class ContentError(Exception):
     """A source or a declaration can't be used. `field` is a dotted path such as `contents[0].html`."""
 
     def __init__(self, field: str, detail: str) -> None:
@@ -34,7 +34,7 @@ class ContentFault(Exception):
         self.detail = detail
 
 
-class CompilerBusy(ContentFault):
+class CompilerBusy(ContentError):
     """Nothing is wrong with it: others' versions, or another of the same organization's, are being compiled."""
 
 
@@ -65,7 +65,7 @@ def add_version(
     rows = [TemplateContent(**fields) for fields in contents]
     found = prepared(rows, variables, template.organization, whole=True)
     if template.code in credentials.CODES and any(found.pinned.values()):
-        raise ContentFault(
+        raise ContentError(
             "contents",
             "A mail that carries a credential takes no layout and no partial: who may change those could read it.",
         )
@@ -142,8 +142,8 @@ def checked(
 
     Raises ContentFault where a source can't be read, or all of them together cost too much.
     """
-    for fault in declarations.faults_of(variables):
-        raise ContentFault(f"variables{fault.field}", fault.detail)
+    for error in declarations.errors_of(variables):
+        raise ContentError(f"variables{error.field}", error.detail)
     library = Library(organization)
     seen: set[tuple[str, str]] = set()
     parts: list[dict[str, Assembled]] = []
@@ -151,13 +151,13 @@ def checked(
     for position, row in enumerate(rows):
         where = f"contents[{position}]"
         if (row.channel, row.language.lower()) in seen:
-            raise ContentFault(where, f"A second {row.channel} content in {row.language}; keep one.")
+            raise ContentError(where, f"A second {row.channel} content in {row.language}; keep one.")
         seen.add((row.channel, row.language.lower()))
         parts.append(_assembled(row, where, library))
         whole = _no_longer(whole, (part.text for part in parts[-1].values()))
     use = rendering.variables_of(*(part.text for row in parts for part in row.values()))
     if len(use.required | use.optional) > NAMES_LIMIT:
-        raise ContentFault("contents", f"A version uses at most {NAMES_LIMIT} variables.")
+        raise ContentError("contents", f"A version uses at most {NAMES_LIMIT} variables.")
     return Checked(use, parts, library.pinned)
 
 
@@ -166,7 +166,7 @@ def _no_longer(whole: int, more: Iterable[str]) -> int:
     whole += sum(map(len, more))
     if whole > WHOLE_LIMIT:
         megabytes = WHOLE_LIMIT // 1024**2
-        raise ContentFault("contents", f"With layouts and partials all of it is longer than {megabytes} MiB.")
+        raise ContentError("contents", f"With layouts and partials all of it is longer than {megabytes} MiB.")
     return whole
 
 
@@ -174,15 +174,15 @@ def _assembled(row: TemplateContent, where: str, library: Library) -> dict[str, 
     try:
         layout = library.layout(row.layout) if row.layout else None
     except KeyError:
-        raise ContentFault(f"{where}.layout", "There is no layout with this name.") from None
+        raise ContentError(f"{where}.layout", "There is no layout with this name.") from None
     if len(row.data) > DATA_KEYS_LIMIT:
-        raise ContentFault(f"{where}.data", f"A push has at most {DATA_KEYS_LIMIT} keys of data.")
+        raise ContentError(f"{where}.data", f"A push has at most {DATA_KEYS_LIMIT} keys of data.")
     for key in row.data:
-        if fault := push_keys.fault_of(key):
-            raise ContentFault(f"{where}.data.{key}", fault)
+        if error := push_keys.error_of(key):
+            raise ContentError(f"{where}.data.{key}", error)
     found: dict[str, Assembled] = {}
     for part, source in sources_of(row).items():
-        with faults_of(f"{where}.{part}"):
+        with errors_of(f"{where}.{part}"):
             budget.check()
             rendering.check(source, html=part == "html")
             found[part] = rendering.assemble(
@@ -197,20 +197,20 @@ def _assembled(row: TemplateContent, where: str, library: Library) -> dict[str, 
 
 
 @contextmanager
-def faults_of(field: str) -> Iterator[None]:
+def errors_of(field: str) -> Iterator[None]:
     """Turns what goes wrong with a source into the ContentFault of this field."""
     try:
         yield
-    except rendering.TemplateSyntaxFault as fault:
-        raise ContentFault(field, str(fault)) from fault
-    except TooSlow as fault:
-        raise ContentFault(
+    except rendering.TemplateSyntaxError as error:
+        raise ContentError(field, str(error)) from error
+    except TooSlow as error:
+        raise ContentError(
             field, "Reading the contents takes too long; write fewer or shorter ones."
-        ) from fault
-    except Busy as fault:
+        ) from error
+    except Busy as error:
         raise CompilerBusy(
             field, "Other templates are being compiled; save it again in a few seconds."
-        ) from fault
+        ) from error
 
 
 def prepared(
@@ -239,7 +239,7 @@ def compile_contents(rows: Sequence[TemplateContent], found: Checked, organizati
     for position, (row, parts) in enumerate(zip(rows, found.parts, strict=True)):
         row.compiled = {}
         for part, assembled in parts.items():
-            with faults_of(f"contents[{position}].{part}"):
+            with errors_of(f"contents[{position}].{part}"):
                 budget.check()
                 source = rendering.compiled(assembled, organization.pk)
                 rendering.variables_of(source)
@@ -258,18 +258,18 @@ def warnings(
         # Whoever reads a draft pays for what its parts have become since it was saved.
         with budget.allowance(cpu=budget.WRITING_CPU):
             return declarations.warnings(variables, checked(rows, variables, organization).use)
-    except ContentFault as fault:
-        return [f"{fault.field}: {fault.detail}"]
+    except ContentError as error:
+        return [f"{error.field}: {error.detail}"]
 
 
 def complete(rows: Sequence[TemplateContent]) -> None:
     """Raises ContentFault where a part is missing that can't be."""
     if not rows:
-        raise ContentFault("contents", "A version needs at least one content.")
+        raise ContentError("contents", "A version needs at least one content.")
     for position, row in enumerate(rows):
         where = f"contents[{position}]"
         needed = "subject" if row.channel == Channel.EMAIL else "title"
         if not getattr(row, needed):
-            raise ContentFault(f"{where}.{needed}", f"An {row.channel} content needs a {needed}.")
+            raise ContentError(f"{where}.{needed}", f"An {row.channel} content needs a {needed}.")
         if row.channel == Channel.EMAIL and not (row.html or row.text):
-            raise ContentFault(f"{where}.text", "An email content needs html, text or both.")
+            raise ContentError(f"{where}.text", "An email content needs html, text or both.")

@@ -24,8 +24,8 @@ def main() -> None:
     asked = json.load(sys.stdin.buffer)
     # Not before the limits: what these load and do is what the limits are for.
     from apps.templates.html.inlining import inlined, sheets
-    from apps.templates.html.mjml import MarkupFault, compiled, inline_sheets
-    from apps.templates.liquid.errors import TemplateSyntaxFault
+    from apps.templates.html.mjml import MarkupError, compiled, inline_sheets
+    from apps.templates.liquid.errors import TemplateSyntaxError
     from apps.templates.liquid.scanning import spans
 
     text, css = asked["text"], None
@@ -44,11 +44,11 @@ def main() -> None:
         answer: dict[str, str | int] = {"html": html}
         if len(html) > asked["most"] or len(html.encode("utf-8", "surrogatepass")) > asked["most"]:
             answer = {"too_long": True}
-    except MarkupFault as fault:
-        answer = {"message": fault.message, "index": fault.index}
-    except TemplateSyntaxFault as fault:
+    except MarkupError as error:
+        answer = {"message": error.message, "index": error.index}
+    except TemplateSyntaxError as error:
         # Of what was made: MJML repeats some of what it is given.
-        answer = {"message": fault.message, "index": 0}
+        answer = {"message": error.message, "index": 0}
     json.dump(answer, sys.stdout)
 
 

@@ -13,7 +13,7 @@ import structlog
 from apps.templates.liquid.assembling import Assembled
 from apps.templates.liquid.budget import seconds_left
 from apps.templates.liquid.engine import COMPILED_LIMIT
-from apps.templates.liquid.errors import TemplateSyntaxFault
+from apps.templates.liquid.errors import TemplateSyntaxError
 from notifier.lib.concurrency import ConcurrencyLimit
 
 logger = structlog.get_logger(__name__)
@@ -35,21 +35,21 @@ def compiled(source: Assembled, party: Hashable) -> str:
     with places.slot(party, patience=PATIENCE):
         answer = _run(source)
     if "message" in answer:
-        raise source.fault(answer["message"], answer["index"])
+        raise source.syntax_error(answer["message"], answer["index"])
     if "too_long" in answer:
-        raise TemplateSyntaxFault(TOO_LONG, 1, 1)
+        raise TemplateSyntaxError(TOO_LONG, 1, 1)
     return str(answer["html"])
 
 
 def _run(source: Assembled) -> dict[str, Any]:
     asked = {"text": source.text, "mjml": source.mjml, "hole": source.hole, "most": COMPILED_LIMIT}
     given = json.dumps(asked).encode()
-    refused = TemplateSyntaxFault(
+    refused = TemplateSyntaxError(
         "compiling this takes too much time or memory: it needs fewer elements or style rules", 1, 1
     )
     patience = min(WALL_LIMIT, seconds_left())
     if patience <= 0:
-        raise TemplateSyntaxFault("compiling the contents before this one took all the time there is", 1, 1)
+        raise TemplateSyntaxError("compiling the contents before this one took all the time there is", 1, 1)
     try:
         done = subprocess.run(  # noqa: S603 - this program, by its full path
             [sys.executable, "-m", "apps.templates.html.compiler"],

@@ -16,7 +16,7 @@ CHOSEN = re.compile(r"--chosen-([0-9]+):")
 ODD = re.compile(r"[{};@]")
 
 
-class SelectorFault(Exception):
+class SelectorError(Exception):
     """`index`: where in the markup."""
 
     def __init__(self, message: str, index: int) -> None:
@@ -56,13 +56,13 @@ def attributes(markup: str) -> Iterator[Given]:
         if tag.name == SELECTOR and tag.kind == "open":
             path = _written(tag, "path")
             if ODD.search(path):
-                raise SelectorFault("a path is one CSS selector", tag.start)
+                raise SelectorError("a path is one CSS selector", tag.start)
         elif tag.name == ATTRIBUTE and tag.kind == "open":
             named = tag
         elif tag.name == ATTRIBUTE and tag.kind == "close" and named:
             name = _written(named, "name")
             if not NAME.fullmatch(name):
-                raise SelectorFault("this is no name of an attribute", named.start)
+                raise SelectorError("this is no name of an attribute", named.start)
             yield Given(path, name, (named.end, tag.start))
 
 
@@ -70,7 +70,7 @@ def _written(tag: Tag, name: str) -> str:
     attribute = tag.attribute(name)
     value = html.unescape(attribute.value).strip() if attribute else ""
     if not value or FILLER in value:
-        raise SelectorFault(f"<{tag.name}> needs a {name}, without Liquid", tag.start)
+        raise SelectorError(f"<{tag.name}> needs a {name}, without Liquid", tag.start)
     return value
 
 

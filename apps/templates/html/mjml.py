@@ -34,7 +34,7 @@ NO_WORDS = '<mj-attributes><mj-all alt="" /></mj-attributes>'
 PLACE = re.compile(r" in \S+ template.*?(?: at position ([0-9]+).*)?\Z")
 
 
-class MarkupFault(Exception):
+class MarkupError(Exception):
     """`index`: where in the source."""
 
     def __init__(self, message: str, index: int) -> None:
@@ -56,8 +56,8 @@ def compiled(source: str, opaque: Iterable[tuple[int, int]]) -> str:
             (one, html_attributes.quoted(source, opaque, *one.value))
             for one in html_attributes.attributes(markup)
         ]
-    except html_attributes.SelectorFault as fault:
-        raise MarkupFault(fault.message, fault.index) from None
+    except html_attributes.SelectorError as error:
+        raise MarkupError(error.message, error.index) from None
     kept = [one for one in opaque if not any(start <= one[0] < end for start, end in cut)]
     inside = [one for one in kept if begins <= one[0] < ends]
     given = _Given(source, sorted([*inside, *cut]), {start for start, _ in cut})
@@ -69,10 +69,10 @@ def compiled(source: str, opaque: Iterable[tuple[int, int]]) -> str:
         found = PLACE.search(str(error))
         message = f"MJML can't be read here: {str(error)[: found.start() if found else None]}"
         at = len(text.encode()[: int(found[1])].decode(errors="ignore")) if found and found[1] else 0
-        raise MarkupFault(message, given.place(at)) from None
+        raise MarkupError(message, given.place(at)) from None
     for number, index in given.needed.items():
         if given.token(number) not in made:
-            raise MarkupFault("MJML has to know what stands here, and leaves this out", index)
+            raise MarkupError("MJML has to know what stands here, and leaves this out", index)
     before = "".join(source[slice(*one)] for one in kept if one[0] < begins)
     after = "".join(source[slice(*one)] for one in kept if one[0] >= ends)
     return f"{before}{html_attributes.given_to(given.restored(made), wanted)}{after}"
@@ -86,7 +86,7 @@ def _root(markup: str) -> tuple[int, int]:
         bare = COMMENT.sub(lambda comment: " " * len(comment[0]), text).replace(FILLER, " ")
         if stray := bare.strip():
             where = "before <mjml>" if not at else "after </mjml>"
-            raise MarkupFault(f"nothing but Liquid may stand {where}", at + bare.index(stray))
+            raise MarkupError(f"nothing but Liquid may stand {where}", at + bare.index(stray))
     return start, end
 
 
@@ -111,34 +111,34 @@ def _check(markup: str) -> None:
     body = False
     for tag in tags(markup):
         if (stray := markup.find("<", position, tag.start)) >= 0:
-            raise MarkupFault("this < begins no tag; as a sign it is written &lt;", stray)
+            raise MarkupError("this < begins no tag; as a sign it is written &lt;", stray)
         position = tag.inside[1] if tag.inside else tag.end
         if tag.kind == "comment":
             continue
         if tag.name == "mj-include":
-            raise MarkupFault('mj-include loads nothing here; write {% render "name" %}', tag.start)
+            raise MarkupError('mj-include loads nothing here; write {% render "name" %}', tag.start)
         if tag.name.lower().startswith("mj") and tag.name not in KNOWN:
-            raise MarkupFault(f"MJML has no element <{tag.name[:50]}>", tag.start)
+            raise MarkupError(f"MJML has no element <{tag.name[:50]}>", tag.start)
         if tag.kind == "close":
             if all(one.name != tag.name for one in open_):
-                raise MarkupFault(f"</{tag.name[:50]}> closes nothing", tag.start)
+                raise MarkupError(f"</{tag.name[:50]}> closes nothing", tag.start)
             left = open_.pop()
             if left.name != tag.name:
-                raise MarkupFault(f"<{left.name[:50]}> is not closed before </{tag.name[:50]}>", left.start)
+                raise MarkupError(f"<{left.name[:50]}> is not closed before </{tag.name[:50]}>", left.start)
             continue
         if not open_ and tag.name != "mjml":
-            raise MarkupFault("an MJML document begins with <mjml>", tag.start)
+            raise MarkupError("an MJML document begins with <mjml>", tag.start)
         body = body or tag.name == "mj-body"
         if tag.kind == "open" and tag.name not in VOID:
             open_.append(tag)
         if len(open_) > DEPTH_LIMIT:
-            raise MarkupFault(f"elements are nested deeper than {DEPTH_LIMIT}", tag.start)
+            raise MarkupError(f"elements are nested deeper than {DEPTH_LIMIT}", tag.start)
     if (stray := markup.find("<", position)) >= 0:
-        raise MarkupFault("this < begins no tag; as a sign it is written &lt;", stray)
+        raise MarkupError("this < begins no tag; as a sign it is written &lt;", stray)
     if open_:
-        raise MarkupFault(f"<{open_[-1].name[:50]}> is not closed", open_[-1].start)
+        raise MarkupError(f"<{open_[-1].name[:50]}> is not closed", open_[-1].start)
     if not body:
-        raise MarkupFault("an MJML document has a <mj-body> in its <mjml>", 0)
+        raise MarkupError("an MJML document has a <mj-body> in its <mjml>", 0)
 
 
 class _Given:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from apps.templates.liquid.engine import COMPILED_LIMIT, SOURCE_LIMIT, bound
 from apps.templates.liquid.engine import check as check_source
-from apps.templates.liquid.errors import TemplateSyntaxFault, fault
+from apps.templates.liquid.errors import TemplateSyntaxError, syntax_error
 from apps.templates.liquid.scanning import TAGS_LIMIT, is_read, spans
 
 DEPTH_LIMIT = 10
@@ -63,13 +63,15 @@ class Assembled:
     mjml: bool = False
     hole: tuple[int, int] | None = None
 
-    def fault(self, message: str, index: int) -> TemplateSyntaxFault:
+    def syntax_error(self, message: str, index: int) -> TemplateSyntaxError:
         """The fault at `text[index]`, told by the source that this comes from."""
         for piece in self.pieces:
             if index < len(piece.text) or piece is self.pieces[-1]:
-                return fault(message, piece.source, piece.start + min(index, len(piece.text)), piece.where)
+                return syntax_error(
+                    message, piece.source, piece.start + min(index, len(piece.text)), piece.where
+                )
             index -= len(piece.text)
-        return TemplateSyntaxFault(message, 1, 1)
+        return TemplateSyntaxError(message, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ def assemble(
     if not layout or not wrapper:
         return _joined([content], mjml=mjml)
     if mjml and not outer:
-        raise TemplateSyntaxFault(f'the layout "{layout.name}" is HTML; MJML can\'t be put into it', 1, 1)
+        raise TemplateSyntaxError(f'the layout "{layout.name}" is HTML; MJML can\'t be put into it', 1, 1)
     where = f'the layout "{layout.name}"'
     at = placeholder(wrapper, where)
     around = list(_expanded(wrapper, where, _Kind(part, outer, library, values)))
@@ -123,7 +125,7 @@ def placeholder(wrapper: str, where: str = "") -> int:
     found = [start for start, end in spans(wrapper) if CONTENT.fullmatch(wrapper, start, end)]
     if len(found) == 1:
         return found[0]
-    raise fault(
+    raise syntax_error(
         "a layout holds {{ content }} once, where what it is put around belongs",
         wrapper,
         found[1] if found else len(wrapper),
@@ -135,7 +137,7 @@ def _joined(parts: Sequence[Sequence[Piece]], *, mjml: bool, finished: bool = Fa
     pieces = [piece for part in parts for piece in part]
     text = "".join(piece.text for piece in pieces)
     if len(text.encode("utf-8", "surrogatepass")) > COMPILED_LIMIT:
-        raise TemplateSyntaxFault(
+        raise TemplateSyntaxError(
             f"with its layout and partials this is longer than {COMPILED_LIMIT // 1024} KiB", 1, 1
         )
     hole = None
@@ -158,17 +160,23 @@ def _expanded(source: str, where: str, kind: _Kind) -> Iterator[Piece]:
         elif not wanted:
             length += len(piece.text)
             if length > COMPILED_LIMIT:
-                raise fault(f"with its partials this is longer than {COMPILED_LIMIT // 1024} KiB", source, 0)
+                raise syntax_error(
+                    f"with its partials this is longer than {COMPILED_LIMIT // 1024} KiB", source, 0
+                )
             yield piece
         else:
             if wanted in names:
                 chain = " → ".join([*names[names.index(wanted) :], wanted])
-                raise fault(f'the partial "{wanted}" holds itself: {chain}', source, piece.start, where)
+                raise syntax_error(
+                    f'the partial "{wanted}" holds itself: {chain}', source, piece.start, where
+                )
             if len(names) > DEPTH_LIMIT:
-                raise fault(f"partials are nested deeper than {DEPTH_LIMIT}", source, piece.start, where)
+                raise syntax_error(
+                    f"partials are nested deeper than {DEPTH_LIMIT}", source, piece.start, where
+                )
             put_in += 1
             if put_in > TAGS_LIMIT:
-                raise fault(f"more than {TAGS_LIMIT} partials are put in", source, piece.start, where)
+                raise syntax_error(f"more than {TAGS_LIMIT} partials are put in", source, piece.start, where)
             inner = _partial(wanted, kind, piece)
             within = f'the partial "{wanted}"'
             waiting.append((inner, within, (*names, wanted), _cut(inner, within, kind)))
@@ -180,8 +188,8 @@ def _cut(source: str, where: str, kind: _Kind) -> Iterator[tuple[Piece, str]]:
     position, trimmed = 0, False
     try:
         found = list(spans(source))
-    except TemplateSyntaxFault as error:
-        raise TemplateSyntaxFault(error.message, error.line, error.column, where) from None
+    except TemplateSyntaxError as error:
+        raise TemplateSyntaxError(error.message, error.line, error.column, where) from None
     for start, end in found:
         text = source[start:end]
         name = ""
@@ -213,16 +221,18 @@ def _between(
 def _value(text: str, kind: _Kind, at: Piece) -> str:
     used = VALUE.fullmatch(text)
     if not used:
-        raise fault("a layout's value stands by itself, as {{ layout.name }}", at.source, at.start, at.where)
+        raise syntax_error(
+            "a layout's value stands by itself, as {{ layout.name }}", at.source, at.start, at.where
+        )
     value = (kind.values or {}).get(used[1])
     if value is None:
-        raise fault(f"the layout has no value named {used[1]}", at.source, at.start, at.where)
+        raise syntax_error(f"the layout has no value named {used[1]}", at.source, at.start, at.where)
     return html.escape(value) if kind.part == "html" else value
 
 
 def _partial(name: str, kind: _Kind, at: Piece) -> str:
-    def wrong(message: str) -> TemplateSyntaxFault:
-        return fault(message, at.source, at.start, at.where)
+    def wrong(message: str) -> TemplateSyntaxError:
+        return syntax_error(message, at.source, at.start, at.where)
 
     try:
         found = kind.library.partial(name)

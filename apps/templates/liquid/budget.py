@@ -28,7 +28,7 @@ TOO_LONG = "this takes too long"
 OVER_SHARE = (
     "this takes long, and the organization has used up its share of the processor for now; ask again later"
 )
-PARTIES_KEPT = 10_000
+LIMITS_KEPT = 10_000
 
 
 class _Allowance:
@@ -126,7 +126,7 @@ class Shares:
     def _charge(self, party: Hashable, used: float) -> None:
         with self._lock:
             self._left[party] = (self._now(party) - used, time.monotonic())
-            if len(self._left) > PARTIES_KEPT:
+            if len(self._left) > LIMITS_KEPT:
                 self._left = {one: kept for one, kept in self._left.items() if self._now(one) < SHARE_KEPT}
 
 

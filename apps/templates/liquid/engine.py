@@ -23,7 +23,7 @@ from liquid.token import Token
 
 from apps.templates.liquid.analysis.filter_calls import check_calls
 from apps.templates.liquid.context import BoundedContext, BoundedRange, Missing, unchanged_buffer
-from apps.templates.liquid.errors import TemplateSyntaxFault, fault
+from apps.templates.liquid.errors import TemplateSyntaxError, syntax_error
 from apps.templates.liquid.filters.registry import OURS
 from apps.templates.liquid.flat import Flat
 from apps.templates.liquid.limits import LOOP_LIMIT, OUTPUT_LIMIT
@@ -141,7 +141,7 @@ def _harden(template: BoundTemplate) -> None:
 def bound(source: str, limit: int) -> None:
     """Raises TemplateSyntaxFault if `source` is longer than `limit` bytes."""
     if len(source) > limit or len(source.encode("utf-8", "surrogatepass")) > limit:
-        raise TemplateSyntaxFault(f"the source is longer than {limit // 1024} KiB", 1, 1)
+        raise TemplateSyntaxError(f"the source is longer than {limit // 1024} KiB", 1, 1)
 
 
 def parse(source: str, html: bool) -> _Template:
@@ -167,14 +167,14 @@ def _parse(source: str, html: bool) -> tuple[_Template, int]:
         template.flat = Flat.of(template, html=html)
     except LiquidError as error:
         if isinstance(error.__cause__, RecursionError):
-            raise TemplateSyntaxFault("an expression is nested too deeply", 1, 1) from None
+            raise TemplateSyntaxError("an expression is nested too deeply", 1, 1) from None
         raise _placed(error, source) from None
     return template, weight
 
 
-def _placed(error: LiquidError, source: str) -> TemplateSyntaxFault:
+def _placed(error: LiquidError, source: str) -> TemplateSyntaxError:
     at = error.token.start_index if error.token and error.token.start_index >= 0 else len(source)
-    return fault(_sentence(str(error.message)), source, at)
+    return syntax_error(_sentence(str(error.message)), source, at)
 
 
 _parsed = Kept(_parse, most=PARSED_LIMIT)

@@ -8,7 +8,7 @@ Nothing else leaves the rooms `rendering`, `html` and `liquid`.
 """
 
 
-class TemplateFault(Exception):
+class TemplateError(Exception):
     """`message`: one sentence for the person who wrote the template or the variables, `LIMIT` at most."""
 
     LIMIT = 300
@@ -18,7 +18,7 @@ class TemplateFault(Exception):
         super().__init__(self.message)
 
 
-class TemplateSyntaxFault(TemplateFault):
+class TemplateSyntaxError(TemplateError):
     """`line` and `column` count from 1; at the source's end when something is left open.
 
     `where`: the layout or partial at fault; empty: the source in hand.
@@ -35,7 +35,7 @@ class TemplateSyntaxFault(TemplateFault):
         return f"{where}line {self.line}, column {self.column}: {self.message}"
 
 
-class RenderError(TemplateFault):
+class RenderError(TemplateError):
     """`field`: the part at fault ("subject", "html", "data.order_id", …), or "variables". `code`: render_failed, or
     too_costly where it would have taken too long."""
 
@@ -48,7 +48,7 @@ class RenderError(TemplateFault):
         return f"{self.field}: {self.message}"
 
 
-def fault(message: str, source: str, index: int, where: str = "") -> TemplateSyntaxFault:
+def syntax_error(message: str, source: str, index: int, where: str = "") -> TemplateSyntaxError:
     """The fault at `source[index]`."""
     line_start = source.rfind("\n", 0, index) + 1
-    return TemplateSyntaxFault(message, source.count("\n", 0, index) + 1, index - line_start + 1, where)
+    return TemplateSyntaxError(message, source.count("\n", 0, index) + 1, index - line_start + 1, where)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from apps.templates.liquid.errors import fault
+from apps.templates.liquid.errors import syntax_error
 
 TAGS_LIMIT = 2_000
 """Tags and outputs in a source: bounds what a parsed template takes in memory."""
@@ -58,27 +58,27 @@ def _spans(source: str) -> Iterator[tuple[int, int, tuple[int, int] | None]]:
         start, closer = opener.start(), "}}" if opener[1] == "{" else "%}"
         end = source.find(closer, opener.end(), opener.end() + TAG_LENGTH)
         if end < 0:
-            raise fault(
+            raise syntax_error(
                 f"{opener[0]} is not closed by {closer} within {TAG_LENGTH} characters", source, start
             )
         inside = source[opener.end() : end].strip().strip("-").strip()
         if not inside:
-            raise fault(f"there is nothing between {opener[0]} and {closer}", source, start)
+            raise syntax_error(f"there is nothing between {opener[0]} and {closer}", source, start)
         if BLANKS.search(source, opener.end(), end):
-            raise fault("there are too many blanks inside the braces", source, start)
+            raise syntax_error("there are too many blanks inside the braces", source, start)
         tags += 1
         if tags > TAGS_LIMIT:
-            raise fault(f"a template holds at most {TAGS_LIMIT} tags", source, start)
+            raise syntax_error(f"a template holds at most {TAGS_LIMIT} tags", source, start)
         position, comment = end + 2, None
         if opener[1] == "%" and inside in VERBATIM:
             ending = VERBATIM[inside].search(source, position)
             if not ending:
-                raise fault(f"{{% {inside} %}} is not closed by {{% end{inside} %}}", source, start)
+                raise syntax_error(f"{{% {inside} %}} is not closed by {{% end{inside} %}}", source, start)
             position = ending.end()
         elif opener[1] == "%" and COMMENT.match(inside):
             last = _comment_ending(source, position)
             if not last:
-                raise fault("{% comment %} is not closed by {% endcomment %}", source, start)
+                raise syntax_error("{% comment %} is not closed by {% endcomment %}", source, start)
             comment, position = (position, last.start()), last.end()
         yield start, position, comment
 

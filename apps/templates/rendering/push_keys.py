@@ -6,7 +6,7 @@ HIDDEN = frozenset({"collapse_key"})
 """FCM takes these, and its library on Android takes them out again."""
 
 
-def fault_of(key: str) -> str:
+def error_of(key: str) -> str:
     """Why a push can't carry this key, in a sentence; empty where it can."""
     if key in RESERVED or key.startswith(RESERVED_PREFIXES):
         return f"Rename the key {key!r}: FCM keeps it for itself, and refuses a push that has it."

@@ -20,7 +20,7 @@ from apps.templates.liquid.assembling import assemble, check
 from apps.templates.liquid.budget import allowance, shares
 from apps.templates.liquid.budget import check as check_allowance
 from apps.templates.liquid.engine import parse
-from apps.templates.liquid.errors import RenderError, TemplateFault, TemplateSyntaxFault
+from apps.templates.liquid.errors import RenderError, TemplateError, TemplateSyntaxError
 from apps.templates.liquid.limits import CPU_LIMIT, TooSlow, plain
 from apps.templates.rendering import push_keys
 
@@ -28,8 +28,8 @@ __all__ = [
     "EmailContent",
     "PushContent",
     "RenderError",
-    "TemplateFault",
-    "TemplateSyntaxFault",
+    "TemplateError",
+    "TemplateSyntaxError",
     "VariableUse",
     "assemble",
     "check",
@@ -85,8 +85,8 @@ def render_push(source: PushContent, variables: Mapping[str, object]) -> PushCon
     plain(variables)
     for key in source.data:
         # Saved before it was refused there.
-        if fault := push_keys.fault_of(key):
-            raise RenderError(fault, f"data.{key}")
+        if error := push_keys.error_of(key):
+            raise RenderError(error, f"data.{key}")
     with allowance(cpu=CPU_LIMIT):
         return PushContent(
             title=_line(source.title, variables, "title"),
@@ -122,7 +122,7 @@ def _render(source: str, variables: Mapping[str, object], field: str, *, html: b
             return filled
         check_allowance()
         return template.render(named)
-    except TemplateSyntaxFault as error:
+    except TemplateSyntaxError as error:
         raise RenderError(str(error), field) from None
     except TooSlow as error:
         raise RenderError(str(error.message), field, TOO_COSTLY) from None

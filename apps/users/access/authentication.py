@@ -124,8 +124,8 @@ class BearerAuthentication(JWTAuthentication):
     def get_user(self, validated_token: Any) -> Any:
         try:
             user = cast(User, super().get_user(validated_token))
-        except ValidationError as fault:
-            raise InvalidToken("This token names no user.") from fault
+        except ValidationError as error:
+            raise InvalidToken("This token names no user.") from error
         if not user.organization.is_active or not sessions.of_now(validated_token, user):
             # What the library says of a forged one: the answers are alike.
             raise InvalidToken("Given token not valid for any token type")

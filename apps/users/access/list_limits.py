@@ -33,8 +33,8 @@ def bounded(organization: Organization) -> Iterator[None]:
     with ExitStack() as held:
         try:
             held.enter_context(places.slot(organization.pk, patience=PATIENCE))
-        except Busy as fault:
-            raise TooManyLists from fault
+        except Busy as error:
+            raise TooManyLists from error
         if connection.vendor == "postgresql" and settings.QUERY_TIMEOUT:
             # LOCAL: the connection is another request's after this one, and a pooler's session may be anybody's.
             held.enter_context(transaction.atomic())

@@ -73,15 +73,15 @@ def renew(refresh: str) -> dict[str, str]:
     """A new pair for a refresh token, which dies. Raises InvalidToken."""
     token, user = _alive(refresh)
     _kill(token)
-    following = SessionToken.for_user(user)
+    successor = SessionToken.for_user(user)
     if FAMILY in token:
-        following[FAMILY], following[BEGAN] = token[FAMILY], token[BEGAN]
+        successor[FAMILY], successor[BEGAN] = token[FAMILY], token[BEGAN]
     # However often it is renewed, a sign-in ends.
-    longest = following[BEGAN] + int(settings.SESSION_LONGEST.total_seconds())
-    following["exp"] = min(following["exp"], longest)
-    if following["exp"] <= following["iat"]:
+    longest = successor[BEGAN] + int(settings.SESSION_LONGEST.total_seconds())
+    successor["exp"] = min(successor["exp"], longest)
+    if successor["exp"] <= successor["iat"]:
         raise InvalidToken("This sign-in is too old; sign in again.")
-    return _pair(following)
+    return _pair(successor)
 
 
 def _pair(refresh: SessionToken) -> dict[str, str]:
@@ -99,8 +99,8 @@ def _alive(refresh: str) -> tuple[SessionToken, User]:
         user = User.objects.select_related("organization").get(
             pk=token[api_settings.USER_ID_CLAIM], is_active=True, organization__is_active=True
         )
-    except (TokenError, KeyError, TypeError, ValidationError, User.DoesNotExist) as fault:
-        raise InvalidToken("This refresh token is not valid, or not any more.") from fault
+    except (TokenError, KeyError, TypeError, ValidationError, User.DoesNotExist) as error:
+        raise InvalidToken("This refresh token is not valid, or not any more.") from error
     # The library asks this of access tokens alone.
     if not hmac.compare_digest(
         str(token.get(api_settings.REVOKE_TOKEN_CLAIM)).encode(),

@@ -8,7 +8,7 @@ from apps.users.audit_log import act_as, acting
 from notifier.lib.database.tenancy import enter, fresh
 
 
-class IsolationMiddleware:
+class TenancyMiddleware:
     """Nobody is known at a request's beginning; staff who are signed in to the admin are, keys and tokens get
     known by their authentication."""
 

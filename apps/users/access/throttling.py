@@ -32,7 +32,7 @@ class OrganizationLimited(Throttled):
     extra_detail_singular = extra_detail_plural = ""
 
 
-organizations = sliding_window.LocalWindows()
+organizations = sliding_window.LocalSlidingWindows()
 """In this process alone: one more look at Redis would cost each request."""
 
 

@@ -19,7 +19,7 @@ from apps.users.models import reach
 from apps.users.models.organizations import Organization
 from apps.users.models.people import User
 from apps.users.models.scopes import Scope
-from notifier.lib.database.tenancy import IsolatedManager
+from notifier.lib.database.tenancy import TenantManager
 
 
 class ApiKeyQuerySet(AuditedQuerySet["ApiKey"]):
@@ -82,7 +82,7 @@ class ApiKey(models.Model):
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
-    objects = IsolatedManager.from_queryset(ApiKeyQuerySet)()
+    objects = TenantManager.from_queryset(ApiKeyQuerySet)()
 
     class Meta:
         verbose_name = "API key"

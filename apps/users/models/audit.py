@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from apps.users.models.organizations import Organization
-from notifier.lib.database.tenancy import IsolatedManager
+from notifier.lib.database.tenancy import TenantManager
 
 
 class AuditEntry(models.Model):
@@ -32,7 +32,7 @@ class AuditEntry(models.Model):
     after = models.JSONField(default=dict)
     at = models.DateTimeField(db_default=Now())
 
-    objects = IsolatedManager()
+    objects = TenantManager()
 
     class Meta:
         ordering = ["-id"]

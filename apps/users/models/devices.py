@@ -12,7 +12,7 @@ from apps.users.models.organizations import Organization
 from apps.users.models.people import User
 from apps.users.recipient_hashes import recipient_hash
 from notifier.lib.database.encryption import EncryptedTextField
-from notifier.lib.database.tenancy import IsolatedManager
+from notifier.lib.database.tenancy import TenantManager
 
 
 class DeviceQuerySet(models.QuerySet["Device"]):
@@ -59,7 +59,7 @@ class Device(models.Model):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(auto_now=True)
 
-    objects = IsolatedManager.from_queryset(DeviceQuerySet)()
+    objects = TenantManager.from_queryset(DeviceQuerySet)()
 
     class Meta:
         ordering = ["id"]

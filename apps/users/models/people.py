@@ -16,7 +16,7 @@ from apps.users.models import reach
 from apps.users.models.organizations import Organization, Switchable, validate_language
 from apps.users.models.quiet_hours import end_of_quiet_hours
 from apps.users.models.scopes import HOST_SCOPES, ROLE_SCOPES, Role
-from notifier.lib.database.tenancy import IsolatedManager
+from notifier.lib.database.tenancy import TenantManager
 from notifier.lib.email_addresses import ADDRESS_LIMIT, tidied
 from notifier.lib.fields.email_address import AddressColumn
 from notifier.lib.fields.validation import validate_timezone
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 models.EmailField.register_lookup(Lower)
 
 
-class UserManager(IsolatedManager["User"], BaseUserManager["User"]):
+class UserManager(TenantManager["User"], BaseUserManager["User"]):
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
         fields.setdefault("organization", None)
         fields["organization"] = fields["organization"] or Organization.objects.default()

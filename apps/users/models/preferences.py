@@ -11,14 +11,14 @@ from django.db.models.functions import Now
 from apps.users.channels import Channel
 from apps.users.models.organizations import Organization
 from apps.users.models.people import User
-from notifier.lib.database.tenancy import IsolatedManager
+from notifier.lib.database.tenancy import TenantManager
 from notifier.lib.fields.validation import CATEGORY_PATTERN
 
 ACCOUNT = "account"
 """The category of what Notifier itself tells people about their accounts."""
 
 
-class CategoryManager(IsolatedManager["Category"]):
+class CategoryManager(TenantManager["Category"]):
     def account(self, organization: Organization) -> "Category":
         """The organization's category for what concerns accounts, made at its first use."""
         found: Category = self.get_or_create(
@@ -111,7 +111,7 @@ class NotificationPreference(models.Model):
 
     organization_path: ClassVar[str] = "user__organization"
 
-    objects = IsolatedManager()
+    objects = TenantManager()
 
     class Meta:
         # Two, because SQLite takes two nulls for different values.

@@ -55,8 +55,8 @@ class EncryptedTextField(TextField):
             return value
         try:
             return _all().decrypt(value).decode()
-        except InvalidToken as fault:
-            raise Undecryptable(f"{self.model._meta.db_table}.{self.column}") from fault
+        except InvalidToken as error:
+            raise Undecryptable(f"{self.model._meta.db_table}.{self.column}") from error
 
     def get_lookup(self, lookup_name: str) -> Any:
         if lookup_name != "isnull":
@@ -71,8 +71,8 @@ class EncryptedTextField(TextField):
         except InvalidToken:
             try:
                 return _all().rotate(stored).decode()
-            except InvalidToken as fault:
-                raise Undecryptable(f"{self.model._meta.db_table}.{self.column}") from fault
+            except InvalidToken as error:
+                raise Undecryptable(f"{self.model._meta.db_table}.{self.column}") from error
         return None
 
 

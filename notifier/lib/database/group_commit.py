@@ -1,4 +1,4 @@
-"""Work that several threads ask for at the same moment, done by one of them for all.
+"""Group commit: what several threads submit at the same moment is done by one of them for all.
 
 Nobody waits for company: who finds nobody at work begins at once, alone if it is alone. Who comes meanwhile is
 served together, by the first of them, when that is done. So an idle process answers as quickly as it can, and a
@@ -13,17 +13,17 @@ import structlog
 from django.db import InterfaceError, OperationalError, connection
 
 log = structlog.get_logger(__name__)
-Asked = TypeVar("Asked")
-Told = TypeVar("Told")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
-class _Turn(Generic[Asked, Told]):
-    """One thread's question. The thread sleeps until it is to take the lead, or until somebody else has done so."""
+class _Waiter(Generic[Item, Result]):
+    """One thread's item. The thread sleeps until it is to lead the next group, or until another has served it."""
 
-    def __init__(self, asked: Asked) -> None:
-        self.asked = asked
+    def __init__(self, item: Item) -> None:
+        self.item = item
         self.leads = False
-        self.told: Told | None = None
+        self.result: Result | None = None
         self.lost: Exception | None = None
         self._asleep = threading.Lock()
         self._asleep.acquire()
@@ -35,73 +35,74 @@ class _Turn(Generic[Asked, Told]):
         self._asleep.release()
 
 
-class Coalescer(Generic[Asked, Told]):
-    """`work` answers questions, at most `most` at once: an answer each, in order, never None.
+class GroupCommit(Generic[Item, Result]):
+    """`work` takes items, at most `most` at once, and returns a result each, in order, never None.
 
-    What `work` raises for several is nobody's fault in particular, so each of them is then asked by itself, in its
+    What `work` raises for several is no item's error in particular, so each of them is then tried by itself, in its
     own thread. But where the connection to the database is gone, the work may have been done all the same: nothing is
-    asked again, and everybody is told.
+    tried again, and every thread gets the error.
     """
 
-    def __init__(self, work: Callable[[Sequence[Asked]], Sequence[Told]], *, most: int) -> None:
+    def __init__(self, work: Callable[[Sequence[Item]], Sequence[Result]], *, most: int) -> None:
         self._work = work
         self._most = most
         self._lock = threading.Lock()
-        self._lines: dict[Hashable, list[_Turn[Asked, Told]]] = {}
-        """Who waits, by line. A line is in here while somebody is at work for it."""
+        self._waiting: dict[Hashable, list[_Waiter[Item, Result]]] = {}
+        """Who waits, by key. A key is in here while somebody is at work for it."""
 
-    def ask(self, line: Hashable, asked: Asked) -> Told:
-        """The answer to this question, whose work is shared with others of its line. Raises what `work` raises."""
-        turn = _Turn[Asked, Told](asked)
+    def submit(self, key: Hashable, item: Item) -> Result:
+        """This item's result, whose work is shared with others of the same key. Raises what `work` raises."""
+        waiter = _Waiter[Item, Result](item)
         with self._lock:
-            waiting = self._lines.get(line)
+            waiting = self._waiting.get(key)
             if waiting is None:
-                self._lines[line] = []
-                turn.leads = True
+                self._waiting[key] = []
+                waiter.leads = True
             else:
-                waiting.append(turn)
-        if not turn.leads:
-            turn.wait()
-        if turn.leads:
-            self._lead(line, turn)
-        if turn.lost is not None:
-            raise type(turn.lost)(*turn.lost.args) from turn.lost
-        if turn.told is None:
-            (turn.told,) = self._work([asked])
-        return turn.told
+                waiting.append(waiter)
+        if not waiter.leads:
+            waiter.wait()
+        if waiter.leads:
+            self._lead(key, waiter)
+        if waiter.lost is not None:
+            raise type(waiter.lost)(*waiter.lost.args) from waiter.lost
+        if waiter.result is None:
+            (waiter.result,) = self._work([item])
+        return waiter.result
 
-    def _lead(self, line: Hashable, first: _Turn[Asked, Told]) -> None:
+    def _lead(self, key: Hashable, first: _Waiter[Item, Result]) -> None:
         with self._lock:
-            waiting = self._lines[line]
+            waiting = self._waiting[key]
             others = waiting[: self._most - 1]
             del waiting[: self._most - 1]
         try:
             if others:
                 self._serve([first, *others])
             else:
-                (first.told,) = self._work([first.asked])
+                (first.result,) = self._work([first.item])
         finally:
             with self._lock:
-                following = waiting.pop(0) if waiting else None
-                if following is None:
-                    del self._lines[line]
+                next_leader = waiting.pop(0) if waiting else None
+                if next_leader is None:
+                    del self._waiting[key]
                 else:
-                    following.leads = True
-            for turn in (*others, following):
-                if turn is not None:
-                    turn.wake()
+                    next_leader.leads = True
+            for waiter in (*others, next_leader):
+                if waiter is not None:
+                    waiter.wake()
 
-    def _serve(self, turns: Sequence[_Turn[Asked, Told]]) -> None:
+    def _serve(self, waiters: Sequence[_Waiter[Item, Result]]) -> None:
         try:
-            for turn, told in zip(turns, self._work([turn.asked for turn in turns]), strict=True):
-                turn.told = told
-        except Exception as fault:
-            if isinstance(fault, (OperationalError, InterfaceError)) and _gone():
-                for turn in turns:
-                    turn.lost = fault
+            results = self._work([waiter.item for waiter in waiters])
+            for waiter, result in zip(waiters, results, strict=True):
+                waiter.result = result
+        except Exception as error:
+            if isinstance(error, (OperationalError, InterfaceError)) and _gone():
+                for waiter in waiters:
+                    waiter.lost = error
             else:
-                # Not hidden: whose question it is meets it again, alone.
-                log.warning("asked_apart", questions=len(turns), exc_info=True)
+                # Not hidden: the item that causes it meets it again, alone.
+                log.warning("group_commit_split", items=len(waiters), exc_info=True)
 
 
 def _gone() -> bool:

@@ -28,9 +28,9 @@ def bound_statements() -> None:
         options["options"] = f"-c statement_timeout={milliseconds} {options.get('options', '')}".strip()
 
 
-def timed_out(fault: Exception) -> bool:
+def timed_out(error: Exception) -> bool:
     """Whether the database ended a statement that took too long; its connection is as good as before."""
-    return isinstance(fault.__cause__, psycopg.errors.QueryCanceled)
+    return isinstance(error.__cause__, psycopg.errors.QueryCanceled)
 
 
 def forget_broken_connections() -> None:
@@ -43,5 +43,5 @@ def forget_broken_connections() -> None:
     if pool is not None:
         try:
             pool.check()
-        except connection.Database.Error as fault:  # type: ignore[attr-defined]
-            log.warning("pool_not_checked", reason=str(fault))
+        except connection.Database.Error as error:  # type: ignore[attr-defined]
+            log.warning("pool_not_checked", reason=str(error))

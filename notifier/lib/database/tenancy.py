@@ -34,7 +34,7 @@ everywhere = fresh
 """For the few questions about all organizations that a request asks, such as how much waits altogether."""
 
 
-class IsolatedManager(models.Manager[Row]):
+class TenantManager(models.Manager[Row]):
     """`organization_path` of its model, where it has one, is the look-up from a row to its organization."""
 
     def get_queryset(self) -> models.QuerySet[Row]:

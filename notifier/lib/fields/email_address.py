@@ -29,8 +29,8 @@ class AddressFormField(forms.CharField):
             return address
         try:
             return spelled(address)
-        except InvalidAddress as fault:
-            raise ValidationError(str(fault), code="invalid") from fault
+        except InvalidAddress as error:
+            raise ValidationError(str(error), code="invalid") from error
 
 
 class AddressColumn(EmailField):
@@ -43,8 +43,8 @@ class AddressColumn(EmailField):
         address = super().clean(value, model_instance)
         try:
             return spelled(address) if address else address
-        except InvalidAddress as fault:
-            raise ValidationError(str(fault), code="invalid") from fault
+        except InvalidAddress as error:
+            raise ValidationError(str(error), code="invalid") from error
 
     def pre_save(self, model_instance: models.Model, add: bool) -> Any:
         address = tidied(str(super().pre_save(model_instance, add)))

@@ -43,17 +43,17 @@ class KnownParameters(BasePermission):
 
 def refuse(request: Request, known: tuple[str, ...]) -> None:
     given = request.query_params
-    faults = {
+    errors = {
         name[:100]: serializers.ErrorDetail(_unknown(known), "unknown_field")
         for name in [name for name in given if name not in known][:UNKNOWN_SHOWN]
     }
-    faults |= {
+    errors |= {
         name: serializers.ErrorDetail("Give this parameter once.", "repeated")
         for name in known
         if len(given.getlist(name)) > 1
     }
-    if faults:
-        raise serializers.ValidationError(faults)
+    if errors:
+        raise serializers.ValidationError(errors)
 
 
 def _unknown(known: tuple[str, ...]) -> str:

@@ -144,8 +144,8 @@ class AddressField(LineField, serializers.EmailField):
             return value
         try:
             return spelled(value)
-        except InvalidAddress as fault:
-            raise serializers.ValidationError(str(fault), code="invalid") from fault
+        except InvalidAddress as error:
+            raise serializers.ValidationError(str(error), code="invalid") from error
 
 
 class LanguageField(LineField):

@@ -75,8 +75,8 @@ def parse(url: str) -> Target:
     try:
         parts = urlsplit(url)
         host, port = (parts.hostname or "").lower(), parts.port
-    except ValueError as fault:
-        raise Refused("invalid", "This is not a URL.") from fault
+    except ValueError as error:
+        raise Refused("invalid", "This is not a URL.") from error
     if parts.scheme not in PORTS or not HOST.match(host) or port == 0:
         raise Refused("invalid", "Use a URL such as https://example.com/hooks.")
     if "@" in parts.netloc:
@@ -104,8 +104,8 @@ def resolve(target: Target, *, patience: float) -> list[tuple[Any, ...]]:
     def look_up() -> None:
         try:
             answers.put(socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM))
-        except (OSError, UnicodeError) as fault:
-            answers.put(fault)
+        except (OSError, UnicodeError) as error:
+            answers.put(error)
 
     # The resolver knows no deadline of ours.
     threading.Thread(target=look_up, name="resolver", daemon=True).start()

@@ -31,19 +31,19 @@ ANSWER_LIMIT = 1024 * 1024
 READ_SIZE = 16 * 1024
 
 
-class WireFault(Exception):
+class HttpError(Exception):
     pass
 
 
-class NotConnected(WireFault):
+class NotConnected(HttpError):
     pass
 
 
-class PoolExhausted(WireFault):
+class PoolExhausted(HttpError):
     pass
 
 
-class Interrupted(WireFault):
+class Interrupted(HttpError):
     pass
 
 
@@ -156,15 +156,15 @@ class HttpPool:
     def _connect(self) -> socket.socket:
         try:
             connection = socket.create_connection((self._host, self._port), self._connect_timeout)
-        except OSError as fault:
-            raise NotConnected(str(fault)) from fault
+        except OSError as error:
+            raise NotConnected(str(error)) from error
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._tls is not None:
                 return self._tls.wrap_socket(connection, server_hostname=self._host)
-        except OSError as fault:
+        except OSError as error:
             connection.close()
-            raise NotConnected(str(fault)) from fault
+            raise NotConnected(str(error)) from error
         return connection
 
     def _exchange(self, connection: socket.socket, request: bytes) -> tuple[Answer, bool]:
@@ -188,12 +188,12 @@ class HttpPool:
                     if left <= 0:
                         raise ReadTimedOut("no complete answer in time")
                     connection.settimeout(left)
-        except TimeoutError as fault:
-            raise ReadTimedOut("no answer in time") from fault
-        except OSError as fault:
-            raise Interrupted(str(fault)) from fault
-        except httptools.HttpParserError as fault:
-            raise Interrupted(f"the answer is not HTTP: {fault}") from fault
+        except TimeoutError as error:
+            raise ReadTimedOut("no answer in time") from error
+        except OSError as error:
+            raise Interrupted(str(error)) from error
+        except httptools.HttpParserError as error:
+            raise Interrupted(f"the answer is not HTTP: {error}") from error
         return Answer(reading.status, reading.headers, b"".join(reading.body)), reading.keep
 
 

@@ -31,10 +31,10 @@ class RedisScripts:
             return None
         try:
             answer = get_redis_connection().register_script(script)(keys=keys, args=args)
-        except redis.RedisError as fault:
+        except redis.RedisError as error:
             with self._lock:
                 self._failed, self._again_at = True, time.monotonic() + REST
-            log.warning(self._event, reason=type(fault).__name__, seconds=REST)
+            log.warning(self._event, reason=type(error).__name__, seconds=REST)
             return None
         self._failed = False
         return answer

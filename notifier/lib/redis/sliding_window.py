@@ -94,7 +94,7 @@ class _Held:
     used: int = 0
 
 
-class LocalWindows:
+class LocalSlidingWindows:
     """This process's own windows. `clock`: microseconds that never go back."""
 
     def __init__(self, clock: Callable[[], int] = lambda: time.monotonic_ns() // 1000) -> None:
@@ -126,11 +126,11 @@ class LocalWindows:
             return Standing(False, limit, held.used, ends - now)
 
 
-class SharedWindows:
+class SharedSlidingWindows:
     """The windows in Redis, and this process's own while Redis fails or where there is none."""
 
     def __init__(self) -> None:
-        self._local = LocalWindows()
+        self._local = LocalSlidingWindows()
         self._scripts = RedisScripts("limits_are_local")
 
     def take(self, name: str, *, limit: int, weight: int, length: int) -> Standing:
@@ -141,4 +141,4 @@ class SharedWindows:
         return Standing(bool(allowed), limit, used, wait)
 
 
-shared = SharedWindows()
+shared = SharedSlidingWindows()

@@ -42,11 +42,11 @@ def test_one_bad_item_spoils_no_other(api, user, db):
     assert (data["accepted"], data["rejected"]) == (2, 5)
     assert [result["index"] for result in data["results"]] == list(range(7))
     assert [result["result"] == "accepted" for result in data["results"]] == [True, *[False] * 5, True]
-    faults = [[entry["field"] for entry in result.get("errors", [])] for result in data["results"]]
-    assert faults[1] == ["template_code"]
-    assert "colour" in faults[2]
-    assert faults[4] == ["variables.name"]
-    assert faults[5] == ["priority"]
+    errors = [[entry["field"] for entry in result.get("errors", [])] for result in data["results"]]
+    assert errors[1] == ["template_code"]
+    assert "colour" in errors[2]
+    assert errors[4] == ["variables.name"]
+    assert errors[5] == ["priority"]
     assert Notification.objects.count() == 2
     assert EmailLog.objects.count() == 2
     assert PushLog.objects.count() == 1

@@ -6,7 +6,7 @@ from apps.notifications.models import DeadLetter, EmailLog, PushLog, Suppression
 from apps.users.models import Device
 from tests.conftest import client_for, post, settled, timeline
 
-LETTERS = "/api/v1/dead-letters/"
+DEAD_LETTERS = "/api/v1/dead-letters/"
 
 
 @pytest.fixture
@@ -19,23 +19,23 @@ def failed(api, user, version, smtp, worker):
 
 
 def test_letters_are_listed_filtered_replayed_once_and_discarded(api, failed, smtp):
-    shown = api.get(LETTERS).json()["data"]
+    shown = api.get(DEAD_LETTERS).json()["data"]
     assert len(shown) == 3
     assert {(row["state"], row["code"], row["template"]) for row in shown} == {
         ("open", "policy_refused", "hello")
     }
-    assert len(api.get(LETTERS, {"request_id": "request-1"}).json()["data"]) == 1
-    assert not api.get(LETTERS, {"state": "replayed"}).json()["data"]
+    assert len(api.get(DEAD_LETTERS, {"request_id": "request-1"}).json()["data"]) == 1
+    assert not api.get(DEAD_LETTERS, {"state": "replayed"}).json()["data"]
 
-    dry = api.post(f"{LETTERS}replay/", {"dry_run": True}).json()["data"]
+    dry = api.post(f"{DEAD_LETTERS}replay/", {"dry_run": True}).json()["data"]
     assert (dry["replayed"], len(dry["ids"])) == (3, 3)
     assert set(EmailLog.objects.values_list("status", flat=True)) == {"failed"}
 
-    discarded = api.post(f"{LETTERS}{shown[0]['id']}/discard/").json()["data"]
+    discarded = api.post(f"{DEAD_LETTERS}{shown[0]['id']}/discard/").json()["data"]
     assert discarded["state"] == "discarded"
-    done = api.post(f"{LETTERS}replay/", {"reason": "policy_refused"}).json()["data"]
+    done = api.post(f"{DEAD_LETTERS}replay/", {"reason": "policy_refused"}).json()["data"]
     assert (done["replayed"], done["skipped"]) == (2, 0)
-    assert api.post(f"{LETTERS}replay/", {}).json()["data"]["replayed"] == 0
+    assert api.post(f"{DEAD_LETTERS}replay/", {}).json()["data"]["replayed"] == 0
     settled("sent", "failed")
     assert len(smtp.wait_for(2)) == 2
     assert timeline(shown[0]["notification_id"])[-1][0] == "discarded"
@@ -45,10 +45,10 @@ def test_another_organization_replays_nothing(failed):
     from tests.support.factories import OrganizationFactory
 
     stranger = client_for(OrganizationFactory())
-    assert stranger.get(LETTERS).json()["data"] == []
-    assert stranger.post(f"{LETTERS}replay/", {}).json()["data"]["replayed"] == 0
-    letter = DeadLetter.objects.first()
-    assert stranger.post(f"{LETTERS}{letter.pk}/discard/").status_code == 404
+    assert stranger.get(DEAD_LETTERS).json()["data"] == []
+    assert stranger.post(f"{DEAD_LETTERS}replay/", {}).json()["data"]["replayed"] == 0
+    dead_letter = DeadLetter.objects.first()
+    assert stranger.post(f"{DEAD_LETTERS}{dead_letter.pk}/discard/").status_code == 404
 
 
 @pytest.fixture

@@ -51,9 +51,9 @@ def waiting(api, version, unpublished, transactional_db):
 @pytest.fixture
 def slots(monkeypatch):
     def set_to(limit):
-        fresh = send_slots.Wires(limit)
+        fresh = send_slots.SendSlots(limit)
         for module in (batch, sender, fair_claims):
-            monkeypatch.setattr(module, "wires", fresh)
+            monkeypatch.setattr(module, "send_slots", fresh)
         monkeypatch.setattr(batch, "_paces", {})
 
     return set_to
@@ -86,7 +86,7 @@ def test_fifty_cost_no_more_statements_than_five(waiting, smtp, slots, monkeypat
     """On a machine that is quick enough for one hand, and for one time of writing down."""
     slots(1)
     monkeypatch.setattr(batch, "RECORD_BULK_EVERY_SECONDS", 60)
-    monkeypatch.setattr(batch.watcher, "add", lambda chunk: None)
+    monkeypatch.setattr(batch.watcher, "add", lambda claimed_batch: None)
     deliver("email", waiting(1), bulk=True)  # reads the version's sources, for good
     asked = []
     for count in (5, 50):
@@ -102,7 +102,7 @@ def test_fifty_cost_no_more_statements_than_five(waiting, smtp, slots, monkeypat
 def test_a_row_was_sent_when_its_answer_came_whenever_that_is_written(waiting, smtp, slots, monkeypatch):
     slots(1)
     monkeypatch.setattr(batch, "RECORD_BULK_EVERY_SECONDS", 60)
-    monkeypatch.setattr(batch.watcher, "add", lambda chunk: None)
+    monkeypatch.setattr(batch.watcher, "add", lambda claimed_batch: None)
     ids = waiting(2)
     smtp.recipients = {"person1@example.com": {"dot": (Stall(0.5), "250 ok")}}
     deliver("email", ids, bulk=True)
@@ -122,7 +122,7 @@ def quick_switches():
     sys.setswitchinterval(before)
 
 
-def parcel(number, organization="acme"):
+def delivery(number, organization="acme"):
     return SimpleNamespace(pk=number, organization_id=organization)
 
 
@@ -131,17 +131,17 @@ def test_no_end_is_lost_between_hands(slots, monkeypatch, quick_switches):
     slots(8)
     written, closed = [], []
     monkeypatch.setattr(batch, "RECORD_AT", 2)
-    monkeypatch.setattr(batch, "WORTH_A_HAND", 0.0)
+    monkeypatch.setattr(batch, "WORTH_A_SLOT", 0.0)
     monkeypatch.setattr(batch, "record_all", written.extend)
     monkeypatch.setattr(batch.journal, "close", closed.append)
-    chunk = batch.Chunk(
-        EmailLog, [parcel(n) for n in range(20_000)], token="", segment="file", expires=0.0,
-        send=lambda chunk, claim, following: Done(claim.parcel, None, "", 0.0), bulk=False,
+    claimed_batch = batch.Batch(
+        EmailLog, [delivery(n) for n in range(20_000)], token="", segment="file", expires=0.0,
+        send=lambda claimed_batch, claim, pipelined_next: Done(claim.delivery, None, "", 0.0), bulk=False,
     )  # fmt: skip
-    chunk.work()
-    batch.wires.join()
-    assert sorted(done.parcel.pk for done in written) == list(range(20_000))
-    assert not batch.wires._sending
+    claimed_batch.work()
+    batch.send_slots.join()
+    assert sorted(done.delivery.pk for done in written) == list(range(20_000))
+    assert not batch.send_slots._sending
     assert closed == ["file"]
 
 
@@ -155,22 +155,22 @@ def test_a_chunk_ends_when_all_is_written_whoever_writes_it(slots, monkeypatch):
             assert may_end.wait(10)
         written.extend(done)
 
-    def send(chunk, claim, following):
-        if claim.parcel == 1:
+    def send(claimed_batch, claim, pipelined_next):
+        if claim.delivery == 1:
             looking.start()
             assert began.wait(10)
             threading.Timer(0.2, may_end.set).start()
-        return Done(claim.parcel, None, "", 0.0)
+        return Done(claim.delivery, None, "", 0.0)
 
     monkeypatch.setattr(batch, "record_all", record_all)
     monkeypatch.setattr(batch, "RECORD_BULK_EVERY_SECONDS", 0.0)
-    monkeypatch.setattr(batch.watcher, "add", lambda chunk: None)
+    monkeypatch.setattr(batch.watcher, "add", lambda claimed_batch: None)
     monkeypatch.setattr(batch.journal, "close", lambda segment: written.append(segment))
-    chunk = batch.Chunk(
+    claimed_batch = batch.Batch(
         EmailLog, [0, 1, 2], token="", segment="file", expires=0.0, send=send, bulk=True
     )  # fmt: skip
-    looking = threading.Thread(target=chunk.look)
-    chunk.work()
+    looking = threading.Thread(target=claimed_batch.look)
+    claimed_batch.work()
     assert [getattr(one, "parcel", one) for one in written] == [0, 1, 2, "file"]
 
 
@@ -179,12 +179,12 @@ def test_bulk_mail_waits_longer_for_a_slow_relay(slots, monkeypatch):
     slots(2)
     given_back = []
     monkeypatch.setattr(batch.claims, "release", lambda model, rows, token: given_back.extend(rows))
-    rows = [parcel(n) for n in range(3)]
+    rows = [delivery(n) for n in range(3)]
     for bulk in (True, False):
-        chunk = batch.Chunk(EmailLog, rows, token="", segment=None, expires=0.0, send=None, bulk=bulk)
-        monkeypatch.setattr(chunk, "_lend", lambda: False)
-        chunk._taken_at -= 5
-        chunk.look()
+        claimed_batch = batch.Batch(EmailLog, rows, token="", segment=None, expires=0.0, send=None, bulk=bulk)
+        monkeypatch.setattr(claimed_batch, "_try_submit", lambda: False)
+        claimed_batch._taken_at -= 5
+        claimed_batch.look()
         assert given_back == ([] if bulk else [0, 1, 2])
 
 
@@ -333,7 +333,7 @@ def test_a_wake_up_takes_along_what_has_waited(
 
 
 def test_organizations_take_turns_in_the_bulk_lane(waiting, smtp, monkeypatch):
-    monkeypatch.setattr(fair_claims, "CHUNK", 20)
+    monkeypatch.setattr(fair_claims, "BATCH_SIZE", 20)
     monkeypatch.setattr(fair_claims, "_turns", fair_claims._Turns())
     waiting(100)
     second = OrganizationFactory(slug="second")

@@ -9,7 +9,7 @@ from django.db.models import F
 
 from apps.notifications.channels.outcome import Outcome, Result
 from apps.notifications.delivery import crash_recovery, fair_claims, sender
-from apps.notifications.delivery.crash_recovery import Janitor
+from apps.notifications.delivery.crash_recovery import CrashRecovery
 from apps.notifications.delivery.journal import BOOT, Segment, journal
 from apps.notifications.models import DeadLetter, EmailLog
 from apps.notifications.transitions import claims
@@ -69,7 +69,7 @@ def test_each_row_gets_what_the_journal_knows(claimed, segment, settings, on_unk
     os.write(segment._file, f'answered {cut.pk} {cut.fence} ["relay",{{"resu'.encode())
     die(segment)
 
-    assert Janitor().turn() == 6
+    assert CrashRecovery().turn() == 6
 
     found = {row.pk: row for row in EmailLog.objects.all()}
     ambiguous = "unknown" if on_unknown == "hold" else "queued"
@@ -85,12 +85,12 @@ def test_each_row_gets_what_the_journal_knows(claimed, segment, settings, on_unk
     kinds = [kind for kind, _ in timeline(begun.notification_id)]
     assert kinds == ["accepted", "unknown", *(["resend"] if on_unknown == "resend" else [])]
     assert not left(settings)
-    assert Janitor().turn() == 0
+    assert CrashRecovery().turn() == 0
 
 
 def test_a_living_senders_is_left_alone(claimed, segment, settings):
     segment.begin(claimed[0].pk, claimed[0].fence)
-    assert Janitor().turn() == 0
+    assert CrashRecovery().turn() == 0
     assert set(EmailLog.objects.values_list("status", flat=True)) == {"sending"}
     assert len(left(settings)) == 1
 
@@ -102,7 +102,7 @@ def test_after_a_reboot_nothing_of_it_is_believed(claimed, segment, settings):
     EmailLog.objects.update(claimed_by=f"{other}/1")
     segment._path.rename(segment._path.with_name(f"{other}.journal"))
     die(segment)
-    Janitor().turn()
+    CrashRecovery().turn()
     assert set(EmailLog.objects.values_list("status", flat=True)) == {"unknown"}
     assert not left(settings)
 
@@ -115,7 +115,7 @@ def test_a_row_that_was_claimed_again_since_is_not_touched(claimed, segment):
         fence=F("fence") + 1, claimed_by="somebody.else.0.ab/1"
     )
     die(segment)
-    Janitor().turn()
+    CrashRecovery().turn()
     statuses = dict(EmailLog.objects.values_list("pk", "status"))
     assert statuses[first.pk] == statuses[second.pk] == "sending"
     assert [statuses[row.pk] for row in claimed[2:]] == ["queued"] * 4
@@ -127,7 +127,7 @@ def test_a_late_answer_beats_the_lease(claimed, segment):
     segment.answer(row.pk, row.fence, SENT, "relay")
     EmailLog.objects.filter(pk=row.pk).update(status="unknown")
     die(segment)
-    Janitor().turn()
+    CrashRecovery().turn()
     assert EmailLog.objects.get(pk=row.pk).status == "sent"
 
 
@@ -136,7 +136,7 @@ def test_a_claim_that_is_committed_late_is_found(claimed, segment, settings, mon
     monkeypatch.setattr(crash_recovery, "GRACE_SECONDS", 0.2)
     EmailLog.objects.update(status="queued")
     die(segment)
-    cleaner = Janitor()
+    cleaner = CrashRecovery()
     assert cleaner.turn() == 0
     EmailLog.objects.update(status="sending")
     wait_until(lambda: cleaner.turn() == 6)
@@ -146,7 +146,7 @@ def test_a_claim_that_is_committed_late_is_found(claimed, segment, settings, mon
 
 def test_one_that_was_seen_before_its_writer_locked_it_has_its_grace(db, segment, settings, monkeypatch):
     monkeypatch.setattr(crash_recovery, "GRACE_SECONDS", 0.2)
-    cleaner = Janitor()
+    cleaner = CrashRecovery()
     fcntl.flock(segment._file, fcntl.LOCK_UN)
     cleaner.turn()
     fcntl.flock(segment._file, fcntl.LOCK_EX)
@@ -160,7 +160,7 @@ def test_one_that_was_seen_before_its_writer_locked_it_has_its_grace(db, segment
 
 def test_what_was_never_begun_is_sent_by_the_next(claimed, segment, smtp):
     die(segment)
-    Janitor().turn()
+    CrashRecovery().turn()
     deliver("email", [str(row.pk) for row in claimed])
     settled("sent")
     assert len(smtp.wait_for(6)) == 6

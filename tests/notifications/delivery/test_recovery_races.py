@@ -21,7 +21,7 @@ from apps.notifications.models import (
     PushLog,
     from_now,
 )
-from apps.notifications.models.claimed import Parcel
+from apps.notifications.models.claimed import ClaimedDelivery
 from apps.notifications.queue import publisher as publishing
 from apps.notifications.routing import registry
 from apps.notifications.scheduler import republisher
@@ -30,7 +30,7 @@ from apps.notifications.transitions.recording import Done, record_all
 from apps.templates.models import Template
 from apps.users.models import Device, NotificationPreference
 from tests.conftest import client_for, deliver, post, settled, wait_until
-from tests.notifications.queue.test_broker import channel, drain  # noqa: F401 - fixtures
+from tests.notifications.queue.test_broker import channel, dead_letter_consumer  # noqa: F401 - fixtures
 from tests.notifications.scheduler.test_tick import swept
 from tests.support.factories import UserFactory
 from tests.support.smtp_server import Do
@@ -64,8 +64,8 @@ def test_a_provider_that_cannot_be_made_burns_nothing(
     post(api, user, channels=["push"])
     try:
         deliver("push", [str(r.pk) for r in PushLog.objects.order_by("id")])
-    except Exception as fault:  # noqa: BLE001
-        pytest.fail(f"raised {type(fault).__name__}")
+    except Exception as error:  # noqa: BLE001
+        pytest.fail(f"raised {type(error).__name__}")
     PushLog.objects.filter(status="sending").update(lease_until=from_now(-1))
     republisher.free_lapsed()
     assert [r.status for r in PushLog.objects.order_by("id")] == ["queued", "queued"]
@@ -187,23 +187,23 @@ def put_failed(channel, body, **headers):
     )  # fmt: skip
 
 
-def test_an_odd_header_does_not_block_the_drain(channel, drain, transactional_db):  # noqa: F811
+def test_an_odd_header_does_not_block_the_drain(channel, dead_letter_consumer, transactional_db):  # noqa: F811
     put_failed(channel, b"odd", **{"x-death": ["a word"]})
     put_failed(channel, b"good")
-    faults = []
+    errors = []
 
     def done():
         try:
-            drain.turn_now()
-        except Exception as fault:  # noqa: BLE001 - tick.run logs tick_failed
-            faults.append(f"{type(fault).__name__}: {fault}")
-        return DeadLetter.objects.count() == 2 or len(faults) > 20
+            dead_letter_consumer.turn_now()
+        except Exception as error:  # noqa: BLE001 - tick.run logs tick_failed
+            errors.append(f"{type(error).__name__}: {error}")
+        return DeadLetter.objects.count() == 2 or len(errors) > 20
 
     wait_until(done)
-    assert not faults
+    assert not errors
 
 
-def test_two_letters_of_one_hash_do_not_block_the_drain(channel, drain, transactional_db):  # noqa: F811
+def test_two_letters_of_one_hash_do_not_block_the_drain(channel, dead_letter_consumer, transactional_db):  # noqa: F811
     """Two ticks overlapped once (a turn longer than the 5 s lease): nothing forbids the second row."""
     import hashlib
 
@@ -211,24 +211,26 @@ def test_two_letters_of_one_hash_do_not_block_the_drain(channel, drain, transact
         DeadLetter.objects.create(body_hash=hashlib.sha256(b"twin").hexdigest(), reason="rejected")
     put_failed(channel, b"twin")
     put_failed(channel, b"good")
-    faults = []
+    errors = []
 
     def done():
         try:
-            drain.turn_now()
-        except Exception as fault:  # noqa: BLE001
-            faults.append(type(fault).__name__)
-        return DeadLetter.objects.filter(body=b"good").exists() or len(faults) > 20
+            dead_letter_consumer.turn_now()
+        except Exception as error:  # noqa: BLE001
+            errors.append(type(error).__name__)
+        return DeadLetter.objects.filter(body=b"good").exists() or len(errors) > 20
 
     wait_until(done)
-    assert not faults
+    assert not errors
 
 
-def test_a_full_turn_is_followed_by_another(channel, drain, transactional_db):  # noqa: F811
+def test_a_full_turn_is_followed_by_another(channel, dead_letter_consumer, transactional_db):  # noqa: F811
     for n in range(110):
         put_failed(channel, str(n).encode())
-    wait_until(lambda: drain.turn_now() == 100 or DeadLetter.objects.count() >= 100)
-    assert drain.turn() > 0  # else 20 a second at most, and `failed` grows without bound in a mass failure
+    wait_until(lambda: dead_letter_consumer.turn_now() == 100 or DeadLetter.objects.count() >= 100)
+    assert (
+        dead_letter_consumer.turn() > 0
+    )  # else 20 a second at most, and `failed` grows without bound in a mass failure
 
 
 def test_a_test_keys_request_id_does_not_swallow_the_live_one(organization, user, version, smtp, worker):
@@ -260,8 +262,8 @@ def test_one_bad_row_does_not_stop_freeing_and_publishing(
     DeadLetter.objects.create(delivery_id=bad.pk, epoch=0, reason="unknown", state="discarded")
     try:
         republisher.free_lapsed()
-    except DatabaseError as fault:
-        pytest.fail(f"raised {type(fault).__name__}")
+    except DatabaseError as error:
+        pytest.fail(f"raised {type(error).__name__}")
     assert EmailLog.objects.exclude(status="sending").exists()
 
 
@@ -322,7 +324,7 @@ def test_an_answer_with_a_nul_is_recorded(
     class Odd:
         name = "fcm"
 
-        def send(self, message, *, may_commit, following=None):
+        def send(self, message, *, may_commit, pipelined_next=None):
             from apps.notifications.channels.push.providers.fcm.outcomes import outcome_of
 
             may_commit()
@@ -340,7 +342,7 @@ def test_an_answer_with_a_nul_is_recorded(
 def test_an_answer_with_half_a_character_is_recorded_with_the_others(row, version, smtp, monkeypatch):
     """A name from JSON that no database can hold."""
     odd = replace(Outcome(Result.SENT, "accepted"), detail="a\ud800b", provider_message_id="c\udfffd\0e")
-    monkeypatch.setattr(SmtpProvider, "send", lambda *_, may_commit, following: may_commit() and odd)
+    monkeypatch.setattr(SmtpProvider, "send", lambda *_, may_commit, pipelined_next: may_commit() and odd)
     sender.deliver("email", [str(row.pk)])
     sent = EmailLog.objects.get()
     assert (sent.status, sent.provider_message_id) == ("sent", "c?de")
@@ -351,7 +353,9 @@ def test_a_late_answer_comes_last_in_the_timeline(api, row):
     """Written down after the lease ran out, which the tick has noted by then."""
     claimed = claim(row, "slow")
     lapse()
-    record_all([Done(Parcel.of(claimed), Outcome(Result.SENT, "accepted"), "smtp", time.monotonic() - 60)])
+    record_all(
+        [Done(ClaimedDelivery.of(claimed), Outcome(Result.SENT, "accepted"), "smtp", time.monotonic() - 60)]
+    )
     sent = EmailLog.objects.get()
     assert sent.status == "sent"
     assert sent.sent_at < sent.finished_at

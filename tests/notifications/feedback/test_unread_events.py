@@ -39,7 +39,7 @@ def test_an_unknown_shape_is_kept_and_comes_again(name, row, service):  # noqa: 
         assert answer["Retry-After"] == "3600"
         event = UnreadEvent.objects.get()
         assert (event.source, event.state, event.times) == (name, "open", times)
-        assert event.fault
+        assert event.error
     assert not ProviderEvent.objects.exists()
 
 

@@ -47,7 +47,7 @@ def rows(api, user, version, db):
 
 
 @pytest.fixture
-def letter(rows):
+def dead_letter(rows):
     EmailLog.objects.update(status="failed", finished_at=timezone.now())
     return DeadLetter.objects.create(
         organization=rows.organization, notification=rows.notification, delivery_id=rows.pk, channel="email",
@@ -67,20 +67,20 @@ def callback(organization, status="delivered", **fields):
 
 
 class TestDlq:
-    def test_list_show_discard(self, letter):
-        assert str(letter.pk) in run("dlq", "list")[1]
-        shown = json.loads(run("dlq", "--json", "show", str(letter.pk))[1])
+    def test_list_show_discard(self, dead_letter):
+        assert str(dead_letter.pk) in run("dlq", "list")[1]
+        shown = json.loads(run("dlq", "--json", "show", str(dead_letter.pk))[1])
         assert (shown["code"], shown["detail"]) == ("mailbox_full", "rcpt: 452 4.2.2 full")
-        assert json.loads(run("dlq", "--json", "discard", str(letter.pk))[1]) == {
+        assert json.loads(run("dlq", "--json", "discard", str(dead_letter.pk))[1]) == {
             "discarded": 1,
             "closed_before": 0,
         }
-        assert json.loads(run("dlq", "--json", "discard", str(letter.pk))[1])["discarded"] == 0
+        assert json.loads(run("dlq", "--json", "discard", str(dead_letter.pk))[1])["discarded"] == 0
         assert run("dlq", "list")[1] == ""
-        assert str(letter.pk) in run("dlq", "list", "--state", "all")[1]
+        assert str(dead_letter.pk) in run("dlq", "list", "--state", "all")[1]
 
-    def test_a_list_is_a_table_that_says_each_thing_once(self, letter):
-        address = letter.notification.user.email
+    def test_a_list_is_a_table_that_says_each_thing_once(self, dead_letter):
+        address = dead_letter.notification.user.email
         DeadLetter.objects.update(
             reason="mailbox_full",
             code="mailbox_full",
@@ -89,7 +89,7 @@ class TestDlq:
         Notification.objects.update(request_id="order-1")
         header, line = run("dlq", "list")[1].splitlines()
         for title, value in (
-            ("ID", str(letter.pk)),
+            ("ID", str(dead_letter.pk)),
             ("RECIPIENT", "a***@example.com"),
             ("REASON", "mailbox_full"),
             ("REQUEST_ID", "order-1"),
@@ -113,7 +113,7 @@ class TestDlq:
 
 
 class TestAudit:
-    def test_everything_in_its_place(self, rows, letter):
+    def test_everything_in_its_place(self, rows, dead_letter):
         code, said = run("audit_delivery", "--json")
         report = json.loads(said)
         assert (code, report["balanced"], report["findings"]) == (0, True, [])
@@ -122,7 +122,7 @@ class TestAudit:
         assert "1 accepted = 1 final + 0 waiting" in run("audit_delivery")[1]
 
     @pytest.mark.parametrize(
-        ("fields", "fault"),
+        ("fields", "error"),
         [
             ({"status": "queued", "due_at": from_now(-1300)}, "overdue"),
             ({"status": "sending", "lease_until": from_now(-100)}, "past its lease"),
@@ -132,26 +132,26 @@ class TestAudit:
             ({"status": "cancelled"}, "final without a time"),
         ],
     )
-    def test_a_row_out_of_place_is_named(self, fields, fault, rows):
+    def test_a_row_out_of_place_is_named(self, fields, error, rows):
         EmailLog.objects.update(**fields)
         code, said = run("audit_delivery")
         assert code == 1
-        assert fault in said
+        assert error in said
         assert str(rows.pk) in said
 
     @pytest.mark.parametrize(
-        ("fields", "fault"),
+        ("fields", "error"),
         [
             ({"status": "queued", "due_at": from_now(-1300)}, "overdue"),
             ({"status": "sending", "lease_until": from_now(-100)}, "past its lease"),
             ({"status": "delivered"}, "final without a time"),
         ],
     )
-    def test_a_callback_out_of_place_is_named(self, fields, fault, organization):
+    def test_a_callback_out_of_place_is_named(self, fields, error, organization):
         row = callback(organization, **fields)
         code, said = run("audit_delivery")
         assert code == 1
-        assert f"1 callbacks {fault}" in said
+        assert f"1 callbacks {error}" in said
         assert str(row.pk) in said
 
     def test_callbacks_are_in_the_accounts(self, organization):
@@ -163,7 +163,7 @@ class TestAudit:
         assert "callbacks: 4 accepted = 2 final + 1 waiting + 1 in flight + 0 unknown" in said
         assert code == 0
 
-    def test_a_letter_open_of_a_sent_row_is_named(self, rows, letter):
+    def test_a_letter_open_of_a_sent_row_is_named(self, rows, dead_letter):
         EmailLog.objects.update(status="sent", sent_at=timezone.now())
         assert "open dead letter" in run("audit_delivery")[1]
 

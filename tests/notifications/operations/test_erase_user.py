@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
-from apps.notifications.channels.tracking import Kind, Told
+from apps.notifications.channels.tracking import Kind, TrackingEvent
 from apps.notifications.feedback.tracking_events import take
 from apps.notifications.models import DeadLetter, EmailLog, Event, Notification, PushLog, Suppression
 from apps.notifications.operations import erasure
@@ -118,8 +118,8 @@ def test_the_person_is_gone_for_callers(api, ada, db):
     refused(api.get(f"/api/v1/users/{user_id}/"), 404)
     refused(api.get(f"/api/v1/users/{user_id}/devices/"), 404)
     assert api.get("/api/v1/users/").json()["data"] == []
-    (fault,) = refused(post(api, user_id=user_id), 400)["errors"]
-    assert (fault["field"], fault["code"]) == ("user_id", "not_found")
+    (error,) = refused(post(api, user_id=user_id), 400)["errors"]
+    assert (error["field"], error["code"]) == ("user_id", "not_found")
     row = User.objects.get(pk=ada.pk)
     assert (row.is_active, row.has_usable_password(), row.name, row.is_staff) == (False, False, "", False)
     assert row.erased_at is not None
@@ -173,7 +173,7 @@ def test_what_is_told_later_does_not_bring_it_back(api, ada, smtp):
     post(api, ada, channels=["email"])
     (row,) = settled("sent")
     words = f"<{ADDRESS}> complained"
-    told = Told(key="1", kind=Kind.COMPLAINED, delivery_id=row.pk, detail=words)
+    told = TrackingEvent(key="1", kind=Kind.COMPLAINED, delivery_id=row.pk, detail=words)
     assert take("postmark", [told]) == 1
     assert words in everything()
     erase(ADDRESS)

@@ -16,7 +16,7 @@ from apps.notifications.models import DeadLetter, EmailLog
 from apps.notifications.queue import publisher as publishing
 from apps.notifications.queue import topology
 from apps.notifications.queue.broker import Broker, BrokerUnavailable
-from apps.notifications.queue.dead_letter_consumer import Drain
+from apps.notifications.queue.dead_letter_consumer import DeadLetterConsumer
 from tests.conftest import deliveries, post, settled, wait_until
 
 
@@ -40,10 +40,10 @@ def broker():
 
 
 @pytest.fixture
-def drain():
-    drain = Drain()
-    yield drain
-    drain.close()
+def dead_letter_consumer():
+    dead_letter_consumer = DeadLetterConsumer()
+    yield dead_letter_consumer
+    dead_letter_consumer.close()
 
 
 def take_failed(channel, count=1):
@@ -136,7 +136,7 @@ def test_a_burst_becomes_few_messages():
 
 
 def test_a_failure_is_copied_to_failed_and_the_drain_lets_known_ones_go(
-    api, user, version, smtp, worker, channel, drain
+    api, user, version, smtp, worker, channel, dead_letter_consumer
 ):
     smtp.scripts["rcpt"] = "550 5.1.1 no such user"
     post(api, user, channels=["email"])
@@ -147,13 +147,13 @@ def test_a_failure_is_copied_to_failed_and_the_drain_lets_known_ones_go(
     assert "ada@" not in copy.body
 
     Producer(channel).publish(body, exchange="notifications.dlx", routing_key="failed", serializer="json")
-    wait_until(drain.turn_now)
+    wait_until(dead_letter_consumer.turn_now)
     assert DeadLetter.objects.count() == 1
 
 
 @pytest.mark.parametrize("queue", topology.LANES)
 def test_poison_is_stored_and_the_queue_flows_on(
-    queue, api, user, version, smtp, worker, channel, drain, caplog
+    queue, api, user, version, smtp, worker, channel, dead_letter_consumer, caplog
 ):
     secret = b"poison-body-with-a-secret"
     task = {"lang": "py", "task": "notifications.deliver", "id": "x", "argsrepr": "", "kwargsrepr": ""}
@@ -184,13 +184,15 @@ def test_poison_is_stored_and_the_queue_flows_on(
         )
 
     def stored():
-        drain.turn_now()
+        dead_letter_consumer.turn_now()
         return DeadLetter.objects.count() == len(poisons)
 
     wait_until(stored)
-    letters = list(DeadLetter.objects.all())
-    assert {letter.queue for letter in letters} == {queue}
-    assert sorted(bytes(letter.body) for letter in letters) == sorted(body for body, _, _ in poisons)
+    dead_letters = list(DeadLetter.objects.all())
+    assert {dead_letter.queue for dead_letter in dead_letters} == {queue}
+    assert sorted(bytes(dead_letter.body) for dead_letter in dead_letters) == sorted(
+        body for body, _, _ in poisons
+    )
     assert secret.decode() not in caplog.text
     told = "email" if queue == "callbacks" else queue.partition(".")[0]
     post(api, user, channels=[told], priority=1 if queue.endswith("bulk") else 5)
@@ -199,23 +201,23 @@ def test_poison_is_stored_and_the_queue_flows_on(
 
 
 def test_a_dead_lettered_wake_up_wakes_its_rows_again(
-    api, user, version, unpublished, transactional_db, channel, drain
+    api, user, version, unpublished, transactional_db, channel, dead_letter_consumer
 ):
     post(api, user, channels=["email"])
     EmailLog.objects.update(published_at=Now())
     row = EmailLog.objects.get()
     message = [[], {"v": 1, "channel": "email", "ids": [str(row.pk)]}, {}]
     Producer(channel).publish(message, exchange="notifications.dlx", routing_key="failed", serializer="json")
-    wait_until(lambda: drain.turn_now())
+    wait_until(lambda: dead_letter_consumer.turn_now())
     assert EmailLog.objects.get().published_at is None
 
 
-def test_a_large_foreign_message_is_kept_in_part(channel, drain, transactional_db):
+def test_a_large_foreign_message_is_kept_in_part(channel, dead_letter_consumer, transactional_db):
     Producer(channel).publish(b"x" * 1_000_000, exchange="notifications.dlx", routing_key="failed")
-    wait_until(drain.turn_now)
-    letter = DeadLetter.objects.get()
-    assert len(bytes(letter.body)) == 4096
-    assert "1000000 bytes" in letter.detail
+    wait_until(dead_letter_consumer.turn_now)
+    dead_letter = DeadLetter.objects.get()
+    assert len(bytes(dead_letter.body)) == 4096
+    assert "1000000 bytes" in dead_letter.detail
 
 
 def test_the_worker_command_of_the_readme_consumes(tmp_path):

@@ -17,7 +17,7 @@ from notifier.local import fcm_answers
 from tests.conftest import post, settled, timeline, wait_until
 from tests.support.smtp_server import Do, ScriptedSmtpServer
 
-FAULT = Outcome(Result.DEFERRED, "connect_failed", "refused", provider_fault=True)
+ERROR = Outcome(Result.DEFERRED, "connect_failed", "refused", provider_error=True)
 TAKEN = Outcome(Result.SENT, "accepted")
 REFUSED = Outcome(Result.PERMANENT, "mailbox_unknown", recipient_gone=True)
 
@@ -36,8 +36,8 @@ def relays(settings, transactional_db):
 
 
 @pytest.fixture
-def sweep(_republisher):
-    return _republisher.sweep
+def republish(_republisher):
+    return _republisher.republish
 
 
 def email(api, user, **body):
@@ -113,7 +113,9 @@ class TestFailover:
 
 @pytest.mark.usefixtures("worker", "version")
 class TestCircuit:
-    def test_five_faults_in_a_row_open_it_and_one_probe_closes_it(self, api, user, relays, settings, sweep):
+    def test_five_faults_in_a_row_open_it_and_one_probe_closes_it(
+        self, api, user, relays, settings, republish
+    ):
         first, second = relays
         settings.EMAIL_PROVIDER_URL = settings.EMAIL_PROVIDER_URL.split()[0]
         first.scripts["greeting"] = "421 4.3.2 later"
@@ -129,7 +131,7 @@ class TestCircuit:
         first.scripts["greeting"] = "220 back"
         ProviderState.objects.update(open_until=timezone.now())
         EmailLog.objects.update(due_at=timezone.now(), created_at=timezone.now() - timedelta(minutes=1))
-        sweep()
+        republish()
         wait_until(lambda: ProviderState.objects.filter(open_until=None))
         assert [(one.kind, one.code) for one in CircuitChange.objects.order_by("id")] == [
             ("opened", "service_closing"),
@@ -169,33 +171,33 @@ class TestBreaker:
 
     def test_half_of_at_least_twenty(self):
         account = self.account(streak=1000)
-        self.tell(account, *[TAKEN] * 10, *[FAULT] * 9)
+        self.tell(account, *[TAKEN] * 10, *[ERROR] * 9)
         assert isinstance(circuit_breaker.ask("one"), circuit_breaker.Permit), "nineteen are too few"
-        self.tell(account, FAULT)
+        self.tell(account, ERROR)
         assert circuit_breaker.ask("one").code == "connect_failed"
 
     def test_less_than_half_is_endured(self):
         account = self.account(streak=1000)
-        self.tell(account, *[TAKEN] * 21, *[FAULT] * 20)
+        self.tell(account, *[TAKEN] * 21, *[ERROR] * 20)
         assert circuit_breaker.ask("one") == circuit_breaker.Permit()
 
     def test_a_success_ends_a_row_of_faults(self):
         account = self.account(streak=3, minimum=1000)
-        self.tell(account, FAULT, FAULT, TAKEN, FAULT, REFUSED, FAULT, FAULT)
+        self.tell(account, ERROR, ERROR, TAKEN, ERROR, REFUSED, ERROR, ERROR)
         assert circuit_breaker.ask("one") == circuit_breaker.Permit()
-        self.tell(account, FAULT)
+        self.tell(account, ERROR)
         assert isinstance(circuit_breaker.ask("one"), Outcome)
 
     def test_what_left_the_window_is_forgotten(self):
         account = self.account(streak=1000, minimum=4, window=1.0)
-        self.tell(account, FAULT, FAULT, FAULT)
+        self.tell(account, ERROR, ERROR, ERROR)
         wait_until(lambda: failure_window.rate("one", window=1.0) == 0)
-        self.tell(account, FAULT)
+        self.tell(account, ERROR)
         assert circuit_breaker.ask("one") == circuit_breaker.Permit()
 
     def test_of_fifty_at_once_one_probes(self):
         account = self.account(streak=1)
-        self.tell(account, FAULT)
+        self.tell(account, ERROR)
         ProviderState.objects.update(open_until=timezone.now() - timedelta(seconds=1))
         answers = []
         gate = threading.Barrier(50)
@@ -219,13 +221,13 @@ class TestBreaker:
 
     def test_a_failed_probe_doubles_the_pause_up_to_ten_minutes(self):
         account = self.account(streak=1, pause=30)
-        self.tell(account, FAULT)
+        self.tell(account, ERROR)
         waits = []
         for _ in range(7):
             ProviderState.objects.update(open_until=timezone.now() - timedelta(seconds=1))
             permit = circuit_breaker.ask("one")
             assert permit.probe
-            self.tell(account, FAULT, permit=permit)
+            self.tell(account, ERROR, permit=permit)
             waits.append(circuit_breaker.ask("one").wait)
         assert all(
             0.85 * due < wait < 1.15 * due for due, wait in zip([60, 120, 240, 480], waits, strict=False)
@@ -234,7 +236,7 @@ class TestBreaker:
 
     def test_a_probe_that_says_nothing_leaves_the_question_open(self):
         account = self.account(streak=1)
-        self.tell(account, FAULT)
+        self.tell(account, ERROR)
         ProviderState.objects.update(open_until=timezone.now() - timedelta(seconds=1))
         permit = circuit_breaker.ask("one")
         self.tell(account, Outcome(Result.DEFERRED, "pool_exhausted"), permit=permit)
@@ -242,22 +244,22 @@ class TestBreaker:
 
     def test_a_hundred_late_faults_open_it_once(self):
         account = self.account(streak=1)
-        self.tell(account, *[FAULT] * 100)
+        self.tell(account, *[ERROR] * 100)
         assert CircuitChange.objects.count() == 1
         assert ProviderState.objects.get().opens == 1
 
     def test_a_flushed_redis_does_not_close_it(self):
         from django_redis import get_redis_connection
 
-        self.tell(self.account(streak=1), FAULT)
+        self.tell(self.account(streak=1), ERROR)
         get_redis_connection().flushdb()
         assert isinstance(circuit_breaker.ask("one"), Outcome)
 
     def test_without_redis_each_process_counts_for_itself(self, settings):
         settings.REDIS_URL = ""
-        self.tell(self.account(streak=3, minimum=1000), FAULT, FAULT)
+        self.tell(self.account(streak=3, minimum=1000), ERROR, ERROR)
         assert circuit_breaker.ask("one") == circuit_breaker.Permit()
-        self.tell(self.account(streak=3, minimum=1000), FAULT)
+        self.tell(self.account(streak=3, minimum=1000), ERROR)
         assert isinstance(circuit_breaker.ask("one"), Outcome)
         failure_window.forget("one")
 
@@ -279,7 +281,7 @@ def test_the_order_is_kept_and_weights_decide_among_equals():
     accounts = [ready("spare", 2, 1), ready("heavy", 1, 3), ready("light", 1, 1)]
     firsts = Counter()
     for _ in range(4000):
-        names = [one.account.name for one in route.in_turn(accounts)]
+        names = [one.account.name for one in route.failover_order(accounts)]
         assert names[-1] == "spare"
         firsts[names[0]] += 1
     # Three in four; 4,000 draws lie within a twentieth of it but once in a million million.

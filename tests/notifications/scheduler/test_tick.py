@@ -39,7 +39,7 @@ def swept(ready=0, connects=1):
     republisher.broker.close()
     republisher.broker = RecordingBroker(ready)
     republisher._connects_seen = connects
-    republisher.sweep()
+    republisher.republish()
     return republisher.broker.published
 
 

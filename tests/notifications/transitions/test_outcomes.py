@@ -57,9 +57,13 @@ def test_550_5_1_1_fails_at_once_and_suppresses_the_address(api, user, smtp):
 
     (row,) = settled("failed")
     assert timeline(notification) == [("accepted", ""), ("failed", "mailbox_unknown")]
-    letter = DeadLetter.objects.get()
-    assert (letter.delivery_id, letter.state, letter.code) == (row.pk, "open", "mailbox_unknown")
-    assert "550 5.1.1 no such user" in letter.detail
+    dead_letter = DeadLetter.objects.get()
+    assert (dead_letter.delivery_id, dead_letter.state, dead_letter.code) == (
+        row.pk,
+        "open",
+        "mailbox_unknown",
+    )
+    assert "550 5.1.1 no such user" in dead_letter.detail
     assert Suppression.objects.active().get().recipient_hash == row.recipient_hash
     again = email(api, user)
     skipped = api.get(f"/api/v1/notifications/{again}/").json()["data"]

@@ -125,10 +125,10 @@ def test_bad_arguments_are_refused(arguments, db):
 
 
 def test_a_letter_whose_row_moved_on_stays_open(failed):
-    from apps.notifications.transitions.dead_letters import replay as replay_letter
+    from apps.notifications.transitions.dead_letters import replay as replay_dead_letter
 
-    letter = DeadLetter.objects.first()
-    EmailLog.objects.filter(pk=letter.delivery_id).update(status="sent")
-    assert not replay_letter(letter, by="test")
-    letter.refresh_from_db()
-    assert letter.state == "open"
+    dead_letter = DeadLetter.objects.first()
+    EmailLog.objects.filter(pk=dead_letter.delivery_id).update(status="sent")
+    assert not replay_dead_letter(dead_letter, by="test")
+    dead_letter.refresh_from_db()
+    assert dead_letter.state == "open"

@@ -58,10 +58,10 @@ def test_unfit_urls_are_refused_at_the_door(api, user, stored_nothing):
     for url in urls:
         answer = post(api, user, callback_url=url)
         assert answer.status_code == 400, url
-        assert [fault["field"] for fault in answer.json()["errors"]] == ["callback_url"], url
+        assert [error["field"] for error in answer.json()["errors"]] == ["callback_url"], url
         answer = api.put("/api/v1/webhook-endpoints/", {"url": url}, format="json")
         assert answer.status_code == 400, url
-        assert [fault["field"] for fault in answer.json()["errors"]] == ["url"], url
+        assert [error["field"] for error in answer.json()["errors"]] == ["url"], url
 
 
 NAMES = ["example.com", "example.com:8443", "EXAMPLE.com", "a_b.example"]

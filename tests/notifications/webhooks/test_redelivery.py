@@ -41,7 +41,7 @@ def failed(api, hooks, secret, settings):
 @pytest.fixture
 def tick(_republisher):
     """Does the tick's work once, with the rows' own due times."""
-    return _republisher.sweep
+    return _republisher.republish
 
 
 def test_what_failed_arrives_under_its_id(api, hooks, secret, failed, tick):

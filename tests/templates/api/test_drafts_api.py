@@ -19,7 +19,7 @@ def write(api, *contents, **fields):
     return answer.json()["data"]
 
 
-def faults(answer):
+def errors(answer):
     return [entry["field"] for entry in refused(answer, 400, "validation_error")["errors"]]
 
 
@@ -73,11 +73,11 @@ def test_a_draft_may_be_incomplete_and_no_version_may(api):
     half = {"channel": "email", "language": "fr", "html": "<p>{{ name }}</p>"}
     base = write(api, {"channel": "push", "language": "fr"}, half)["updated_at"]
 
-    assert faults(api.post(f"{URL}publish/", {})) == ["contents[0].title"]
+    assert errors(api.post(f"{URL}publish/", {})) == ["contents[0].title"]
 
     assert (TemplateDraft.objects.count(), TemplateVersion.objects.count()) == (1, 1)
     assert api.put(URL, {"contents": [], "base": base}).status_code == 200
-    assert faults(api.post(f"{URL}publish/", {})) == ["contents"]
+    assert errors(api.post(f"{URL}publish/", {})) == ["contents"]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_draft_may_be_incomplete_and_no_version_may(api):
 )
 def test_a_draft_is_checked(body, field, api):
     before = stored()
-    assert faults(api.put(URL, body)) == [field]
+    assert errors(api.put(URL, body)) == [field]
     assert stored() == before
 
 
@@ -124,9 +124,9 @@ def test_a_draft_is_previewed_and_never_sent(api):
     assert shown["contents"]["push"]["title"] == ""
     asked = api.post(preview, {"draft": False, "variables": {"name": "Ada"}}).json()["data"]
     assert (asked["version"], asked["contents"]["email"]["subject"]) == (1, "Hello Ada")
-    assert faults(api.post(preview, {"draft": True, "version": 1})) == ["draft"]
+    assert errors(api.post(preview, {"draft": True, "version": 1})) == ["draft"]
     api.delete(URL)
-    assert faults(api.post(preview, {"draft": True})) == ["draft"]
+    assert errors(api.post(preview, {"draft": True})) == ["draft"]
 
 
 def test_unused_variables_are_told(api):

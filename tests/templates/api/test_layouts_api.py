@@ -47,7 +47,7 @@ def shown(api, *contents, **variables):
     return answer.json()["data"]["contents"]
 
 
-def fault(answer, field):
+def error(answer, field):
     (entry,) = refused(answer, 400, "validation_error")["errors"]
     assert entry["field"] == field, entry
     return entry["detail"]
@@ -61,7 +61,7 @@ def test_a_few_names_of_partials_make_no_version_of_megabytes(api, organization)
         for number in range(10, 40)
     ]
     answer = api.post(URL, {"code": "hello", "name": "Hello", "contents": contents})
-    assert "4 MiB" in fault(answer, "contents")
+    assert "4 MiB" in error(answer, "contents")
     assert not TemplateContent.objects.exists()
     template(api, *contents[:17])
 
@@ -72,7 +72,7 @@ def test_nor_does_compiling(api, organization, monkeypatch):
     contents = [
         {**EMAIL_EN, "language": one, "subject": "x", "html": styled, "text": ""} for one in ("en", "fr")
     ]
-    assert "MiB" in fault(api.post(URL, {"code": "hello", "name": "Hello", "contents": contents}), "contents")
+    assert "MiB" in error(api.post(URL, {"code": "hello", "name": "Hello", "contents": contents}), "contents")
 
 
 class TestParts:
@@ -111,8 +111,8 @@ class TestParts:
         assert other.get(f"{URL}{kind}/").json()["data"] == []
         for path in ("brand/", "brand/uses/"):
             refused(other.get(f"{URL}{kind}/{path}"), 404)
-        assert fault(api.post(f"{URL}{kind}/", {"name": "brand", **sources}), "name")
-        assert fault(api.patch(f"{URL}{kind}/brand/", {"name": "grand"}), "name")
+        assert error(api.post(f"{URL}{kind}/", {"name": "brand", **sources}), "name")
+        assert error(api.patch(f"{URL}{kind}/brand/", {"name": "grand"}), "name")
         assert other.post(f"{URL}{kind}/", {"name": "brand", **sources}).status_code == 201
 
     def test_another_organizations_are_out_of_reach_of_sources(self, api, organization, brand):
@@ -122,7 +122,7 @@ class TestParts:
             (HELLO, "contents[0].layout"),
             ({**EMAIL_EN, "text": "{% render 'bye' %}"}, "contents[0].text"),
         ):
-            fault(other.post(URL, {"code": "x", "name": "x", "contents": [content]}), field)
+            error(other.post(URL, {"code": "x", "name": "x", "contents": [content]}), field)
 
     @pytest.mark.parametrize(
         ("change", "field", "words"),
@@ -150,7 +150,7 @@ class TestParts:
     )  # fmt: skip
     def test_a_layout_that_no_content_could_use_is_refused(self, change, field, words, api, brand):
         before = stored()
-        assert words in fault(api.patch(f"{URL}layouts/brand/", change), field)
+        assert words in error(api.patch(f"{URL}layouts/brand/", change), field)
         assert stored() == before
 
 
@@ -190,7 +190,7 @@ class TestAVersion:
             assert api.delete(URL + path).status_code == 204
         answer = api.post(f"{URL}hello/preview/", {"version": 1, "variables": {"name": "Ada"}})
         assert answer.json()["data"] == before
-        assert fault(api.post(f"{URL}hello/versions/", {"contents": [source]}), "contents[0].layout")
+        assert error(api.post(f"{URL}hello/versions/", {"contents": [source]}), "contents[0].layout")
 
     def test_is_told_apart_from_newer_parts(self, api, brand):
         partial(api, "bye", text="Bye")
@@ -272,19 +272,19 @@ class TestAVersion:
         partial(api, "late", text="x")
         before = stored()
         body = {"contents": [EMAIL_EN, {**HELLO, "language": "fr", "text": source}]}
-        detail = fault(api.post(URL, {"code": "hello", "name": "Hello", **body}), "contents[1].text")
+        detail = error(api.post(URL, {"code": "hello", "name": "Hello", **body}), "contents[1].text")
         assert words in detail
         assert stored() == before
         for send, path in ((api.put, "draft/"), (api.post, "versions/")):
             api.post(URL, {"code": "hello", "name": "Hello"})
-            assert fault(send(f"{URL}hello/{path}", body), "contents[1].text") == detail
+            assert error(send(f"{URL}hello/{path}", body), "contents[1].text") == detail
 
     def test_partials_cannot_go_in_circles(self, api, organization):
         partial(api, "a", text="a")
         partial(api, "b", text="\n{% render 'a' %}")
-        detail = fault(api.patch(f"{URL}partials/a/", {"text": "x {% render 'b' %}"}), "text")
+        detail = error(api.patch(f"{URL}partials/a/", {"text": "x {% render 'b' %}"}), "text")
         assert detail == 'the partial "a", line 1, column 3: the partial "b" holds itself: b → a → b'
-        assert "holds itself" in fault(api.patch(f"{URL}partials/a/", {"text": "{% render 'a' %}"}), "text")
+        assert "holds itself" in error(api.patch(f"{URL}partials/a/", {"text": "{% render 'a' %}"}), "text")
 
     def test_partials_are_nested_ten_deep_at_most(self, api, organization):
         partial(api, "p0", text="x")
@@ -294,11 +294,11 @@ class TestAVersion:
         partial(api, "p10", text="{% render 'p9' %}")
         content = {**EMAIL_EN, "text": "{% render 'p10' %}"}
         answer = api.post(f"{URL}substitute/", {"contents": [content], "variables": {}})
-        assert "deeper than 10" in fault(answer, "contents[0].text")
+        assert "deeper than 10" in error(answer, "contents[0].text")
 
     def test_a_push_has_no_layout(self, api, brand):
         body = {"contents": [{**PUSH_EN, "layout": "brand"}]}
-        assert fault(api.post(URL, {"code": "x", "name": "x", **body}), "contents[0].layout")
+        assert error(api.post(URL, {"code": "x", "name": "x", **body}), "contents[0].layout")
 
 
 def test_a_draft_says_when_a_change_has_broken_it(api, brand):
@@ -314,8 +314,8 @@ def test_a_draft_says_when_a_change_has_broken_it(api, brand):
     assert api.get(f"{URL}hello/draft/").json()["data"]["warnings"] == [
         "contents[0].layout: There is no layout with this name."
     ]
-    assert fault(api.post(f"{URL}hello/preview/", preview), "contents[0].layout")
-    assert fault(api.post(f"{URL}hello/draft/publish/", {}), "contents[0].layout")
+    assert error(api.post(f"{URL}hello/preview/", preview), "contents[0].layout")
+    assert error(api.post(f"{URL}hello/draft/publish/", {}), "contents[0].layout")
 
 
 def test_the_words_of_parts_are_reserved(api, organization):

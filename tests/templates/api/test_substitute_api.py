@@ -17,7 +17,7 @@ def substitute(api, **body):
     return {channel: parts.get("subject") or parts.get("title") for channel, parts in found.items()}
 
 
-def faults(answer):
+def errors(answer):
     return [(entry["field"], entry["code"]) for entry in refused(answer, 400, "validation_error")["errors"]]
 
 
@@ -39,7 +39,7 @@ def test_declared_variables_are_kept_to(api, organization):
     assert api.post("/api/v1/templates/", body).status_code == 201
     assert substitute(api, template_code="hello", variables={}) == {"email": "Hello friend"}
     answer = api.post(URL, {"template_code": "hello", "variables": {"n": "1"}})
-    assert faults(answer) == [("variables.n", "wrong_type")]
+    assert errors(answer) == [("variables.n", "wrong_type")]
 
 
 @pytest.mark.parametrize(
@@ -63,14 +63,14 @@ def test_declared_variables_are_kept_to(api, organization):
 )  # fmt: skip
 def test_what_cant_be_substituted_is_named(body, field, code, api, version):
     api.post("/api/v1/templates/", {"code": "empty", "name": "Empty"})
-    assert faults(api.post(URL, {"variables": {"name": "Ada"}, **body})) == [(field, code)]
+    assert errors(api.post(URL, {"variables": {"name": "Ada"}, **body})) == [(field, code)]
 
 
 def test_another_organizations_template_is_none_here(api, version):
     template_with(OrganizationFactory(), code="theirs")
-    assert faults(api.post(URL, {"template_code": "theirs"})) == [("template_code", "not_found")]
+    assert errors(api.post(URL, {"template_code": "theirs"})) == [("template_code", "not_found")]
 
 
 def test_no_template_can_take_this_path(api, organization):
     body = {"code": "substitute", "name": "Substitute"}
-    assert faults(api.post("/api/v1/templates/", body)) == [("code", "reserved")]
+    assert errors(api.post("/api/v1/templates/", body)) == [("code", "reserved")]

@@ -33,7 +33,7 @@ def versions(api):
     return api.get(f"{URL}hello/versions/").json()["data"]
 
 
-def faults(answer):
+def errors(answer):
     return {(entry["field"], entry["code"]) for entry in refused(answer, 400, "validation_error")["errors"]}
 
 
@@ -87,14 +87,14 @@ def test_what_is_declared_and_not_used_is_told(api, declared):
 def test_declarations_are_checked(variables, field, api, organization):
     before = stored()
     body = {"code": "hello", "name": "Hello", "contents": [EMAIL_EN], "variables": variables}
-    assert field in {name for name, _ in faults(api.post(URL, body))}
+    assert field in {name for name, _ in errors(api.post(URL, body))}
     assert stored() == before
 
 
 def test_declarations_come_with_contents_and_never_change(api, declared):
     body = {"code": "bye", "name": "Bye", "variables": DECLARED}
-    assert faults(api.post(URL, body)) == {("variables", "invalid")}
-    assert faults(api.patch(f"{URL}hello/", {"variables": []})) == {("variables", "invalid")}
+    assert errors(api.post(URL, body)) == {("variables", "invalid")}
+    assert errors(api.patch(f"{URL}hello/", {"variables": []})) == {("variables", "invalid")}
 
 
 def test_defaults_are_filled_in_and_stored(api, user, declared):
@@ -116,7 +116,7 @@ def test_defaults_are_filled_in_and_stored(api, user, declared):
 def test_null_is_the_same_as_not_there(api, user, declared):
     assert post(api, user, variables={**SOUND, "name": None, "day": None}).status_code == 202
     assert Notification.objects.get().variables["name"] == "friend"
-    assert faults(post(api, user, variables={**SOUND, "link": None})) == {("variables.link", "required")}
+    assert errors(post(api, user, variables={**SOUND, "link": None})) == {("variables.link", "required")}
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_null_is_the_same_as_not_there(api, user, declared):
 def test_wrong_variables_are_named(given, expected, api, user, declared):
     before = stored()
     answer = post(api, user, variables={**SOUND, **given})
-    assert faults(answer) == {(f"variables.{name}", code) for name, code in expected}
+    assert errors(answer) == {(f"variables.{name}", code) for name, code in expected}
     assert stored() == before
 
 
@@ -165,7 +165,7 @@ def test_undeclared_variables_are_asked_for_as_before(api, user, declared):
     body = {"contents": [content], "variables": DECLARED[:1], "activate": True}
     version = api.post(f"{URL}hello/versions/", body).json()["data"]
     assert (version["required"], version["optional"]) == (["city"], ["name"])
-    assert faults(post(api, user, variables={})) == {("variables.city", "required")}
+    assert errors(post(api, user, variables={})) == {("variables.city", "required")}
     assert post(api, user, variables={"city": 5}).status_code == 202
 
 
@@ -176,8 +176,8 @@ def test_a_preview_without_variables_shows_the_examples(api, declared):
     shown = preview().json()["data"]["contents"]["email"]
     assert (shown["subject"], shown["text"]) == ("Ada 7 EUR", "https://example.com/o/7 ")
     assert preview(variables=SOUND).json()["data"]["contents"]["email"]["subject"] == "friend 1 EUR"
-    assert faults(preview(variables={**SOUND, "name": 5})) == {("variables.name", "wrong_type")}
-    assert faults(preview(variables={})) == {("email.subject", "invalid")}
+    assert errors(preview(variables={**SOUND, "name": 5})) == {("variables.name", "wrong_type")}
+    assert errors(preview(variables={})) == {("email.subject", "invalid")}
 
 
 def test_all_defaults_and_examples_together_have_a_bound(api, organization):

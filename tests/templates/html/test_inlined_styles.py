@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apps.templates.html.inlining import inlined
-from apps.templates.liquid.errors import TemplateSyntaxFault
+from apps.templates.liquid.errors import TemplateSyntaxError
 from apps.templates.models import TemplateContent
 from tests.support.factories import EMAIL_EN
 from tests.support.routes import refused
@@ -244,7 +244,7 @@ def test_taking_the_styles_out_again_gives_the_source(source):
     source = f"<style>p{{q:r}} .c{{s:t}}</style>{source}"
     try:
         found = inlined(source)
-    except TemplateSyntaxFault:
+    except TemplateSyntaxError:
         # Liquid that is left open is refused before.
         return
     head = len("<style>p{q:r} .c{s:t}</style>")

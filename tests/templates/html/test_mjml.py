@@ -25,7 +25,7 @@ def rendered(api, html, **variables):
     return answer.json()["data"]["contents"]["email"]["html"]
 
 
-def fault(api, html):
+def error(api, html):
     content = {**EMAIL_EN, "html": html, "source_format": "mjml"}
     answer = api.post(f"{URL}", {"code": "x", "name": "x", "contents": [content]})
     (entry,) = refused(answer, 400, "validation_error")["errors"]
@@ -137,7 +137,7 @@ def test_odd_characters_in_attributes_stay_what_they_are(api):
 )  # fmt: skip
 def test_a_fault_says_where(source, place, words, api):
     before = stored()
-    detail = fault(api, source)
+    detail = error(api, source)
     assert place in detail
     assert words in detail
     assert stored() == before

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from apps.templates.html.mjml import MarkupFault, compiled
+from apps.templates.html.mjml import MarkupError, compiled
 from apps.templates.liquid.scanning import spans
 from apps.templates.models import TemplateContent
 from tests.support.factories import EMAIL_EN
@@ -76,7 +76,7 @@ def test_without_them_nothing_else_changes() -> None:
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_them_is_told(head: str, words: str) -> None:
-    with pytest.raises(MarkupFault, match=words):
+    with pytest.raises(MarkupError, match=words):
         html_of(document(HELLO, head))
 
 
@@ -152,7 +152,7 @@ def test_liquid_may_stand_around_the_document(source: str, before: str, after: s
     ],
 )  # fmt: skip
 def test_anything_else_around_it_is_refused(source: str, words: str, index: int) -> None:
-    with pytest.raises(MarkupFault, match=words) as caught:
+    with pytest.raises(MarkupError, match=words) as caught:
         html_of(source)
     assert caught.value.index == index
 

@@ -21,7 +21,7 @@ DEAR = "{% for a in (1..4000) %}{{ name | append: 'x' | upcase | downcase | capi
 STYLED = {**EMAIL_EN, "html": "<style>p { color: red }</style><p>{{ name }}</p>"}
 LONG = '{% render "long" %}' * 12 + "y"
 FOUR = 4 * budget.CPU_LIMIT
-LETTERS = string.ascii_letters
+DEAD_LETTERS = string.ascii_letters
 WORDS = {"as", "by", "if", "in", "or"}
 
 
@@ -123,9 +123,11 @@ class TestRequest:
         assert seconds < FOUR
 
     def test_names_that_many_conditions_around_them_ask_for_are_found_at_once(self, api, organization):
-        asked = iter(pair for pair in map("".join, itertools.product(LETTERS, repeat=2)) if pair not in WORDS)
+        asked = iter(
+            pair for pair in map("".join, itertools.product(DEAD_LETTERS, repeat=2)) if pair not in WORDS
+        )
         around = "".join(f"{{% if {' and '.join(itertools.islice(asked, 90))} %}}" for _ in range(27))
-        used = f"{{{{ 'x' | append: {','.join(LETTERS * 9)} }}}}" * 38
+        used = f"{{{{ 'x' | append: {','.join(DEAD_LETTERS * 9)} }}}}" * 38
         content = {
             "channel": "email",
             "language": "en",
@@ -167,7 +169,7 @@ class TestRequest:
             ends = time.thread_time() + 0.02
             while time.thread_time() < ends:
                 pass
-            return {}, [declarations.Fault("name", "The template uses this variable.", "required")]
+            return {}, [declarations.VariableError("name", "The template uses this variable.", "required")]
 
         monkeypatch.setattr(declarations, "applied", slow)
         items = [{"user_id": str(user.pk), "template_code": "hello"}] * 40
@@ -218,7 +220,7 @@ class TestKept:
             kept.forget()
 
     def test_sources_count_by_what_is_in_their_braces(self, api, organization):
-        dense = f"{{{{ 'x' | append: {','.join(LETTERS * 9)} }}}}" * 60
+        dense = f"{{{{ 'x' | append: {','.join(DEAD_LETTERS * 9)} }}}}" * 60
         contents = [{**EMAIL_EN, "html": "", "text": f"{number}{dense}"} for number in range(2)]
         for content in contents:
             api.post("/api/v1/templates/substitute/", {"contents": [content]}, format="json")

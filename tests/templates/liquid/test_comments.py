@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from apps.templates.liquid.scanning import prepared
-from apps.templates.rendering.rendering import TemplateSyntaxFault, check, variables_of
+from apps.templates.rendering.rendering import TemplateSyntaxError, check, variables_of
 from tests.templates.liquid.test_printed_values import as_html, text
 
 
@@ -53,13 +53,13 @@ def test_nothing_in_a_comment_is_an_error(inside: str) -> None:
     ],
 )  # fmt: skip
 def test_a_comment_that_is_left_open_is_a_fault(source: str, line: int, column: int) -> None:
-    with pytest.raises(TemplateSyntaxFault, match="not closed by {% endcomment %}") as caught:
+    with pytest.raises(TemplateSyntaxError, match="not closed by {% endcomment %}") as caught:
         check(source, html=False)
     assert (caught.value.line, caught.value.column) == (line, column)
 
 
 def test_a_fault_after_a_comment_is_told_where_it_is() -> None:
-    with pytest.raises(TemplateSyntaxFault) as caught:
+    with pytest.raises(TemplateSyntaxError) as caught:
         check("{% comment %}{{ é\n{% endcomment %}\n {{ a | nope }}", html=False)
     assert (caught.value.line, caught.value.column) == (3, 9)
 
@@ -70,7 +70,7 @@ def test_a_fault_after_a_comment_is_told_where_it_is() -> None:
 @pytest.mark.parametrize("closes", ["", "{% endcomment %}"])
 def test_reading_past_a_comment_takes_time_in_proportion(unit: str, closes: str) -> None:
     began = time.thread_time()
-    with suppress(TemplateSyntaxFault):
+    with suppress(TemplateSyntaxError):
         prepared("{% comment %}" + unit * (256 * 1024 // len(unit)) + closes)
     assert time.thread_time() - began < 1
 

@@ -6,7 +6,7 @@ from apps.templates.liquid.engine import _TEXT
 from apps.templates.rendering.rendering import (
     EmailContent,
     RenderError,
-    TemplateSyntaxFault,
+    TemplateSyntaxError,
     check,
     render_email,
 )
@@ -42,7 +42,7 @@ from tests.templates.liquid.test_printed_values import text
 )  # fmt: skip
 def test_what_fails_at_every_rendering_is_refused(source: str, column: int, words: str) -> None:
     for html in (True, False):
-        with pytest.raises(TemplateSyntaxFault) as caught:
+        with pytest.raises(TemplateSyntaxError) as caught:
             check(source, html=html)
         assert words in caught.value.message
         assert caught.value.column == column
@@ -74,7 +74,7 @@ def test_what_may_work_is_not_refused(source: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(_TEXT.filters))
 def test_of_every_filter_too_many_arguments_are_refused(name: str) -> None:
-    with pytest.raises(TemplateSyntaxFault, match=f"the filter {name} takes"):
+    with pytest.raises(TemplateSyntaxError, match=f"the filter {name} takes"):
         check(f"{{{{ x | {name}: 1, 2, 3, 4 }}}}", html=False)
 
 

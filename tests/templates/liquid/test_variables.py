@@ -3,7 +3,7 @@ import pytest
 from apps.templates.rendering.rendering import (
     EmailContent,
     RenderError,
-    TemplateSyntaxFault,
+    TemplateSyntaxError,
     missing,
     render_email,
     variables_of,
@@ -46,7 +46,7 @@ def test_variables_are_found_without_rendering(source: str, required: set[str], 
 def test_required_in_one_source_is_required_in_all() -> None:
     use = variables_of("{{ a | default: 'x' }}", "{{ a }}", "{{ b | default: 1 }}")
     assert (set(use.required), set(use.optional)) == ({"a"}, {"b"})
-    with pytest.raises(TemplateSyntaxFault):
+    with pytest.raises(TemplateSyntaxError):
         variables_of("fine", "{{ broken")
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from apps.templates.rendering.rendering import (
     EmailContent,
-    TemplateSyntaxFault,
+    TemplateSyntaxError,
     assemble,
     check,
     render_email,
@@ -73,7 +73,7 @@ def test_of_a_layout(wrapper: str, expected: str) -> None:
 
 def test_a_fault_beside_a_dash_is_told_where_it_is() -> None:
     source = "\n\n a {%- render 'name' -%} \n {% render 'nowhere' %}"
-    with pytest.raises(TemplateSyntaxFault, match="no partial named") as caught:
+    with pytest.raises(TemplateSyntaxError, match="no partial named") as caught:
         said(source)
     assert (caught.value.line, caught.value.column) == (4, 2)
 
@@ -82,5 +82,5 @@ def test_a_fault_beside_a_dash_is_told_where_it_is() -> None:
     "source", ["{%- render name -%}", "{%- render 'name', a: 1 -%}", "{%- include 'name' -%}"]
 )
 def test_other_forms_say_what_to_write(source: str) -> None:
-    with pytest.raises(TemplateSyntaxFault, match="puts a partial in"):
+    with pytest.raises(TemplateSyntaxError, match="puts a partial in"):
         said(source)

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from apps.templates.html.inlining import inlined
-from apps.templates.html.mjml import MarkupFault, compiled, inline_sheets
+from apps.templates.html.mjml import MarkupError, compiled, inline_sheets
 from apps.templates.liquid.scanning import spans
 from apps.templates.rendering.rendering import (
     EmailContent,
     RenderError,
-    TemplateSyntaxFault,
+    TemplateSyntaxError,
     check,
     render_email,
     variables_of,
@@ -27,7 +27,7 @@ def text(source: str, **variables: object) -> str:
 
 
 def refused(source: str, words: str) -> None:
-    with pytest.raises(TemplateSyntaxFault, match=words):
+    with pytest.raises(TemplateSyntaxError, match=words):
         check(source, html=True)
 
 
@@ -123,7 +123,7 @@ def test_letters_with_marks() -> None:
 
 
 def test_mj_include() -> None:
-    with pytest.raises(MarkupFault, match="loads nothing"):
+    with pytest.raises(MarkupError, match="loads nothing"):
         mjml('<mj-include path="a.mjml" />')
 
 
@@ -134,7 +134,7 @@ def test_web_fonts() -> None:
 
 
 def test_an_unknown_element() -> None:
-    with pytest.raises(MarkupFault, match="no element <mj-chart>") as caught:
+    with pytest.raises(MarkupError, match="no element <mj-chart>") as caught:
         mjml("<mj-chart></mj-chart>")
     assert caught.value.index > 0
 
@@ -142,7 +142,7 @@ def test_an_unknown_element() -> None:
 def test_around_the_document() -> None:
     source = "<mjml><mj-body></mj-body></mjml>"
     assert compiled("{% if a %}" + source, [(0, 10)]).startswith("{% if a %}<!doctype")
-    with pytest.raises(MarkupFault, match="nothing but Liquid"):
+    with pytest.raises(MarkupError, match="nothing but Liquid"):
         compiled(f"Hello {source}", [])
 
 

@@ -10,8 +10,8 @@ from apps.templates.rendering.rendering import (
     EmailContent,
     PushContent,
     RenderError,
-    TemplateFault,
-    TemplateSyntaxFault,
+    TemplateError,
+    TemplateSyntaxError,
     check,
     render_email,
     render_push,
@@ -223,17 +223,17 @@ def test_a_source_that_was_never_checked_names_its_field() -> None:
 )  # fmt: skip
 def test_a_fault_says_where_and_what(source: str, line: int, column: int, words: str) -> None:
     for html_on in (True, False):
-        with pytest.raises(TemplateSyntaxFault) as caught:
+        with pytest.raises(TemplateSyntaxError) as caught:
             check(source, html=html_on)
         assert (caught.value.line, caught.value.column) == (line, column)
         assert words in caught.value.message
-        assert len(caught.value.message) <= TemplateFault.LIMIT
+        assert len(caught.value.message) <= TemplateError.LIMIT
 
 
 def test_a_source_has_a_largest_size() -> None:
     check("x" * SOURCE_LIMIT, html=True)
     for source in ("x" * (SOURCE_LIMIT + 1), "é" * (SOURCE_LIMIT // 2 + 1), "x" * 2**20):
-        with pytest.raises(TemplateSyntaxFault, match="64 KiB"):
+        with pytest.raises(TemplateSyntaxError, match="64 KiB"):
             check(source, html=True)
 
 
@@ -249,5 +249,5 @@ def test_nothing_but_a_template_fault_comes_out(source: str, html_on: bool) -> N
         check(source, html=html_on)
         (as_html if html_on else text)(source, a=1, b=[1, "x"], i={"f": None})
         variables_of(source)
-    except TemplateFault:
+    except TemplateError:
         pass

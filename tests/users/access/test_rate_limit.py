@@ -259,13 +259,13 @@ def test_of_two_hundred_at_once_fifty_pass(settings):
 
 
 @pytest.mark.skipif("not __import__('django.conf').conf.settings.REDIS_URL")
-@pytest.mark.parametrize("fault", ["kill", "freeze", "flush"])
-def test_a_fault_of_redis_is_no_error_and_no_licence(fault, settings, organization, api):
+@pytest.mark.parametrize("error", ["kill", "freeze", "flush"])
+def test_a_fault_of_redis_is_no_error_and_no_licence(error, settings, organization, api):
     settings.RATE_LIMIT_KEY = 5
     with PrivateRedis() as server:
         settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": server.url}}
         assert [quota(api.get(USERS))[1] for _ in range(3)] == [4, 3, 2]
-        getattr(server, fault)()
+        getattr(server, error)()
         said = [api.get(USERS).status_code for _ in range(8)]
     assert said == [200] * 5 + [429] * 3
 

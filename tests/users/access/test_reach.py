@@ -201,14 +201,14 @@ class TestKeys:
             sent = post(sender, user, channels=["email"]).json()["data"]
             row = EmailLog.objects.get()
             EmailLog.objects.update(status="failed")
-            letters = [
+            dead_letters = [
                 DeadLetter.objects.create(
                     organization=organization, notification_id=row.notification_id, delivery_id=row.pk,
                     channel="email", reason=reason,
                 )
                 for reason in ("refused", "rejected")
             ]  # fmt: skip
-            ids = [str(letter.pk) for letter in letters]
+            ids = [str(dead_letter.pk) for dead_letter in dead_letters]
             replayed = client.post("/api/v1/dead-letters/replay/", {"ids": ids[:1]}, format="json")
             assert replayed.json()["data"]["replayed"] == (sender is client)
             EmailLog.objects.update(status="queued")

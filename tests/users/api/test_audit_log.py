@@ -141,7 +141,7 @@ def test_what_callers_and_the_system_do_is_none(api, user, version, unpublished,
 
 
 @pytest.fixture
-def letter(api, user, version, unpublished):
+def dead_letter(api, user, version, unpublished):
     sent = post(api, user, channels=["email"]).json()["data"]
     EmailLog.objects.update(status="failed", reason="timed_out")
     return DeadLetter.objects.create(
@@ -150,16 +150,16 @@ def letter(api, user, version, unpublished):
     )  # fmt: skip
 
 
-def test_a_replay_is_told_by_whoever_did_it(letter, door, boss):
-    asked = {"ids": [str(letter.pk)]}
+def test_a_replay_is_told_by_whoever_did_it(dead_letter, door, boss):
+    asked = {"ids": [str(dead_letter.pk)]}
     assert door.post("/api/v1/dead-letters/replay/", asked, format="json").json()["data"]["replayed"] == 1
     (entry,) = lines(kind="notifications.deadletter")
-    assert told(entry) == (f"user:{boss.pk}", "changed", "notifications.deadletter", str(letter.pk))
+    assert told(entry) == (f"user:{boss.pk}", "changed", "notifications.deadletter", str(dead_letter.pk))
     assert (entry.before["state"], entry.after["state"]) == ("open", "replayed")
 
 
-def test_a_command_is_an_operator(letter, organization):
-    call_command("dlq", "discard", str(letter.pk), stdout=StringIO())
+def test_a_command_is_an_operator(dead_letter, organization):
+    call_command("dlq", "discard", str(dead_letter.pk), stdout=StringIO())
     call_command("create_api_key", "Shop", organization=organization.slug, stdout=StringIO())
     assert [one.after.get("state") for one in lines(kind="notifications.deadletter")] == ["discarded"]
     (made,) = lines(kind="users.apikey")

@@ -14,19 +14,19 @@ from tests.conftest import client_for, deliver, post
 from tests.support.factories import UserFactory
 from tests.support.routes import refused
 
-FEW = 3
+SMALL_BATCH = 3
 
 
 @pytest.fixture
 def few(monkeypatch):
-    monkeypatch.setattr(deletion, "AT_ONCE", FEW)
+    monkeypatch.setattr(deletion, "AT_ONCE", SMALL_BATCH)
     monkeypatch.setattr(background, "BATCH", 2)
 
 
 @pytest.fixture
 def told(api, user, version, unpublished, few):
     """What the person was told, one more than is let go of in a request."""
-    return [post(api, user, request_id=f"r-{n}").json()["data"]["id"] for n in range(FEW + 1)]
+    return [post(api, user, request_id=f"r-{n}").json()["data"]["id"] for n in range(SMALL_BATCH + 1)]
 
 
 def test_they_are_gone_for_whoever_asks(api, user, told):
@@ -58,13 +58,13 @@ def test_the_request_touches_none_of_the_notifications(api, user, told):
     ) as asked:
         api.delete(f"/api/v1/users/{user.pk}/")
     assert not [one["sql"] for one in asked if 'UPDATE "notifications' in one["sql"]]
-    assert Notification.objects.filter(user=user).count() == FEW + 1
+    assert Notification.objects.filter(user=user).count() == SMALL_BATCH + 1
 
 
 def test_the_tick_goes_through_them_and_then_the_row_goes(api, user, told):
     api.delete(f"/api/v1/users/{user.pk}/")
 
-    assert background.turn() > FEW
+    assert background.turn() > SMALL_BATCH
 
     assert not User.objects.filter(pk=user.pk).exists()
     assert not Device.objects.exists()
@@ -109,7 +109,7 @@ def test_who_was_told_little_is_deleted_at_once(api, user, version, few):
 
 
 def test_one_more_than_that_is_not(api, organization, version, few, unpublished):
-    for count, left in ((FEW, False), (FEW + 1, True)):
+    for count, left in ((SMALL_BATCH, False), (SMALL_BATCH + 1, True)):
         person = UserFactory(organization=organization)
         for _ in range(count):
             post(api, person, channels=["email"])

@@ -29,8 +29,8 @@ class CallbackUrlField(LineField):
         value = super().to_internal_value(data)
         try:
             address_guard.parse(value)
-        except address_guard.Refused as fault:
-            raise serializers.ValidationError(str(fault), code=fault.code) from fault
+        except address_guard.Refused as error:
+            raise serializers.ValidationError(str(error), code=error.code) from error
         return value
 
 

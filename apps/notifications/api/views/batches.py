@@ -17,7 +17,7 @@ from apps.notifications.api.views.notifications import (
     IDEMPOTENCY_KEY,
     accepted,
     answer_once,
-    asked_of,
+    parse_submission,
     rejected,
     told,
 )
@@ -71,12 +71,12 @@ class BatchView(APIView):
         length = int(request.META.get("CONTENT_LENGTH") or 0)
         throttling.take_items(request._request, caller, max(len(items), length // ITEM_LENGTH))
         results: list[dict[str, Any]] = [{} for _ in items]
-        asked: dict[int, submission.Asked] = {}
+        asked: dict[int, submission.Submission] = {}
         for index, item in enumerate(items):
             try:
-                asked[index] = asked_of(request, ITEM, item)
-            except ValidationError as fault:
-                results[index] = rejected(index, Invalid.of(field_errors(fault.detail)))
+                asked[index] = parse_submission(request, ITEM, item)
+            except ValidationError as error:
+                results[index] = rejected(index, Invalid.of(field_errors(error.detail)))
 
         if dry_run:
             found, plans = submission.preview_all(caller=caller, asked=list(asked.values()))

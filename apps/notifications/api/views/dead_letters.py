@@ -39,13 +39,13 @@ SHOWN = (
 """Not the messages themselves, which may be large."""
 
 
-class LetterRows(OrganizationRows):
+class DeadLetterRows(OrganizationRows):
     def get_queryset(self) -> QuerySet[DeadLetter]:
         rows = DeadLetter.objects.select_related("notification__template_version__template")
         return self.rehearsed(self.visible(rows.only(*SHOWN)), path="notification__live")
 
 
-class DeadLetterListView(FilteredRows, LetterRows, generics.ListAPIView[DeadLetter]):
+class DeadLetterListView(FilteredRows, DeadLetterRows, generics.ListAPIView[DeadLetter]):
     """What failed and waits for an operator, newest first; `state` is open unless asked otherwise."""
 
     scopes: ClassVar = READ_WRITE
@@ -94,26 +94,30 @@ class ReplayView(APIView):
         selection = dead_letters.Selection(
             organization=caller.organization.slug, live=None if caller.live else False, ids=ids, **wanted
         )
-        letters = list(selection.letters()[:limit])
-        done = [letter for letter in letters if dry_run or dead_letters.replay(letter, by=caller.name)]
+        selected = list(selection.dead_letters()[:limit])
+        done = [
+            dead_letter
+            for dead_letter in selected
+            if dry_run or dead_letters.replay(dead_letter, by=caller.name)
+        ]
         return Response(
             {
                 "dry_run": dry_run,
                 "replayed": len(done),
-                "skipped": len(letters) - len(done),
-                "ids": [str(letter.pk) for letter in done],
+                "skipped": len(selected) - len(done),
+                "ids": [str(dead_letter.pk) for dead_letter in done],
             }
         )
 
 
-class DiscardView(LetterRows, APIView):
+class DiscardView(DeadLetterRows, APIView):
     """Close a dead letter without a send."""
 
     scopes: ClassVar = READ_WRITE
 
     @extend_schema(request=None, responses=DeadLetterSerializer)
-    def post(self, request: Request, letter: uuid.UUID) -> Response:
-        found = get_object_or_404(self.get_queryset(), pk=letter)
+    def post(self, request: Request, dead_letter: uuid.UUID) -> Response:
+        found = get_object_or_404(self.get_queryset(), pk=dead_letter)
         dead_letters.discard(found, by=caller_of(request).name)
         found.refresh_from_db(fields=["state", "closed_at", "closed_by"])
         return Response(DeadLetterSerializer(found).data)

@@ -94,14 +94,14 @@ def accepted(made: submission.Accepted) -> dict[str, Any]:
     }
 
 
-def rejected(index: int, fault: NotifierError) -> dict[str, Any]:
-    data = accepted(fault.data) if isinstance(fault, AlreadyDelivered) else {}
+def rejected(index: int, error: NotifierError) -> dict[str, Any]:
+    data = accepted(error.data) if isinstance(error, AlreadyDelivered) else {}
     return {
         "index": index,
         "result": "rejected",
-        "error": fault.code,
-        "message": fault.message,
-        "errors": fault.fields,
+        "error": error.code,
+        "message": error.message,
+        "errors": error.fields,
         **data,
     }
 
@@ -110,14 +110,16 @@ def rejected(index: int, fault: NotifierError) -> dict[str, Any]:
 ONE = NotificationRequestSerializer()
 
 
-def asked_of(request: Request, shape: NotificationRequestSerializer, body: Any) -> submission.Asked:
+def parse_submission(
+    request: Request, shape: NotificationRequestSerializer, body: Any
+) -> submission.Submission:
     """Raises ValidationError, as the shape's `is_valid` would."""
     wanted = shape.to_request(
         shape.run_validation(body),
         correlation_id=request._request.correlation_id,  # type: ignore[attr-defined]
         correlation_given=request._request.correlation_id_given,  # type: ignore[attr-defined]
     )
-    return submission.Asked(wanted, body_hash(body))
+    return submission.Submission(wanted, body_hash(body))
 
 
 def answer_once(
@@ -183,7 +185,7 @@ class NotificationListView(NotificationRows, generics.ListAPIView[Notification])
     def post(self, request: Request) -> Response:
         caller = caller_of(request)
         dry_run = DryRunQuery.asked(request)
-        one = asked_of(request, ONE, self.body(request))
+        one = parse_submission(request, ONE, self.body(request))
         if dry_run:
             planned = submission.preview(caller=caller, asked=one)
             return told({"decisions": planned.decisions, "rendered": planned.rendered}, DRY_RUN)
@@ -197,8 +199,8 @@ class NotificationListView(NotificationRows, generics.ListAPIView[Notification])
 
         try:
             return answer_once(request, "notifications", one.body_hash, accept)
-        except AlreadyDelivered as fault:
-            fault.data = accepted(fault.data)
+        except AlreadyDelivered as error:
+            error.data = accepted(error.data)
             raise
 
     def body(self, request: Request) -> Any:

@@ -61,8 +61,8 @@ class ServiceEventsView(APIView):
         if len(post.body) <= self.body_limit:
             try:
                 webhook_events.verify(service, post)
-            except webhook_events.Unverified as fault:
-                raise errors.Unverified("This was not signed with the account's secret.") from fault
+            except webhook_events.Unverified as error:
+                raise errors.Unverified("This was not signed with the account's secret.") from error
             throttling.take_request(request._request, None, weight=0)
         if parser is not None and not form:
             # The checks that every body of the API passes, its size first.
@@ -71,8 +71,8 @@ class ServiceEventsView(APIView):
             raise errors.PayloadTooLarge(f"The body is larger than {self.body_limit} bytes.")
         try:
             told, unread = webhook_events.read(service, post)
-        except webhook_events.NotTracking as fault:
-            raise errors.NotTracking("Set this URL for tracking events, not for inbound mail.") from fault
+        except webhook_events.NotTracking as error:
+            raise errors.NotTracking("Set this URL for tracking events, not for inbound mail.") from error
         taken = tracking_events.take(provider, told)
         if unread:
             unread_events.keep(provider, post, unread)

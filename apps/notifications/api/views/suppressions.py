@@ -52,8 +52,8 @@ class NewSuppressionSerializer(StrictSerializer):
         if attrs["channel"] == Channel.EMAIL:
             try:
                 attrs["recipient"] = AddressField().run_validation(attrs["recipient"])
-            except serializers.ValidationError as fault:
-                raise serializers.ValidationError({"recipient": fault.detail}) from fault
+            except serializers.ValidationError as error:
+                raise serializers.ValidationError({"recipient": error.detail}) from error
         return attrs
 
 

@@ -47,8 +47,8 @@ class Signer:
                 raise ValueError(f"the DKIM {name} must be a host name, not {value!r}")
         try:
             key = load_pem_private_key(Path(path).read_bytes(), None)
-        except (OSError, ValueError, TypeError) as fault:
-            raise ValueError(f"the DKIM key {path} can't be used: {fault}") from fault
+        except (OSError, ValueError, TypeError) as error:
+            raise ValueError(f"the DKIM key {path} can't be used: {error}") from error
         if not isinstance(key, RSAPrivateKey | Ed25519PrivateKey):
             raise ValueError(f"the DKIM key {path} is neither RSA nor Ed25519")
         return cls(domain.lower(), selector, key)

@@ -4,7 +4,7 @@ import re
 
 from django.conf import settings
 
-from apps.notifications.models.claimed import Parcel
+from apps.notifications.models.claimed import ClaimedDelivery
 from notifier.lib.email_addresses import sender
 
 AUTOMATIC = {"Auto-Submitted": "auto-generated"}
@@ -14,19 +14,19 @@ SENDER_ID = "notifier"
 _NO_LABEL = re.compile(r"^\.+|\.+$|(?<=\.)\.+")
 
 
-def headers_for(parcel: Parcel, page: str) -> dict[str, str]:
+def headers_for(delivery: ClaimedDelivery, page: str) -> dict[str, str]:
     """`page`: where this recipient refuses it; empty where nobody can."""
-    if parcel.category_id is None:
+    if delivery.category_id is None:
         return AUTOMATIC
-    label = _NO_LABEL.sub("", parcel.category_code)
+    label = _NO_LABEL.sub("", delivery.category_code)
     headers = {
         **AUTOMATIC,
         # RFC 2919: one name for all mail of a category, whoever it is to.
-        "List-Id": f"<{label}.{parcel.organization_slug}.{_namespace()}>",
+        "List-Id": f"<{label}.{delivery.organization_slug}.{_namespace()}>",
         # Gmail's tools for senders add complaints up by each field.
-        "Feedback-ID": f"{label}:{parcel.organization_slug}:notification:{SENDER_ID}",
+        "Feedback-ID": f"{label}:{delivery.organization_slug}:notification:{SENDER_ID}",
     }
-    if page and not parcel.mandatory:
+    if page and not delivery.mandatory:
         # The headers by which a mailbox shows its own button for it (RFC 8058).
         headers["List-Unsubscribe"] = f"<{page}>"
         headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"

@@ -170,14 +170,14 @@ def _text(name: str, value: str) -> str:
 
 
 def _encoded_words(value: str) -> str:
-    words, chunk = [], b""
+    words, batch = [], b""
     for char in value:
         octets = char.encode("utf-8", "replace")
-        if len(chunk) + len(octets) > _WORD_OCTETS:
-            words.append(chunk)
-            chunk = b""
-        chunk += octets
-    words.append(chunk)
+        if len(batch) + len(octets) > _WORD_OCTETS:
+            words.append(batch)
+            batch = b""
+        batch += octets
+    words.append(batch)
     return "\r\n ".join(f"=?utf-8?b?{base64.b64encode(word).decode()}?=" for word in words)
 
 

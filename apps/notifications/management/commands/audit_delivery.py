@@ -26,7 +26,7 @@ class Command(BaseCommand):
                 )
             for finding in report.findings:
                 self.stdout.write(
-                    f"{finding.count} {finding.channel} {finding.fault}: {', '.join(finding.ids)}"
+                    f"{finding.count} {finding.channel} {finding.error}: {', '.join(finding.ids)}"
                 )
             self.stdout.write("Nothing is out of place." if report.balanced else "Something is out of place.")
         if not report.balanced:

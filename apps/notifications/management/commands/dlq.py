@@ -33,11 +33,11 @@ class Command(BaseCommand):
             case "list":
                 self._list(options)
             case "show":
-                self._show(self._letter(options["id"]), options)
+                self._show(self._dead_letter(options["id"]), options)
             case "discard":
-                letters = [self._letter(pk) for pk in options["ids"]]
-                done = sum(dead_letters.discard(letter, by="command:dlq") for letter in letters)
-                self._say({"discarded": done, "closed_before": len(letters) - done}, options)
+                selected = [self._dead_letter(pk) for pk in options["ids"]]
+                done = sum(dead_letters.discard(dead_letter, by="command:dlq") for dead_letter in selected)
+                self._say({"discarded": done, "closed_before": len(selected) - done}, options)
 
     def _list(self, options: dict[str, Any]) -> None:
         if options["limit"] <= 0:
@@ -45,32 +45,32 @@ class Command(BaseCommand):
         wanted = {
             name: options[name] for name in ("state", "reason", "channel") if options[name] not in ("", "all")
         }
-        letters = DeadLetter.objects.select_related("notification").filter(**wanted)
-        found = list(letters[: options["limit"]])
+        selected = DeadLetter.objects.select_related("notification").filter(**wanted)
+        found = list(selected[: options["limit"]])
         if found and not options["json"]:
             self.stdout.write(HEADER)
-        for letter, recipient, words in with_recipients(found):
+        for dead_letter, recipient, words in with_recipients(found):
             if options["json"]:
-                self._say({**_told(letter), "recipient": recipient, "detail": words}, options)
+                self._say({**_told(dead_letter), "recipient": recipient, "detail": words}, options)
             else:
-                self.stdout.write(line(letter, recipient, words))
+                self.stdout.write(line(dead_letter, recipient, words))
 
-    def _letter(self, pk: str) -> DeadLetter:
+    def _dead_letter(self, pk: str) -> DeadLetter:
         try:
             return DeadLetter.objects.select_related("notification").get(pk=uuid.UUID(pk))
         except (ValueError, ValidationError, DeadLetter.DoesNotExist):
             raise CommandError(f"There is no dead letter {pk!r}.") from None
 
-    def _show(self, letter: DeadLetter, options: dict[str, Any]) -> None:
+    def _show(self, dead_letter: DeadLetter, options: dict[str, Any]) -> None:
         shown = {
-            **_told(letter),
-            "delivery_id": str(letter.delivery_id or ""),
-            "epoch": letter.epoch,
-            "detail": letter.detail,
-            "closed_at": letter.closed_at.isoformat() if letter.closed_at else None,
-            "closed_by": letter.closed_by,
-            "queue": letter.queue,
-            "body": bytes(letter.body).decode("utf-8", "backslashreplace"),
+            **_told(dead_letter),
+            "delivery_id": str(dead_letter.delivery_id or ""),
+            "epoch": dead_letter.epoch,
+            "detail": dead_letter.detail,
+            "closed_at": dead_letter.closed_at.isoformat() if dead_letter.closed_at else None,
+            "closed_by": dead_letter.closed_by,
+            "queue": dead_letter.queue,
+            "body": bytes(dead_letter.body).decode("utf-8", "backslashreplace"),
         }
         self._say(shown, options)
 
@@ -82,14 +82,14 @@ class Command(BaseCommand):
             self.stdout.write("\n".join(f"{name}: {value}" for name, value in known.items()))
 
 
-def _told(letter: DeadLetter) -> dict[str, Any]:
+def _told(dead_letter: DeadLetter) -> dict[str, Any]:
     return {
-        "id": str(letter.pk),
-        "created_at": letter.created_at.isoformat(timespec="seconds"),
-        "state": letter.state,
-        "channel": letter.channel,
-        "reason": letter.reason,
-        "code": letter.code,
-        "request_id": letter.notification.request_id if letter.notification else None,
-        "notification_id": str(letter.notification_id or ""),
+        "id": str(dead_letter.pk),
+        "created_at": dead_letter.created_at.isoformat(timespec="seconds"),
+        "state": dead_letter.state,
+        "channel": dead_letter.channel,
+        "reason": dead_letter.reason,
+        "code": dead_letter.code,
+        "request_id": dead_letter.notification.request_id if dead_letter.notification else None,
+        "notification_id": str(dead_letter.notification_id or ""),
     }

@@ -33,27 +33,27 @@ class Command(BaseCommand):
         where: Path = options["maildir"]
         try:
             maildir.check(where)
-        except maildir.NotAMaildir as fault:
-            raise CommandError(str(fault), returncode=2) from fault
+        except maildir.NotAMaildir as error:
+            raise CommandError(str(error), returncode=2) from error
         if not options["follow"]:
             try:
-                self._tell(maildir.sweep(where), options["json"])
+                self._tell(maildir.republish(where), options["json"])
             except BrokenPipeError:
                 raise
-            except (OSError, DatabaseError) as fault:
-                raise CommandError(f"Not everything was read: {fault}") from fault
+            except (OSError, DatabaseError) as error:
+                raise CommandError(f"Not everything was read: {error}") from error
             return
         stop = threading.Event()
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, lambda *_: stop.set())
         while not stop.is_set():
             try:
-                if read := maildir.sweep(where):
+                if read := maildir.republish(where):
                     self._tell(read, options["json"])
             except BrokenPipeError:
                 raise
-            except (OSError, DatabaseError) as fault:
-                log.error("bounces_not_read", reason=str(fault))
+            except (OSError, DatabaseError) as error:
+                log.error("bounces_not_read", reason=str(error))
                 forget_broken_connections()
             stop.wait(EVERY_SECONDS)
 

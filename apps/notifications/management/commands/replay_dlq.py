@@ -56,14 +56,14 @@ class Command(BaseCommand):
                 for name in ("channel", "reason", "template", "organization", "request_id", "since", "until")
             }
         )
-        letters = list(selection.letters().select_related("notification")[: options["limit"]])
+        selected = list(selection.dead_letters().select_related("notification")[: options["limit"]])
         by = f"command:replay_dlq:{getpass.getuser()}"
         done = skipped = 0
-        with Progress("Replaying", len(letters), self.stderr) as progress:
-            for letter, recipient, words in with_recipients(letters):
-                if options["dry_run"] or dead_letters.replay(letter, by=by):
+        with Progress("Replaying", len(selected), self.stderr) as progress:
+            for dead_letter, recipient, words in with_recipients(selected):
+                if options["dry_run"] or dead_letters.replay(dead_letter, by=by):
                     if not options["json"]:
-                        shown = line(letter, recipient, words)
+                        shown = line(dead_letter, recipient, words)
                         self.stdout.write(shown if done else f"{HEADER}\n{shown}")
                     done += 1
                 else:
@@ -72,7 +72,7 @@ class Command(BaseCommand):
                 if options["rate"] and not options["dry_run"]:
                     time.sleep(1 / options["rate"])
         if settings.LOCAL and done and not options["dry_run"]:
-            _leave_to_the_tick(letters)
+            _leave_to_the_tick(selected)
         if options["json"]:
             self.stdout.write(
                 json.dumps({"dry_run": options["dry_run"], "replayed": done, "skipped": skipped})
@@ -82,9 +82,9 @@ class Command(BaseCommand):
             self.stdout.write(f"{done} {verb}, {skipped} skipped.")
 
 
-def _leave_to_the_tick(letters: list[DeadLetter]) -> None:
+def _leave_to_the_tick(selected: list[DeadLetter]) -> None:
     """The in-memory broker is each process's own: what was published into this one's, nobody reads."""
     publisher.stop()
     for channel, model in DELIVERIES.items():
-        ids = [letter.delivery_id for letter in letters if letter.channel == channel]
+        ids = [dead_letter.delivery_id for dead_letter in selected if dead_letter.channel == channel]
         model.objects.filter(pk__in=ids, status=Status.QUEUED).update(published_at=None)

@@ -58,8 +58,8 @@ class NewCodeField(CodeField):
         value = super().to_internal_value(data)
         try:
             refuse_reserved(value)
-        except ValidationError as fault:
-            raise serializers.ValidationError(fault.messages[0], "reserved") from fault
+        except ValidationError as error:
+            raise serializers.ValidationError(error.messages[0], "reserved") from error
         return value
 
 

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.templates.api.serializers.templates import DraftSerializer, PublishSerializer, VersionSerializer
-from apps.templates.api.views.templates import READ_WRITE, TemplateRows, content_faults_shown
+from apps.templates.api.views.templates import READ_WRITE, TemplateRows, content_errors_shown
 from apps.templates.authoring import drafts
 from apps.templates.models import TemplateDraft
 from apps.users.access.permissions import caller_of
@@ -42,10 +42,10 @@ class DraftView(TemplateRows, APIView):
         asked.is_valid(raise_exception=True)
         fields: dict[str, Any] = {"base": None, **asked.validated_data}
         try:
-            with content_faults_shown():
+            with content_errors_shown():
                 draft = drafts.save(template=template, author=caller_of(request).user, **fields)
-        except drafts.StaleDraft as fault:
-            raise StaleDraft from fault
+        except drafts.StaleDraft as error:
+            raise StaleDraft from error
         made = status.HTTP_201_CREATED if fields["base"] is None else status.HTTP_200_OK
         return Response(DraftSerializer(draft).data, made)
 
@@ -66,13 +66,13 @@ class PublishView(DraftView):
         asked = PublishSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         try:
-            with content_faults_shown():
+            with content_errors_shown():
                 version = drafts.publish(
                     draft=draft,
                     base=asked.validated_data.get("base"),
                     active=asked.validated_data["activate"],
                     author=caller_of(request).user,
                 )
-        except drafts.StaleDraft as fault:
-            raise StaleDraft from fault
+        except drafts.StaleDraft as error:
+            raise StaleDraft from error
         return Response(VersionSerializer(version).data, status.HTTP_201_CREATED)

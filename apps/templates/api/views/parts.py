@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.templates.api.serializers.parts import LayoutSerializer, PartialSerializer, UseSerializer
-from apps.templates.api.views.templates import READ_WRITE, content_faults_shown
+from apps.templates.api.views.templates import READ_WRITE, content_errors_shown
 from apps.templates.authoring import parts
 from apps.templates.models import Layout, Partial
 from apps.users.access import quotas
@@ -39,11 +39,11 @@ class PartRows(OrganizationRows):
     def perform_create(self, serializer: Any) -> None:
         organization = caller_of(self.request).organization
         check_quota(self.model, organization)
-        with content_faults_shown():
+        with content_errors_shown():
             serializer.save(organization=organization)
 
     def perform_update(self, serializer: Any) -> None:
-        with content_faults_shown():
+        with content_errors_shown():
             serializer.save()
 
 

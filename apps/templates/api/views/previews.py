@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 from apps.templates import declarations
 from apps.templates.api.serializers.rendered import PreviewedSerializer, SubstitutedSerializer
 from apps.templates.api.serializers.templates import PreviewSerializer, SubstituteSerializer
-from apps.templates.api.views.templates import TemplateRows, content_faults_shown, numbered
+from apps.templates.api.views.templates import TemplateRows, content_errors_shown, numbered
 from apps.templates.authoring import versions
 from apps.templates.models import Template, TemplateContent, TemplateDraft, TemplateVersion
 from apps.templates.rendering import rendering
@@ -40,17 +40,17 @@ def shown(
             continue
         try:
             parts = asdict(rendering.render_for(organization.pk, content.source, variables))
-        except rendering.RenderError as fault:
-            code = fault.code if fault.code == rendering.TOO_COSTLY else "invalid"
-            named = {f"{channel}.{fault.field}": [ErrorDetail(str(fault), code)]}
-            raise ValidationError(named) from fault
+        except rendering.RenderError as error:
+            code = error.code if error.code == rendering.TOO_COSTLY else "invalid"
+            named = {f"{channel}.{error.field}": [ErrorDetail(str(error), code)]}
+            raise ValidationError(named) from error
         found[channel] = {"language": content.language, **parts}
     return found
 
 
-def refuse(faults: Iterable[declarations.Fault]) -> None:
+def refuse(errors: Iterable[declarations.VariableError]) -> None:
     """The 400 that names each variable at fault; nothing where there is none."""
-    named = {f"variables.{fault.field}": [ErrorDetail(fault.detail, code=fault.code)] for fault in faults}
+    named = {f"variables.{error.field}": [ErrorDetail(error.detail, code=error.code)] for error in errors}
     if named:
         raise ValidationError(named)
 
@@ -70,14 +70,14 @@ class PreviewView(TemplateRows, APIView):
         contents: Sequence[TemplateContent]
         if isinstance(version, TemplateDraft):
             contents = version.rows()
-            with content_faults_shown():
+            with content_errors_shown():
                 versions.prepared(contents, version.variables, template.organization)
         else:
             contents = list(version.contents.all())
         if "variables" in fields:
-            variables, faults = declarations.applied(version.variables, (), fields["variables"])
+            variables, errors = declarations.applied(version.variables, (), fields["variables"])
             # What is missing is told by the rendering, with its place.
-            refuse(fault for fault in faults if fault.code != "required")
+            refuse(error for error in errors if error.code != "required")
         else:
             variables = declarations.examples(version.variables)
         language = fields.get("language", template.organization.default_language)
@@ -115,13 +115,13 @@ class SubstituteView(TemplateRows, APIView):
         contents: Sequence[TemplateContent]
         if "contents" in fields:
             contents = [TemplateContent(**content) for content in fields["contents"]]
-            with content_faults_shown():
+            with content_errors_shown():
                 versions.prepared(contents, (), organization, whole=True)
         else:
             version = _active(self.get_queryset(), fields["template_code"])
             contents = list(version.contents.all())
-            variables, faults = version.ready(variables)
-            refuse(faults)
+            variables, errors = version.ready(variables)
+            refuse(errors)
         fallback = organization.default_language
         language = fields.get("language", fallback)
         words = shown(contents, variables, language=language, organization=organization)

@@ -83,7 +83,7 @@ class TemplateListView(TemplateRows, FilteredRows, generics.ListCreateAPIView[Te
         with transaction.atomic():
             template = serializer.save(organization=caller.organization)
             if contents:
-                with content_faults_shown():
+                with content_errors_shown():
                     authoring.add_version(
                         template=template,
                         contents=contents,
@@ -117,7 +117,7 @@ class VersionListView(TemplateRows, FilteredRows, generics.ListCreateAPIView[Tem
 
     def perform_create(self, serializer: Any) -> None:
         fields = serializer.validated_data
-        with content_faults_shown():
+        with content_errors_shown():
             serializer.instance = authoring.add_version(
                 template=self.template(),
                 contents=fields["contents"],
@@ -197,11 +197,11 @@ class CompilerIsBusy(APIException):
 
 
 @contextmanager
-def content_faults_shown() -> Iterator[None]:
+def content_errors_shown() -> Iterator[None]:
     """Turns a ContentFault into the 400 that names the part, or the 503 of a compiler that is busy."""
     try:
         yield
-    except authoring.CompilerBusy as fault:
-        raise CompilerIsBusy(fault.detail) from fault
-    except authoring.ContentFault as fault:
-        raise ValidationError({fault.field: fault.detail}) from fault
+    except authoring.CompilerBusy as error:
+        raise CompilerIsBusy(error.detail) from error
+    except authoring.ContentError as error:
+        raise ValidationError({error.field: error.detail}) from error

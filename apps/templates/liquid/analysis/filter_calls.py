@@ -53,7 +53,7 @@ def _check(expression: FilteredExpression, context: BoundedContext) -> None:
         known = all(isinstance(argument.value, CONSTANT) for argument in used.args)
         made = [_applied(used, value, context) for value in values] if known else SAMPLES
         if all(one is FAILED for one in made):
-            raise _fault("can't work with what it is given here", used)
+            raise _error("can't work with what it is given here", used)
         values = made if known and len(made) == 1 else SAMPLES
 
 
@@ -72,13 +72,13 @@ def _check_arguments(used: Filter, env: Environment) -> None:
     named = [argument.name for argument in used.args if isinstance(argument, KeywordArgument)]
     for name in named:
         if name in GIVEN or all(one.name != name for one in taken):
-            raise _fault(f"has no argument named '{name[:50]}'", used)
+            raise _error(f"has no argument named '{name[:50]}'", used)
     given = len(used.args) - sum(all(one.name != name for one in places) for name in named)
     least = sum(one.default is one.empty for one in places)
     if not least <= given <= len(places):
         wanted = str(least) if least == len(places) else f"{least} to {len(places)}"
-        raise _fault(f"takes {wanted} argument{'' if wanted == '1' else 's'}, not {given}", used)
+        raise _error(f"takes {wanted} argument{'' if wanted == '1' else 's'}, not {given}", used)
 
 
-def _fault(message: str, used: Filter) -> LiquidSyntaxError:
+def _error(message: str, used: Filter) -> LiquidSyntaxError:
     return LiquidSyntaxError(f"the filter {used.name} {message}", token=used.token)

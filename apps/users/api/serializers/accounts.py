@@ -75,8 +75,8 @@ class PasswordSerializer(StrictSerializer):
 def check_password(field: str, password: str, user: User) -> None:
     try:
         validate_password(password, user)
-    except ValidationError as fault:
-        raise serializers.ValidationError({field: get_error_detail(fault)}) from fault
+    except ValidationError as error:
+        raise serializers.ValidationError({field: get_error_detail(error)}) from error
 
 
 class MeSerializer(UserSerializer):

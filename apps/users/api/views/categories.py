@@ -57,8 +57,8 @@ class CategoryDetailView(CategoryRows, generics.RetrieveUpdateDestroyAPIView[Cat
     def perform_destroy(self, instance: Category) -> None:
         try:
             instance.delete()
-        except ProtectedError as fault:
-            raise CategoryInUse from fault
+        except ProtectedError as error:
+            raise CategoryInUse from error
 
 
 def check_quota(organization: Organization) -> None:

@@ -26,8 +26,8 @@ class Command(BaseCommand):
                     done[name] += count
                     if count and not options["json"]:
                         self.stderr.write(f"{name}: {done[name]}")
-            except Undecryptable as fault:
-                raise CommandError(str(fault)) from fault
+            except Undecryptable as error:
+                raise CommandError(str(error)) from error
         if options["json"]:
             self.stdout.write(json.dumps({"reencrypted": done}))
             return

@@ -152,7 +152,7 @@ def test_an_address_that_a_service_can_t_be_told_is_not_told_wrongly(address, se
 
 
 @pytest.mark.parametrize(
-    ("name", "answer", "result", "code", "wait", "fault"),
+    ("name", "answer", "result", "code", "wait", "error"),
     [
         ("postmark", said(401, {"ErrorCode": 10}), "configuration", "auth_failed", None, True),
         ("resend", said(403, {"message": "no"}), "configuration", "auth_failed", None, True),
@@ -167,10 +167,10 @@ def test_an_address_that_a_service_can_t_be_told_is_not_told_wrongly(address, se
         ("mailgun", Say(cut=True), "unknown", "connection_lost", None, True),
     ],
 )  # fmt: skip
-def test_what_an_answer_means(name, answer, result, code, wait, fault, service, made):
+def test_what_an_answer_means(name, answer, result, code, wait, error, service, made):
     service.always = answer
     outcome = send(made(url(name, service)))
-    assert (outcome.result, outcome.code, outcome.provider_fault) == (result, code, fault), outcome
+    assert (outcome.result, outcome.code, outcome.provider_error) == (result, code, error), outcome
     assert outcome.wait == wait
     assert not outcome.recipient_gone
     assert KEY not in outcome.detail
@@ -189,7 +189,7 @@ def test_a_certificate_that_is_not_trusted_is_our_set_up(made, certified):
         port = impostor.url.split(":")[2].partition("/")[0]
         outcome = send(made(f"resend://?key={KEY}&api_url=https://127.0.0.1:{port}"))
     assert (outcome.result, outcome.code) == (Result.CONFIGURATION, "certificate_invalid")
-    assert outcome.provider_fault
+    assert outcome.provider_error
     assert not impostor.calls
 
 

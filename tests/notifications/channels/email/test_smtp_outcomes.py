@@ -94,8 +94,8 @@ def test_a_reply_s_outcome(phase: Phase, line: str, result: Result, code: str) -
     outcome = said(phase, line)
     assert (outcome.result, outcome.code) == (result, code)
     assert outcome.wait == (300 if code == "greylisted" else None)
-    faults = {"service_closing", "session_refused", "tls_failed", "auth_failed", "unreadable_reply"}
-    assert outcome.provider_fault == (code in faults or (phase in SESSION and code == "temporarily_refused"))
+    errors = {"service_closing", "session_refused", "tls_failed", "auth_failed", "unreadable_reply"}
+    assert outcome.provider_error == (code in errors or (phase in SESSION and code == "temporarily_refused"))
 
 
 @pytest.mark.parametrize("enhanced", ["1.1", "1.2", "1.3", "1.4", "1.6", "1.10", "2.1", "7.17", "7.18"])
@@ -104,7 +104,7 @@ def test_a_code_alone_ends_a_recipient_at_rcpt_only(code: int, enhanced: str) ->
     for phase in (MAIL, RCPT, DATA, DOT):
         outcome = said(phase, f"{code} 5.{enhanced} gone")
         assert (outcome.result, outcome.recipient_gone) == (PERMANENT, phase is RCPT)
-        assert not outcome.provider_fault
+        assert not outcome.provider_error
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_past_rcpt_words_alone_end_a_recipient(phase: Phase) -> None:
 )
 def test_a_silence_s_outcome(error: OSError, phase: Phase, result: Result, code: str) -> None:
     outcome = no_reply(phase, error)
-    assert (outcome.result, outcome.code, outcome.provider_fault) == (result, code, True)
+    assert (outcome.result, outcome.code, outcome.provider_error) == (result, code, True)
     assert outcome.detail.startswith(f"{phase}: ")
 
 

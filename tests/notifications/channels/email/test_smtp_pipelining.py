@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apps.notifications.channels.email.providers.smtp import session
-from apps.notifications.channels.email.providers.smtp.connection import Wire as SmtpWire
+from apps.notifications.channels.email.providers.smtp.connection import Connection as SmtpConnection
 from apps.notifications.channels.email.providers.smtp.provider import SmtpProvider
 from apps.notifications.channels.email.providers.smtp.settings import SmtpSettings
 from apps.notifications.channels.outcome import EmailMessage, Outcome, Result
@@ -44,8 +44,8 @@ def client() -> Iterator[Callable[..., SmtpProvider]]:
         provider.close()
 
 
-def send(provider: SmtpProvider, one: EmailMessage, following: EmailMessage | None = None) -> Outcome:
-    return provider.send(one, may_commit=lambda: True, following=following)
+def send(provider: SmtpProvider, one: EmailMessage, pipelined_next: EmailMessage | None = None) -> Outcome:
+    return provider.send(one, may_commit=lambda: True, pipelined_next=pipelined_next)
 
 
 def arrived(server: ScriptedSmtpServer) -> list[str]:
@@ -145,25 +145,25 @@ def test_one_that_fails_takes_no_other_with_it(client, script, first, second, co
 
 
 @pytest.mark.parametrize(("cut", "said"), [(-1, "retry"), (0, "unknown"), (9, "unknown")])
-@pytest.mark.parametrize("fault", [ConnectionResetError, TimeoutError])
-def test_a_write_that_breaks_off_past_the_end_may_have_sent_it(client, monkeypatch, cut, said, fault):
+@pytest.mark.parametrize("error", [ConnectionResetError, TimeoutError])
+def test_a_write_that_breaks_off_past_the_end_may_have_sent_it(client, monkeypatch, cut, said, error):
     """`cut`: how many octets past the final dot's go out."""
-    real, broken = SmtpWire.write, []
+    real, broken = SmtpConnection.write, []
 
-    def write(wire: SmtpWire, octets: bytes, until: float) -> None:
+    def write(wire: SmtpConnection, octets: bytes, until: float) -> None:
         end = octets.find(b"\r\n.\r\n")
         if end < 0 or broken:
             return real(wire, octets, until)
         broken.append(True)
         real(wire, octets[: end + 5 + cut], until)
-        raise fault
+        raise error
 
-    monkeypatch.setattr(SmtpWire, "write", write)
+    monkeypatch.setattr(SmtpConnection, "write", write)
     with ScriptedSmtpServer() as server:
         provider = client(server)
         outcome = send(provider, A, B)
         # One whose end did not go out is sent again at once, where the connection was lost.
-        assert outcome.result == (said if (cut, fault) != (-1, ConnectionResetError) else "retry")
+        assert outcome.result == (said if (cut, error) != (-1, ConnectionResetError) else "retry")
         if said == "unknown":
             server.wait_for(1)
         assert arrived(server).count("a") == (said == "unknown")
@@ -187,10 +187,10 @@ def test_a_recipient_refused_ahead_is_suppressed_as_ever(client):
     ],
     ids=["one command at a time", "an address it can't take", "no address", "no message"],
 )
-def test_where_it_can_t_be_announced_it_is_not(client, offered, following):
+def test_where_it_can_t_be_announced_it_is_not(client, offered, pipelined_next):
     with ScriptedSmtpServer(capabilities=("8BITMIME", *offered)) as server:
         provider = client(server)
-        assert send(provider, A, following).result is Result.SENT
+        assert send(provider, A, pipelined_next).result is Result.SENT
         assert send(provider, C).result is Result.SENT
         assert announced(server, 2) == ["a", "c"]
         assert server.connections == 1
@@ -199,15 +199,15 @@ def test_where_it_can_t_be_announced_it_is_not(client, offered, following):
 def test_nothing_is_announced_past_a_connection_s_last_message(client):
     with ScriptedSmtpServer() as server:
         provider = client(server, message_limit=2)
-        for one, following in ((A, B), (B, C), (C, None)):
-            assert send(provider, one, following).result is Result.SENT
+        for one, pipelined_next in ((A, B), (B, C), (C, None)):
+            assert send(provider, one, pipelined_next).result is Result.SENT
         assert [mail.connection for mail in server.messages] == [1, 1, 2]
 
 
 def test_a_provider_that_is_closed_meanwhile_announces_nothing(client):
     with ScriptedSmtpServer() as server:
         provider = client(server)
-        outcome = provider.send(A, may_commit=lambda: provider.close() is None, following=B)
+        outcome = provider.send(A, may_commit=lambda: provider.close() is None, pipelined_next=B)
         assert outcome.result is Result.SENT
         assert send(provider, B).result is Result.SENT
         assert [mail.connection for mail in server.messages] == [1, 2]
@@ -230,7 +230,9 @@ def test_whatever_is_announced_each_that_is_sent_arrives_once(client, plan):
     with ScriptedSmtpServer() as server:
         provider = client(server)
         for n, (_, told) in enumerate(plan):
-            following = {"true": mails[n + 1] if n + 1 < len(mails) else None, "false": C, "none": None}[told]
-            assert send(provider, mails[n], following).result is Result.SENT
+            pipelined_next = {"true": mails[n + 1] if n + 1 < len(mails) else None, "false": C, "none": None}[
+                told
+            ]
+            assert send(provider, mails[n], pipelined_next).result is Result.SENT
         assert arrived(server) == [f"m{n}" for n in range(len(mails))]
         assert all(mail.data.count(b"Message-ID") == 1 for mail in server.messages)

@@ -199,7 +199,7 @@ def test_a_connection_that_fails(client, capabilities, script, result, code) -> 
         provider = client(server, **HASTY if "timeout" in code else {})
         outcome = send(provider)
         assert verdict(outcome) == (result, code)
-        assert outcome.provider_fault
+        assert outcome.provider_error
         took = script.get("dot") == (Do.TAKE, Do.RESET) or isinstance(script.get("dot"), Drip)
         assert len(server.messages) == took
         server.scripts = {**ScriptedSmtpServer(capabilities=capabilities).scripts}
@@ -441,7 +441,7 @@ def test_a_sender_that_the_relay_can_t_take_is_our_set_up(client) -> None:
     with ScriptedSmtpServer(capabilities=()) as server:
         outcome = send(client(server), replace(MESSAGE, sender="grün@x.org"))
         assert verdict(outcome) == ("configuration", "smtputf8_unavailable")
-        assert outcome.provider_fault
+        assert outcome.provider_error
         assert server.lines("MAIL") == []
     with ScriptedSmtpServer() as server:
         message = replace(MESSAGE, sender="grün@x.org", return_path="bounces@x.org")
@@ -534,7 +534,7 @@ def test_mechanisms_are_tried_in_turn(client, offered, replies, tried, code) -> 
         assert server.connections == 1
         assert "s3cret" not in outcome.detail
         if code == "auth_failed":
-            assert (outcome.result, outcome.provider_fault) == (Result.CONFIGURATION, True)
+            assert (outcome.result, outcome.provider_error) == (Result.CONFIGURATION, True)
 
 
 def certificate(folder: Path, host: str) -> tuple[ssl.SSLContext, str]:
@@ -581,7 +581,7 @@ def test_tls(client, tmp_path, tls, host, trusted, code) -> None:
         assert server.connections == (1 if code == "accepted" else 2)
         if code != "accepted":
             assert outcomes[0].result is Result.CONFIGURATION
-            assert outcomes[0].provider_fault
+            assert outcomes[0].provider_error
             assert server.credentials == []
 
 

@@ -27,7 +27,7 @@ GONE = [fcm.unregistered(), fcm.sender_id_mismatch(), fcm.invalid_token()]
 @pytest.mark.parametrize("answer", GONE)
 def test_only_fcms_own_word_retires_a_token(answer: fcm.Answer) -> None:
     outcome = read(answer)
-    assert (outcome.result, outcome.recipient_gone, outcome.provider_fault) == (Result.PERMANENT, True, False)
+    assert (outcome.result, outcome.recipient_gone, outcome.provider_error) == (Result.PERMANENT, True, False)
 
 
 @pytest.mark.parametrize(

@@ -236,7 +236,7 @@ def test_no_server_is_deferred(provider: FcmProvider, config: FcmSettings) -> No
     for base_url in (f"http://127.0.0.1:{port}", "http://no-such-host.invalid"):
         elsewhere = FcmProvider("fcm", replace(config, base_url=base_url))
         outcome = send(elsewhere)
-        assert (outcome.result, outcome.code, outcome.provider_fault) == (
+        assert (outcome.result, outcome.code, outcome.provider_error) == (
             Result.DEFERRED,
             "connect_failed",
             True,
@@ -348,7 +348,7 @@ def test_no_word_from_the_token_endpoint_is_deferred(
     provider = FcmProvider("fcm", config)
     fcm.script("oauth", answer)
     outcome = send(provider)
-    assert (outcome.result, outcome.code, outcome.provider_fault) == (
+    assert (outcome.result, outcome.code, outcome.provider_error) == (
         Result.DEFERRED,
         "auth_unreachable",
         True,

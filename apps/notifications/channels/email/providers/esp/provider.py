@@ -43,7 +43,7 @@ class EspProvider:
         self._generation = 0
 
     def send(
-        self, message: EmailMessage, *, may_commit: MayCommit, following: EmailMessage | None = None
+        self, message: EmailMessage, *, may_commit: MayCommit, pipelined_next: EmailMessage | None = None
     ) -> Outcome:
         """One recipient, one request, never a second try."""
         if parse_single_address(message.to).addr_spec != message.to:
@@ -67,13 +67,13 @@ class EspProvider:
             return Outcome(Result.DEFERRED, "lease_lapsed")
         try:
             backend.send_messages([built])
-        except AnymailRecipientsRefused as fault:
-            return Outcome(Result.PERMANENT, "refused", self._words(fault))
-        except AnymailAPIError as fault:
-            return self._refused(fault)
-        except AnymailError as fault:
+        except AnymailRecipientsRefused as error:
+            return Outcome(Result.PERMANENT, "refused", self._words(error))
+        except AnymailAPIError as error:
+            return self._refused(error)
+        except AnymailError as error:
             # The message can't be said in the service's words; another attempt changes nothing.
-            return Outcome(Result.PERMANENT, "invalid_message", self._words(fault), untried=True)
+            return Outcome(Result.PERMANENT, "invalid_message", self._words(error), untried=True)
         return self._taken(built)
 
     def close(self) -> None:
@@ -102,11 +102,11 @@ class EspProvider:
             return Outcome(Result.UNKNOWN, "unreadable_answer", f"The service says: {states or 'nothing'}.")
         return Outcome(Result.SENT, "accepted", provider_message_id=message_id[:200])
 
-    def _refused(self, fault: AnymailAPIError) -> Outcome:
-        detail = self._words(fault)
-        response: requests.Response | None = getattr(fault, "response", None)
+    def _refused(self, error: AnymailAPIError) -> Outcome:
+        detail = self._words(error)
+        response: requests.Response | None = getattr(error, "response", None)
         if response is None:
-            return _broken(fault, detail)
+            return _broken(error, detail)
         status = response.status_code
         if 200 <= status < 300:
             # Taken, in words that can't be read.
@@ -115,32 +115,32 @@ class EspProvider:
             wait = retry_after(response.headers, default=PATIENCE)
             return Outcome(Result.DEFERRED, "throttled", detail, wait=wait)
         if status in _OUR_SETUP:
-            return Outcome(Result.CONFIGURATION, _OUR_SETUP[status], detail, provider_fault=True)
+            return Outcome(Result.CONFIGURATION, _OUR_SETUP[status], detail, provider_error=True)
         if 300 <= status < 400:
-            return Outcome(Result.CONFIGURATION, "redirected", detail, provider_fault=True)
+            return Outcome(Result.CONFIGURATION, "redirected", detail, provider_error=True)
         if status == 408 or status >= 500:
             wait = retry_after(response.headers, default=0.0)
-            return Outcome(Result.RETRY, "server_error", detail, wait=wait or None, provider_fault=True)
+            return Outcome(Result.RETRY, "server_error", detail, wait=wait or None, provider_error=True)
         return Outcome(Result.PERMANENT, "refused", detail)
 
-    def _words(self, fault: Exception) -> str:
-        words = " ".join(str(fault).split())
+    def _words(self, error: Exception) -> str:
+        words = " ".join(str(error).split())
         for option, value in self._options.items():
             if option.endswith(("key", "token")):
                 words = words.replace(value, "***")
         return words[:DETAIL_LIMIT]
 
 
-def _broken(fault: BaseException, detail: str) -> Outcome:
+def _broken(error: BaseException, detail: str) -> Outcome:
     """The outcome of a request without an answer; only a connection that was never made is no doubt."""
-    cause: BaseException | None = fault
+    cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, NewConnectionError | ConnectTimeoutError | NameResolutionError):
-            return Outcome(Result.DEFERRED, "connect_failed", detail, provider_fault=True)
+            return Outcome(Result.DEFERRED, "connect_failed", detail, provider_error=True)
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return Outcome(Result.CONFIGURATION, "certificate_invalid", detail, provider_fault=True)
+            return Outcome(Result.CONFIGURATION, "certificate_invalid", detail, provider_error=True)
         reason = getattr(cause.args[0], "reason", None) if cause.args else None
         cause = reason if isinstance(reason, Exception) else cause.__cause__ or cause.__context__
-    late = isinstance(fault, requests.Timeout)
+    late = isinstance(error, requests.Timeout)
     code = "read_timeout" if late else "connection_lost"
-    return Outcome(Result.UNKNOWN, code, detail, provider_fault=True)
+    return Outcome(Result.UNKNOWN, code, detail, provider_error=True)

@@ -29,7 +29,7 @@ from apps.notifications.channels.email.providers.esp.settings import EspSettings
 from apps.notifications.channels.email.refusal_phrases import Meaning
 from apps.notifications.channels.email.refusals import GONE, reported
 from apps.notifications.channels.outcome import DETAIL_LIMIT
-from apps.notifications.channels.tracking import MESSAGE_ID_LIMIT, Kind, Told, detail_of, key_of
+from apps.notifications.channels.tracking import MESSAGE_ID_LIMIT, Kind, TrackingEvent, detail_of, key_of
 
 CLOCKS_DIFFER_SECONDS = 300
 """How old, or how far ahead, a signature with a time may be: what Standard Webhooks recommend."""
@@ -72,7 +72,7 @@ class Unread:
     """An event in a shape that nobody here knows. `body`: itself, as a post of its own; `fault`: what was missed."""
 
     body: bytes
-    fault: str
+    error: str
 
 
 SIGNED_INSIDE = frozenset({"mailgun"})
@@ -93,12 +93,12 @@ def verify(settings: EspSettings, post: Post) -> None:
         ArithmeticError,
         RecursionError,
         AttributeError,
-    ) as fault:
+    ) as error:
         # Beside its own failure: the library's checks take the shape of what they look at for granted.
-        raise Unverified from fault
+        raise Unverified from error
 
 
-def read(settings: EspSettings, post: Post) -> tuple[list[Told], list[Unread]]:
+def read(settings: EspSettings, post: Post) -> tuple[list[TrackingEvent], list[Unread]]:
     """What a verified post tells, and what of it can't be read; kinds that mean nothing here are neither.
 
     One that can't be read keeps no other. Raises NotTracking, and ValueError for what is no JSON.
@@ -106,7 +106,7 @@ def read(settings: EspSettings, post: Post) -> tuple[list[Told], list[Unread]]:
     view = _VIEWS[settings.service](settings.webhook)
     # A form is one event, and read by the library as it is.
     events = [None] if post.form else event_shapes.split(post.body)
-    told: list[Told] = []
+    told: list[TrackingEvent] = []
     unread: list[Unread] = []
     inbound = 0
     for event in events:
@@ -114,16 +114,16 @@ def read(settings: EspSettings, post: Post) -> tuple[list[Told], list[Unread]]:
             told += _read_one(settings.service, view, post, event)
         except AnymailConfigurationError:
             inbound += 1
-        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as fault:
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
             # The library takes the shape of what it reads for granted, and may fail in any way.
             body = post.body if post.form else json.dumps(event, ensure_ascii=False).encode()
-            unread.append(Unread(body, f"{type(fault).__name__}: {fault}"[:DETAIL_LIMIT]))
+            unread.append(Unread(body, f"{type(error).__name__}: {error}"[:DETAIL_LIMIT]))
     if inbound and inbound == len(events):
         raise NotTracking
     return told, unread
 
 
-def _read_one(service: str, view: Any, post: Post, event: Any) -> list[Told]:
+def _read_one(service: str, view: Any, post: Post, event: Any) -> list[TrackingEvent]:
     if post.form:
         return list(_told(service, view.parse_events(post), ""))
     shaped = event_shapes.of_a_message(service, event)
@@ -223,7 +223,7 @@ _RESULTS = {
 }
 
 
-def _told(service: str, events: Iterable[AnymailTrackingEvent], raw: str) -> Iterable[Told]:
+def _told(service: str, events: Iterable[AnymailTrackingEvent], raw: str) -> Iterable[TrackingEvent]:
     for event in events:
         kind = _KINDS.get(event.event_type) or _kind_of(service, event)
         if kind is None:
@@ -238,7 +238,7 @@ def _told(service: str, events: Iterable[AnymailTrackingEvent], raw: str) -> Ite
                 kind = Kind.SOFT_BOUNCE
             else:
                 permanent = _is_hard(service, word, event)
-        yield Told(
+        yield TrackingEvent(
             kind=kind,
             key=_key(service, kind, event, raw),
             delivery_id=_delivery_id(event.metadata),

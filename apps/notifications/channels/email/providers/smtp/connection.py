@@ -20,7 +20,7 @@ def _left(until: float) -> float:
     return left
 
 
-class Wire:
+class Connection:
     """A connected socket. `until` is a moment of the monotonic clock by which the whole call ends, however
     slowly the server drips. Everything raises OSError; TimeoutError only where time ran out."""
 

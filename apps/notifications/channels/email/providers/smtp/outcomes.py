@@ -130,8 +130,8 @@ def classify(phase: Phase, reply: Reply) -> Outcome:
     if first_digit not in (4, 5):
         if phase is Phase.DOT:
             # The whole message is over there, and what was said of it can't be read.
-            return Outcome(Result.UNKNOWN, "unreadable_reply", detail, provider_fault=True)
-        return Outcome(Result.RETRY, "unreadable_reply", detail, provider_fault=True)
+            return Outcome(Result.UNKNOWN, "unreadable_reply", detail, provider_error=True)
+        return Outcome(Result.RETRY, "unreadable_reply", detail, provider_error=True)
     if first_digit == 4 and (
         reply.enhanced in _THROTTLED or (reply.code == 454 and "throttl" in reply.text.lower())
     ):
@@ -143,20 +143,20 @@ def classify(phase: Phase, reply: Reply) -> Outcome:
 
 def _session(phase: Phase, reply: Reply, detail: str) -> Outcome:
     if reply.code == 421:
-        return Outcome(Result.DEFERRED, "service_closing", detail, provider_fault=True)
+        return Outcome(Result.DEFERRED, "service_closing", detail, provider_error=True)
     if phase is Phase.TLS:
-        return Outcome(Result.CONFIGURATION, "tls_failed", detail, provider_fault=True)
+        return Outcome(Result.CONFIGURATION, "tls_failed", detail, provider_error=True)
     if phase is Phase.AUTH and reply.code == 454:
         return Outcome(Result.DEFERRED, "throttled", detail)
     if reply.code < 500:
-        return Outcome(Result.DEFERRED, "temporarily_refused", detail, provider_fault=True)
+        return Outcome(Result.DEFERRED, "temporarily_refused", detail, provider_error=True)
     code = "auth_failed" if phase is Phase.AUTH else "session_refused"
-    return Outcome(Result.CONFIGURATION, code, detail, provider_fault=True)
+    return Outcome(Result.CONFIGURATION, code, detail, provider_error=True)
 
 
 def _temporary(phase: Phase, reply: Reply, detail: str) -> Outcome:
     if reply.code == 421:
-        return Outcome(Result.RETRY, "service_closing", detail, provider_fault=True)
+        return Outcome(Result.RETRY, "service_closing", detail, provider_error=True)
     if reply.code in (450, 451) and (
         reply.enhanced == "7.1" or re.search(r"gr[ea]y.?list", reply.text, re.IGNORECASE)
     ):
@@ -171,7 +171,7 @@ def _temporary(phase: Phase, reply: Reply, detail: str) -> Outcome:
 def _final(phase: Phase, reply: Reply, detail: str) -> Outcome:
     # 530 is the answer to MAIL or RCPT from a server that wants AUTH first: the relay's, not the recipient's.
     if reply.code in _AUTH_CODES and phase is not Phase.DOT:
-        return Outcome(Result.CONFIGURATION, "auth_failed", detail, provider_fault=True)
+        return Outcome(Result.CONFIGURATION, "auth_failed", detail, provider_error=True)
     said = refusals.meaning(reply.code, reply.enhanced, reply.text)
     if said is Meaning.FULL or (said is Meaning.RATE and reply.enhanced.startswith("2.")):
         # It passes, whatever the first digit says.
@@ -200,20 +200,20 @@ def no_reply(phase: Phase, error: OSError) -> Outcome:
     late = isinstance(error, TimeoutError)
     if phase is Phase.DOT:
         code = "timeout_after_dot" if late else "lost_after_dot"
-        return Outcome(Result.UNKNOWN, code, detail, provider_fault=True)
+        return Outcome(Result.UNKNOWN, code, detail, provider_error=True)
     if isinstance(error, socket.gaierror):
         if error.errno in _HOST_UNKNOWN:
-            return Outcome(Result.CONFIGURATION, "host_unknown", detail, provider_fault=True)
-        return Outcome(Result.DEFERRED, "dns_failed", detail, provider_fault=True)
+            return Outcome(Result.CONFIGURATION, "host_unknown", detail, provider_error=True)
+        return Outcome(Result.DEFERRED, "dns_failed", detail, provider_error=True)
     if isinstance(error, ssl.SSLCertVerificationError):
-        return Outcome(Result.CONFIGURATION, "certificate_invalid", detail, provider_fault=True)
+        return Outcome(Result.CONFIGURATION, "certificate_invalid", detail, provider_error=True)
     hung_up = isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError)
     if phase is Phase.TLS and isinstance(error, ssl.SSLError) and not hung_up:
-        return Outcome(Result.CONFIGURATION, "tls_failed", detail, provider_fault=True)
+        return Outcome(Result.CONFIGURATION, "tls_failed", detail, provider_error=True)
     if phase is Phase.CONNECT:
         return Outcome(
-            Result.DEFERRED, "connect_timeout" if late else "connect_failed", detail, provider_fault=True
+            Result.DEFERRED, "connect_timeout" if late else "connect_failed", detail, provider_error=True
         )
     # A message that makes a server hang up must run out of attempts, so from MAIL on the attempt counts.
     result = Result.DEFERRED if phase in SESSION else Result.RETRY
-    return Outcome(result, "timeout" if late else "connection_lost", detail, provider_fault=True)
+    return Outcome(result, "timeout" if late else "connection_lost", detail, provider_error=True)

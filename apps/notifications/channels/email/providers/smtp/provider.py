@@ -7,7 +7,7 @@ from time import monotonic
 
 from apps.notifications.channels.email.mime import Envelope
 from apps.notifications.channels.email.providers.smtp.outcomes import Ended, Lost, Phase, describe
-from apps.notifications.channels.email.providers.smtp.session import Ahead, Session
+from apps.notifications.channels.email.providers.smtp.session import PipelinedNext, Session
 from apps.notifications.channels.email.providers.smtp.settings import SmtpSettings
 from apps.notifications.channels.outcome import EmailMessage, MayCommit, Outcome, Result
 from notifier.lib.email_addresses import InvalidAddress
@@ -29,7 +29,7 @@ class SmtpProvider:
         self._guard = threading.Lock()
 
     def send(
-        self, message: EmailMessage, *, may_commit: MayCommit, following: EmailMessage | None = None
+        self, message: EmailMessage, *, may_commit: MayCommit, pipelined_next: EmailMessage | None = None
     ) -> Outcome:
         deadline = monotonic() + self._settings.before_dot_timeout
         session = self._idle_one(message)
@@ -40,13 +40,13 @@ class SmtpProvider:
                 return Outcome(
                     Result.PERMANENT, "address_invalid", describe(Phase.MAIL, str(error)), untried=True
                 )
-            ahead = self._ahead(following)
+            pipelined = self._pipelined_next(pipelined_next)
             if session is not None:
                 with suppress(Lost):
-                    return session.deliver(envelope, may_commit, deadline, ahead)
+                    return session.deliver(envelope, may_commit, deadline, pipelined)
                 self._give_back(session)
             session = self._opened(deadline)
-            return session.deliver(envelope, may_commit, deadline, ahead)
+            return session.deliver(envelope, may_commit, deadline, pipelined)
         except Ended as ended:
             return ended.outcome
         finally:
@@ -66,15 +66,15 @@ class SmtpProvider:
             session.quit(until)
 
     def _envelope(self, message: EmailMessage, session: Session | None) -> Envelope:
-        if session is not None and session.ahead is not None:
-            return session.ahead.envelope
+        if session is not None and session.pipelined is not None:
+            return session.pipelined.envelope
         return Envelope.of(message, self._settings.dkim)
 
-    def _ahead(self, following: EmailMessage | None) -> Ahead | None:
-        if following is None:
+    def _pipelined_next(self, pipelined_next: EmailMessage | None) -> PipelinedNext | None:
+        if pipelined_next is None:
             return None
         try:
-            return Ahead(following, Envelope.of(following, self._settings.dkim))
+            return PipelinedNext(pipelined_next, Envelope.of(pipelined_next, self._settings.dkim))
         except ValueError:
             # What is wrong with it is said when it is sent.
             return None
@@ -84,10 +84,12 @@ class SmtpProvider:
         is at the other end."""
         while True:
             with self._guard:
-                free = [one for one in self._idle if one.ahead is None or one.ahead.message is message]
+                free = [
+                    one for one in self._idle if one.pipelined is None or one.pipelined.message is message
+                ]
                 if not free:
                     return None
-                session = max(free, key=lambda one: one.ahead is not None)
+                session = max(free, key=lambda one: one.pipelined is not None)
                 self._idle.remove(session)
                 self._busy.add(session)
             if session.usable():

@@ -6,7 +6,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from apps.notifications.channels.email.mime import Envelope
-from apps.notifications.channels.email.providers.smtp.connection import Wire
+from apps.notifications.channels.email.providers.smtp.connection import Connection
 from apps.notifications.channels.email.providers.smtp.outcomes import (
     Ended,
     Lost,
@@ -23,7 +23,7 @@ AT_ONCE = 32 * 1024
 way, and until the end nothing is irrevocable."""
 
 
-class Ahead(NamedTuple):
+class PipelinedNext(NamedTuple):
     """A message whose MAIL, RCPT and DATA are on their way while the one before it is being answered."""
 
     message: EmailMessage
@@ -32,7 +32,7 @@ class Ahead(NamedTuple):
 
 MECHANISM_CODES = frozenset({500, 501, 502, 504})
 """To AUTH: the server doesn't know this way to log in, or not in this form; it has not looked at the password."""
-AHEAD_SECONDS = 10.0
+PIPELINED_SECONDS = 10.0
 """How long a server is kept waiting for a message that was announced; past that somebody else has sent it."""
 
 
@@ -45,7 +45,7 @@ class Session:
     def __init__(self, settings: SmtpSettings, context: ssl.SSLContext | None, deadline: float) -> None:
         self.open = True
         self.retired = False
-        self.ahead: Ahead | None = None
+        self.pipelined: PipelinedNext | None = None
         self._settings = settings
         self._deadline = deadline
         self._messages = 0
@@ -54,7 +54,7 @@ class Session:
         self._timeouts = {phase: settings.timeout(phase) for phase in Phase}
         until = self._until(Phase.CONNECT)
         try:
-            self._wire = Wire(settings, until)
+            self._connection = Connection(settings, until)
         except OSError as error:
             raise self._broken(Phase.CONNECT, error) from error
         try:
@@ -76,15 +76,19 @@ class Session:
     @property
     def worn(self) -> bool:
         """Whether it was idle for too long."""
-        return self.idle_for() > (self._settings.idle_limit if self.ahead is None else AHEAD_SECONDS)
+        return self.idle_for() > (self._settings.idle_limit if self.pipelined is None else PIPELINED_SECONDS)
 
     def usable(self) -> bool:
         if self.retired or self._messages >= self._settings.message_limit or self.worn:
             return False
-        return self.ahead is not None or self._wire.quiet()
+        return self.pipelined is not None or self._connection.quiet()
 
     def deliver(
-        self, envelope: Envelope, may_commit: MayCommit, deadline: float, ahead: Ahead | None = None
+        self,
+        envelope: Envelope,
+        may_commit: MayCommit,
+        deadline: float,
+        pipelined: PipelinedNext | None = None,
     ) -> Outcome:
         """`deadline`: the moment by which the final dot is written, or the send ends without it. Where this session
         is ahead, the envelope is that message's. `ahead`: what to announce with the end of this one."""
@@ -94,7 +98,7 @@ class Session:
             if self._dirty and self._ask(Phase.MAIL, "RSET").code != 250:
                 raise Lost(no_reply(Phase.MAIL, ConnectionError("RSET was refused")))
             self._dirty = False
-            return self._transaction(envelope, may_commit, ahead)
+            return self._transaction(envelope, may_commit, pipelined)
         except BaseException:
             # Left open in mid-message, the next message's commands would become this one's text.
             self.close()
@@ -105,15 +109,15 @@ class Session:
 
     def quit(self, until: float) -> None:
         # A server that waits for a message would take the word for its text.
-        if self.ahead is None:
+        if self.pipelined is None:
             with suppress(OSError):
-                self._wire.write(b"QUIT\r\n", until)
-                self._wire.reply(until)
+                self._connection.write(b"QUIT\r\n", until)
+                self._connection.reply(until)
         self.close()
 
     def close(self) -> None:
         self.open = False
-        self._wire.socket.close()
+        self._connection.socket.close()
 
     def idle_for(self) -> float:
         """Seconds since it was last used."""
@@ -132,8 +136,8 @@ class Session:
         until = self._until(phase)
         try:
             if line is not None:
-                self._wire.write(f"{line}\r\n".encode(), until)
-            return self._wire.reply(until)
+                self._connection.write(f"{line}\r\n".encode(), until)
+            return self._connection.reply(until)
         except OSError as error:
             raise self._broken(phase, error) from error
 
@@ -144,12 +148,12 @@ class Session:
     def _secure(self, context: ssl.SSLContext) -> None:
         until = self._until(Phase.TLS)
         try:
-            self._wire.secure(context, self._settings.host, until)
+            self._connection.secure(context, self._settings.host, until)
         except OSError as error:
             raise self._broken(Phase.TLS, error) from error
 
     def _greet(self) -> None:
-        address = self._wire.socket.getsockname()[0]
+        address = self._connection.socket.getsockname()[0]
         name = self._settings.ehlo_name or f"[{'IPv6:' if ':' in address else ''}{address}]"
         reply = self._ask(Phase.EHLO, f"EHLO {name}")
         if reply.code // 100 == 5:
@@ -162,7 +166,7 @@ class Session:
         logins = self._settings.logins(self._extensions.get("AUTH", ""))
         if not logins:
             detail = "auth: neither PLAIN nor LOGIN is offered"
-            raise Ended(Outcome(Result.CONFIGURATION, "auth_failed", detail, provider_fault=True))
+            raise Ended(Outcome(Result.CONFIGURATION, "auth_failed", detail, provider_error=True))
         for lines in logins:
             for line in lines:
                 if (reply := self._ask(Phase.AUTH, line)).code != 334:
@@ -176,15 +180,17 @@ class Session:
         secrets = [line for lines in logins for line in lines]
         raise Ended(classify(Phase.AUTH, reply.without(self._settings.password, *secrets)))
 
-    def _transaction(self, envelope: Envelope, may_commit: MayCommit, ahead: Ahead | None) -> Outcome:
-        asked, self.ahead = self.ahead is not None, None
+    def _transaction(
+        self, envelope: Envelope, may_commit: MayCommit, pipelined: PipelinedNext | None
+    ) -> Outcome:
+        asked, self.pipelined = self.pipelined is not None, None
         if refusal := self._ask_leave(envelope, asked=asked):
             return refusal
         body, end = envelope.body, b"\r\n.\r\n"
         if len(body) > AT_ONCE:
             self._write(body)
             body = b""
-        if not self._wire.quiet():
+        if not self._connection.quiet():
             # Too large, closing down, out of step: whatever it says before the end is not the end's reply.
             reply = self._ask(Phase.DATA)
             self.close()
@@ -197,16 +203,16 @@ class Session:
             self.close()
             return Outcome(Result.DEFERRED, "lease_lapsed")
         more = b""
-        if ahead is not None and self._takes_more(ahead.envelope):
+        if pipelined is not None and self._takes_more(pipelined.envelope):
             # RFC 2920 lets the next message's commands follow this one's end at once.
-            lines = ahead.envelope.commands(self._extensions)
+            lines = pipelined.envelope.commands(self._extensions)
             more = "".join(f"{line}\r\n" for line in lines).encode()
-            self.ahead = ahead
+            self.pipelined = pipelined
         self._write(body + end + more, whole=len(body + end))
         reply = self._ask(Phase.DOT)
         if reply.code // 100 != 2:
             self._settle(reply)
-            if self.ahead is not None:
+            if self.pipelined is not None:
                 self.close()
         return classify(Phase.DOT, reply)
 
@@ -226,9 +232,9 @@ class Session:
         been taken, whatever becomes of what follows; without its last octet it is none."""
         until = self._until(Phase.DATA)
         try:
-            self._wire.write(octets, until)
+            self._connection.write(octets, until)
         except OSError as error:
-            over = whole is not None and self._wire.written >= whole
+            over = whole is not None and self._connection.written >= whole
             raise self._broken(Phase.DOT if over else Phase.DATA, error) from error
 
     def _ask_leave(self, envelope: Envelope, *, asked: bool) -> Outcome | None:
@@ -280,6 +286,6 @@ def _unsendable(envelope: Envelope) -> Outcome:
     if envelope.to.isascii():
         # Of every message; another recipient changes nothing.
         detail = "mail: the sender's address has letters beyond ASCII, and the relay does not offer SMTPUTF8"
-        return Outcome(Result.CONFIGURATION, "smtputf8_unavailable", detail, provider_fault=True)
+        return Outcome(Result.CONFIGURATION, "smtputf8_unavailable", detail, provider_error=True)
     detail = "mail: the address has letters beyond ASCII, and the relay does not offer SMTPUTF8"
     return Outcome(Result.PERMANENT, "smtputf8_unavailable", detail)

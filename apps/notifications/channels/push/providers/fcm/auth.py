@@ -20,7 +20,7 @@ PAUSE = 5.0
 """Seconds after a failed fetch in which none is tried: else every sender waits out the timeout in turn."""
 
 
-class AuthFault(Exception):
+class AuthError(Exception):
     """No token to be had. `outcome` is what the send comes to."""
 
     def __init__(self, outcome: Outcome) -> None:
@@ -67,7 +67,7 @@ class AccessTokens:
         self._lock = threading.Lock()
         self._token = ""
         self._renew_at = self._ends_at = self._paused_until = 0.0
-        self._fault = Outcome(Result.DEFERRED, "auth_unreachable", provider_fault=True)
+        self._error = Outcome(Result.DEFERRED, "auth_unreachable", provider_error=True)
 
     def current(self) -> str:
         """A valid token, fetched if need be. Raises AuthFault; waits no longer than one fetch may take."""
@@ -81,10 +81,10 @@ class AccessTokens:
             if monotonic() >= max(self._renew_at, self._paused_until):
                 try:
                     self._fetch()
-                except AuthFault as fault:
-                    self._fault, self._paused_until = fault.outcome, monotonic() + PAUSE
+                except AuthError as error:
+                    self._error, self._paused_until = error.outcome, monotonic() + PAUSE
             if monotonic() >= self._ends_at:
-                raise AuthFault(self._fault)
+                raise AuthError(self._error)
             return self._token
         finally:
             self._lock.release()
@@ -107,14 +107,14 @@ class AccessTokens:
                 raise ValueError("the token endpoint gave no usable token")
         except RefreshError as error:
             detail = masked(str(error.args[0] if error.args else error), "")
-            raise AuthFault(
-                Outcome(Result.CONFIGURATION, "auth_refused", detail, provider_fault=True)
+            raise AuthError(
+                Outcome(Result.CONFIGURATION, "auth_refused", detail, provider_error=True)
             ) from error
         except (_Unreachable, GoogleAuthError, ValueError, TypeError, LookupError, AttributeError) as error:
             # The library reads the answer without checking its shape.
             detail = masked(str(error), "")
-            raise AuthFault(
-                Outcome(Result.DEFERRED, "auth_unreachable", detail, provider_fault=True)
+            raise AuthError(
+                Outcome(Result.DEFERRED, "auth_unreachable", detail, provider_error=True)
             ) from error
         now = monotonic()
         self._token, self._ends_at = token, now + life

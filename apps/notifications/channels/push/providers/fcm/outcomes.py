@@ -61,18 +61,18 @@ def outcome_of(
         )
     if 500 <= status < 600:
         wait = max(SERVER_WAIT, retry_after(headers, now=now, default=SERVER_WAIT))
-        return Outcome(Result.RETRY, "server_error", detail, wait=wait, provider_fault=True)
+        return Outcome(Result.RETRY, "server_error", detail, wait=wait, provider_error=True)
     if status in _OUR_SETUP:
-        return Outcome(Result.CONFIGURATION, _OUR_SETUP[status], detail, provider_fault=True)
+        return Outcome(Result.CONFIGURATION, _OUR_SETUP[status], detail, provider_error=True)
     if 300 <= status < 400:
-        return Outcome(Result.CONFIGURATION, "redirected", detail, provider_fault=True)
+        return Outcome(Result.CONFIGURATION, "redirected", detail, provider_error=True)
     if status == 400 and _names_token(error):
         return Outcome(Result.PERMANENT, "invalid_token", detail, recipient_gone=True)
     if status == 400:
         return Outcome(Result.PERMANENT, "invalid_argument", detail)
     if 400 < status < 500 and status != 408:
         return Outcome(Result.PERMANENT, "refused", detail)
-    return Outcome(Result.RETRY, "unreadable_answer", detail, wait=SERVER_WAIT, provider_fault=True)
+    return Outcome(Result.RETRY, "unreadable_answer", detail, wait=SERVER_WAIT, provider_error=True)
 
 
 def masked(words: str, token: str) -> str:

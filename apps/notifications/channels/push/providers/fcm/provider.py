@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from firebase_admin import messaging
 
 from apps.notifications.channels.outcome import MayCommit, Outcome, PushMessage, Result
-from apps.notifications.channels.push.providers.fcm.auth import AccessTokens, AuthFault
+from apps.notifications.channels.push.providers.fcm.auth import AccessTokens, AuthError
 from apps.notifications.channels.push.providers.fcm.outcomes import masked, outcome_of
 from apps.notifications.channels.push.providers.fcm.settings import FcmSettings
 from notifier.lib.http.client import HttpPool, Interrupted, NotConnected, PoolExhausted, ReadTimedOut
@@ -66,7 +66,7 @@ class FcmProvider:
         )
 
     def send(
-        self, message: PushMessage, *, may_commit: MayCommit, following: PushMessage | None = None
+        self, message: PushMessage, *, may_commit: MayCommit, pipelined_next: PushMessage | None = None
     ) -> Outcome:
         """One device, one request, never a second try."""
         try:
@@ -77,19 +77,19 @@ class FcmProvider:
             )
         try:
             access = self._tokens.current()
-        except AuthFault as fault:
-            return fault.outcome
+        except AuthError as error:
+            return error.outcome
         headers = f"Authorization: Bearer {access}\r\nContent-Type: application/json; charset=utf-8\r\n"
         try:
             answer = self._pool.post(self._path, body, headers, commit=may_commit)
         except PoolExhausted:
             return Outcome(Result.DEFERRED, "pool_exhausted", "every connection to FCM is in use")
-        except NotConnected as fault:
-            detail = masked(str(fault), message.token)
-            return Outcome(Result.DEFERRED, "connect_failed", detail, provider_fault=True)
-        except Interrupted as fault:
-            code = "read_timeout" if isinstance(fault, ReadTimedOut) else "connection_lost"
-            return Outcome(Result.UNKNOWN, code, masked(str(fault), message.token), provider_fault=True)
+        except NotConnected as error:
+            detail = masked(str(error), message.token)
+            return Outcome(Result.DEFERRED, "connect_failed", detail, provider_error=True)
+        except Interrupted as error:
+            code = "read_timeout" if isinstance(error, ReadTimedOut) else "connection_lost"
+            return Outcome(Result.UNKNOWN, code, masked(str(error), message.token), provider_error=True)
         if answer is None:
             return Outcome(Result.DEFERRED, "lease_lapsed")
         if answer.status == 401:
