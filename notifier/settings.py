@@ -145,7 +145,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "notifier.http.pages.PageForms",
     "notifier.http.pages.PageUser",
-    "apps.users.access.tenancy.IsolationMiddleware",
+    "apps.users.access.tenancy.TenancyMiddleware",
     "notifier.http.pages.PageNotices",
     "notifier.http.pages.PageFrames",
     "notifier.http.pages.PagePolicy",

@@ -7,7 +7,7 @@ NotifierError
 ├── NotHere             404
 ├── InProgress          409: the first request with this key is still running
 ├── AlreadyDelivered    409: this request_id was sent already
-├── InHand              409: a receipt that is quicker than the record of its send
+├── BeingSent              409: a receipt that is quicker than the record of its send
 ├── NotCancellable      409: something was sent already
 ├── EndpointDisabled    409: callbacks have nowhere to go
 ├── QuotaReached        409: the organization keeps as much of it as it may

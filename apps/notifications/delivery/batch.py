@@ -76,7 +76,7 @@ class Batch:
         self._pace = _paces.setdefault(model, Pace())
 
     def work(self) -> None:
-        """Send what there is, with whoever helps. Raises what `insist` raises."""
+        """Send what there is, with whoever helps. Raises what `retry_until_recorded` raises."""
         if self.size > 1:
             watcher.add(self)
         self._work(lambda: False)

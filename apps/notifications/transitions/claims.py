@@ -198,7 +198,7 @@ def _run(model: type[Delivery], picked: str, most: int, **values: Any) -> Claime
 
 
 _RECIPIENT, _VARIABLES = 8, 9
-"""Where they stand among the columns of `_TAKE`, which are those of a Parcel."""
+"""Where they stand among the columns of `_TAKE`, which are those of a ClaimedDelivery."""
 
 
 def _read(field: Any, value: Any) -> Any:

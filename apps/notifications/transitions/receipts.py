@@ -32,7 +32,7 @@ class Receipt:
 def apply(*, organization: Organization, receipt: Receipt) -> tuple[Delivery, bool]:
     """The delivery, and whether the receipt moved it: an older or worse word changes nothing.
 
-    Raises NotHere, InHand.
+    Raises NotHere, BeingSent.
     """
     model = DELIVERIES[receipt.channel]
     named = (

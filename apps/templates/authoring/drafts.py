@@ -30,7 +30,7 @@ def save(
 ) -> TemplateDraft:
     """Put the draft into this state if it is still the one of `base`; None: there is none yet.
 
-    Its sources must be readable; what else a version needs may still be missing. Raises ContentFault,
+    Its sources must be readable; what else a version needs may still be missing. Raises ContentError,
     StaleDraft.
     """
     rows = [TemplateContent(**fields) for fields in contents]
@@ -57,7 +57,7 @@ def save(
 def publish(
     *, draft: TemplateDraft, base: datetime | None = None, active: bool = False, author: User | None = None
 ) -> TemplateVersion:
-    """The draft as the template's next version; the draft is gone. Raises ContentFault, StaleDraft."""
+    """The draft as the template's next version; the draft is gone. Raises ContentError, StaleDraft."""
     # Locked, so that of two who publish at once one finds it gone.
     found = TemplateDraft.objects.select_for_update().filter(pk=draft.pk).first()
     if found is None or (base is not None and found.updated_at != base):

@@ -35,7 +35,7 @@ class Use:
 
 
 def save(part: Layout | Partial) -> None:
-    """Store a part that can be used. A change of its sources is a new revision. Raises ContentFault."""
+    """Store a part that can be used. A change of its sources is a new revision. Raises ContentError."""
     check(part)
     with transaction.atomic():
         if not part._state.adding:
@@ -46,7 +46,7 @@ def save(part: Layout | Partial) -> None:
 
 
 def check(part: Layout | Partial) -> None:
-    """Raises ContentFault, whose field is the part's own, where it couldn't be used by any content."""
+    """Raises ContentError, whose field is the part's own, where it couldn't be used by any content."""
     if not part.html and not part.text:
         raise ContentError("html", "Write html, text or both.")
     if isinstance(part, Layout):

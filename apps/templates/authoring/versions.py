@@ -60,7 +60,7 @@ def add_version(
 ) -> TemplateVersion:
     """Store the template's next version, with its layouts and partials as they are now, and activate it if asked.
 
-    Raises ContentFault.
+    Raises ContentError.
     """
     rows = [TemplateContent(**fields) for fields in contents]
     found = prepared(rows, variables, template.organization, whole=True)
@@ -140,7 +140,7 @@ def checked(
 ) -> Checked:
     """The contents, each in a language of its own, with their layouts and partials as these are now.
 
-    Raises ContentFault where a source can't be read, or all of them together cost too much.
+    Raises ContentError where a source can't be read, or all of them together cost too much.
     """
     for error in declarations.errors_of(variables):
         raise ContentError(f"variables{error.field}", error.detail)
@@ -162,7 +162,7 @@ def checked(
 
 
 def _no_longer(whole: int, more: Iterable[str]) -> int:
-    """What `whole` grows to by these parts. Raises ContentFault past the limit."""
+    """What `whole` grows to by these parts. Raises ContentError past the limit."""
     whole += sum(map(len, more))
     if whole > WHOLE_LIMIT:
         megabytes = WHOLE_LIMIT // 1024**2
@@ -198,7 +198,7 @@ def _assembled(row: TemplateContent, where: str, library: Library) -> dict[str, 
 
 @contextmanager
 def errors_of(field: str) -> Iterator[None]:
-    """Turns what goes wrong with a source into the ContentFault of this field."""
+    """Turns what goes wrong with a source into the ContentError of this field."""
     try:
         yield
     except rendering.TemplateSyntaxError as error:
@@ -221,7 +221,7 @@ def prepared(
     whole: bool = False,
 ) -> Checked:
     """The contents checked, and compiled in place, within what one request may spend on it. `whole`: no part that a
-    version needs may be missing. Raises ContentFault."""
+    version needs may be missing. Raises ContentError."""
     with budget.allowance(cpu=budget.WRITING_CPU, seconds=budget.WRITING_SECONDS):
         found = checked(rows, variables, organization)
         if whole:
@@ -233,7 +233,7 @@ def prepared(
 def compile_contents(rows: Sequence[TemplateContent], found: Checked, organization: Organization) -> None:
     """Fill in what is rendered instead of the sources, in the organization's share of the compiler.
 
-    Raises ContentFault.
+    Raises ContentError.
     """
     whole = 0
     for position, (row, parts) in enumerate(zip(rows, found.parts, strict=True)):
@@ -263,7 +263,7 @@ def warnings(
 
 
 def complete(rows: Sequence[TemplateContent]) -> None:
-    """Raises ContentFault where a part is missing that can't be."""
+    """Raises ContentError where a part is missing that can't be."""
     if not rows:
         raise ContentError("contents", "A version needs at least one content.")
     for position, row in enumerate(rows):

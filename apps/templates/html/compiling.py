@@ -29,7 +29,7 @@ machine."""
 
 
 def compiled(source: Assembled, party: Hashable) -> str:
-    """What to render and send instead of `source`, on behalf of `party`. Raises TemplateSyntaxFault, Busy."""
+    """What to render and send instead of `source`, on behalf of `party`. Raises TemplateSyntaxError, Busy."""
     if not source.mjml and "<style" not in source.text.lower():
         return source.text
     with places.slot(party, patience=PATIENCE):

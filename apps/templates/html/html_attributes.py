@@ -50,7 +50,7 @@ def blocks(markup: str) -> Iterator[tuple[int, int]]:
 
 
 def attributes(markup: str) -> Iterator[Given]:
-    """What the blocks of a sound document ask for. Raises SelectorFault."""
+    """What the blocks of a sound document ask for. Raises SelectorError."""
     path, named = "", None
     for tag in tags(markup):
         if tag.name == SELECTOR and tag.kind == "open":

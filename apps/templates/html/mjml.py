@@ -45,7 +45,7 @@ class MarkupError(Exception):
 
 def compiled(source: str, opaque: Iterable[tuple[int, int]]) -> str:
     """The HTML of an MJML document. What stands at `opaque`, sorted (start, end), comes out as it is. Nothing is
-    loaded, and no font is named that the source doesn't name: its host would see who reads. Raises MarkupFault."""
+    loaded, and no font is named that the source doesn't name: its host would see who reads. Raises MarkupError."""
     opaque = list(opaque)
     markup = masked(source, opaque)
     _check(markup)
@@ -79,7 +79,7 @@ def compiled(source: str, opaque: Iterable[tuple[int, int]]) -> str:
 
 
 def _root(markup: str) -> tuple[int, int]:
-    """Where the document stands that Liquid may be around, as (start, end). Raises MarkupFault."""
+    """Where the document stands that Liquid may be around, as (start, end). Raises MarkupError."""
     found = [tag for tag in tags(markup) if tag.name == "mjml"]
     start, end = found[0].start, next(tag.end for tag in found if tag.kind != "open")
     for at, text in ((0, markup[:start]), (end, markup[end:])):
@@ -105,7 +105,7 @@ def inline_sheets(source: str, opaque: Iterable[tuple[int, int]]) -> str:
 
 
 def _check(markup: str) -> None:
-    """Raises MarkupFault where elements don't fit together."""
+    """Raises MarkupError where elements don't fit together."""
     open_: list[Tag] = []
     position = 0
     body = False

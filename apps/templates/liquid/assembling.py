@@ -85,7 +85,7 @@ class _Kind:
 
 
 def check(source: str, *, html: bool) -> None:
-    """Raise TemplateSyntaxFault if `source` can't be read by itself, its partials left out."""
+    """Raise TemplateSyntaxError if `source` can't be read by itself, its partials left out."""
     bound(source, SOURCE_LIMIT)
     bare = source
     for start, end in spans(source):
@@ -99,7 +99,7 @@ def assemble(
 ) -> Assembled:
     """`source` with its partials, inside the layout's `part` ("html" or "text") if that has one.
 
-    Raises TemplateSyntaxFault.
+    Raises TemplateSyntaxError.
     """
     wrapper: str = getattr(layout, part) if layout else ""
     mjml = part == "html" and source_format == MJML
@@ -121,7 +121,7 @@ def assemble(
 
 
 def placeholder(wrapper: str, where: str = "") -> int:
-    """Where a layout's one `{{ content }}` begins. Raises TemplateSyntaxFault."""
+    """Where a layout's one `{{ content }}` begins. Raises TemplateSyntaxError."""
     found = [start for start, end in spans(wrapper) if CONTENT.fullmatch(wrapper, start, end)]
     if len(found) == 1:
         return found[0]

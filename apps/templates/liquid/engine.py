@@ -139,13 +139,13 @@ def _harden(template: BoundTemplate) -> None:
 
 
 def bound(source: str, limit: int) -> None:
-    """Raises TemplateSyntaxFault if `source` is longer than `limit` bytes."""
+    """Raises TemplateSyntaxError if `source` is longer than `limit` bytes."""
     if len(source) > limit or len(source.encode("utf-8", "surrogatepass")) > limit:
         raise TemplateSyntaxError(f"the source is longer than {limit // 1024} KiB", 1, 1)
 
 
 def parse(source: str, html: bool) -> _Template:
-    """`source` parsed, kept for the process. `html`: variables are escaped. Raises TemplateSyntaxFault."""
+    """`source` parsed, kept for the process. `html`: variables are escaped. Raises TemplateSyntaxError."""
     return _parsed(source, html)
 
 

@@ -1,7 +1,7 @@
 """What can be wrong with a template.
 
-    TemplateFault
-    ├── TemplateSyntaxFault   the source can't be read; has line and column
+    TemplateError
+    ├── TemplateSyntaxError   the source can't be read; has line and column
     └── RenderError           the source is fine, this rendering is not; has the field
 
 Nothing else leaves the rooms `rendering`, `html` and `liquid`.

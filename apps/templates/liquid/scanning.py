@@ -21,7 +21,7 @@ NOT_A_LINES_END = re.compile(r"[^\r\n]")
 
 
 def spans(source: str) -> Iterator[tuple[int, int]]:
-    """(start, end) of each tag, output, verbatim block and comment. Raises TemplateSyntaxFault at what would keep the
+    """(start, end) of each tag, output, verbatim block and comment. Raises TemplateSyntaxError at what would keep the
     library's patterns busy: anything long that is opened and not closed."""
     return ((start, end) for start, end, _ in _spans(source))
 

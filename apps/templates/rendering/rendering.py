@@ -1,7 +1,7 @@
 """A template's parts and a person's variables become the words of one email or push. Pure: no I/O.
 
-    TemplateFault
-    ├── TemplateSyntaxFault(message, line, column)   check, assemble, compiled, variables_of
+    TemplateError
+    ├── TemplateSyntaxError(message, line, column)   check, assemble, compiled, variables_of
     └── RenderError(message, field)                  render_email, render_push
 
 Variables are plain JSON values. The authors are not trusted: see `bounds` for what a template may cost.

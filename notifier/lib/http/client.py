@@ -3,7 +3,7 @@
 The parsing is llhttp's. A general client spends five times as much on a request, most of it on what a JSON
 answer of a hundred bytes does not need. Every wait is bounded, and each fault says how far the request had come:
 
-    WireFault
+    HttpError
     ├── NotConnected    nothing was written
     ├── PoolExhausted   nothing was written: every connection is in use
     └── Interrupted     the request may have arrived
@@ -109,7 +109,7 @@ class HttpPool:
         self._head = f"Host: {parts.netloc.rpartition('@')[2]}\r\nAccept: */*\r\nUser-Agent: notifier\r\n"
 
     def post(self, path: str, body: bytes, headers: str, *, commit: Callable[[], bool]) -> Answer | None:
-        """The server's answer. `headers`: lines that each end in CR LF. Raises WireFault.
+        """The server's answer. `headers`: lines that each end in CR LF. Raises HttpError.
 
         `commit` is asked once there is a connection and right before the first byte; None if it refuses.
         """

@@ -104,10 +104,10 @@ def test_one_condition_is_stopped_in_its_middle(source: str, monkeypatch: pytest
 def test_hostile_templates_together_stay_within_512_mib() -> None:
     script = (
         "import resource; resource.setrlimit(resource.RLIMIT_AS, (2**29, 2**29))\n"
-        "from tests.templates.rendering.test_hostile_templates import BIG, HOSTILE, TemplateFault, text\n"
+        "from tests.templates.rendering.test_hostile_templates import BIG, HOSTILE, TemplateError, text\n"
         "for name, source in HOSTILE.items():\n"
         "    try: text(source, s='a' * 200_000, n=[['a'] * 20_000], big=BIG)\n"
-        "    except TemplateFault as fault: assert 'MemoryError' not in str(fault), name\n"
+        "    except TemplateError as fault: assert 'MemoryError' not in str(fault), name\n"
     )
     root = Path(__file__).parents[3]
     done = subprocess.run(

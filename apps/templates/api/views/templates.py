@@ -198,7 +198,7 @@ class CompilerIsBusy(APIException):
 
 @contextmanager
 def content_errors_shown() -> Iterator[None]:
-    """Turns a ContentFault into the 400 that names the part, or the 503 of a compiler that is busy."""
+    """Turns a ContentError into the 400 that names the part, or the 503 of a compiler that is busy."""
     try:
         yield
     except authoring.CompilerBusy as error:

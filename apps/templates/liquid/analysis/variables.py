@@ -35,7 +35,7 @@ class VariableUse:
 
 
 def variables_of(*sources: str) -> VariableUse:
-    """What all `sources` together use. Raises TemplateSyntaxFault."""
+    """What all `sources` together use. Raises TemplateSyntaxError."""
     required: set[str] = set()
     optional: set[str] = set()
     for source in sources:

@@ -90,7 +90,7 @@ def test_what_was_announced_and_never_comes_is_no_message(client):
 
 
 def test_a_connection_that_waits_in_vain_is_given_up(client, monkeypatch):
-    monkeypatch.setattr(session, "AHEAD_SECONDS", 0.05)
+    monkeypatch.setattr(session, "PIPELINED_SECONDS", 0.05)
     with ScriptedSmtpServer() as server:
         provider = client(server)
         send(provider, A, B)

@@ -70,7 +70,7 @@ class AccessTokens:
         self._error = Outcome(Result.DEFERRED, "auth_unreachable", provider_error=True)
 
     def current(self) -> str:
-        """A valid token, fetched if need be. Raises AuthFault; waits no longer than one fetch may take."""
+        """A valid token, fetched if need be. Raises AuthError; waits no longer than one fetch may take."""
         now = monotonic()
         if now < self._renew_at:
             return self._token
