@@ -10,7 +10,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "notifier.settings")
 
 app = Celery("notifier")
 app.config_from_object("notifier.celery_settings")
-app.autodiscover_tasks(["apps.notifications"])
+app.autodiscover_tasks(["apps.notifications.delivery"])
 
 
 @setup_logging.connect

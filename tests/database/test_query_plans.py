@@ -175,7 +175,7 @@ def signed_in(user: Any) -> APIClient:
 @pytest.mark.parametrize("status", queries.SHOWN)
 def test_a_status_that_many_have_is_found_among_the_newest(status, api, world, recorder, monkeypatch):
     # Fewer than the tables hold of any: as if half a million waited.
-    monkeypatch.setattr(queries, "FEW", 5)
+    monkeypatch.setattr(queries, "FEW_ROWS", 5)
     listed = next(route for route in READS if route.name == "notifications")
     assert not recorder.scans(listed, api, world, f"status={status}")
 

@@ -14,7 +14,7 @@ from apps.notifications.models import BULK_BELOW, DELIVERIES, SELDOM, Notificati
 from apps.notifications.models.statuses import PRECEDENCE, SCHEDULED, Status
 from apps.users.models import Organization
 
-SMALL_BATCH = 10_000
+FEW_ROWS = 10_000
 """So many deliveries that may have the wanted status are looked at one by one."""
 NEVER_TRIED = Q(status=Status.QUEUED, due_at__gt=Now(), attempts=0, error_code="")
 """A row that is shown as scheduled."""
@@ -53,9 +53,9 @@ def _with_status(
     sources = _candidates(wanted, organization)
     if sources:
         first, *others = (found.order_by().values_list("notification") for found in sources)
-        found = {pk for (pk,) in first.union(*others, all=True)[: SMALL_BATCH + 1]}
+        found = {pk for (pk,) in first.union(*others, all=True)[: FEW_ROWS + 1]}
         # Where there are more the newest of them are met soon; judging all of them takes seconds.
-        if len(found) <= SMALL_BATCH:
+        if len(found) <= FEW_ROWS:
             rows = rows.filter(pk__in=found)
     shown = [Coalesce(Subquery(_first_shown(model)), Value(len(SHOWN))) for model in DELIVERIES.values()]
     place = SHOWN.index(wanted)

@@ -14,7 +14,7 @@ KINDS = (None, SCHEDULED, *Status.values)
 
 @pytest.mark.parametrize("few", [0, 10_000])
 def test_a_status_finds_what_shows_it(api, user, version, unpublished, monkeypatch, few):
-    monkeypatch.setattr(queries, "FEW", few)
+    monkeypatch.setattr(queries, "FEW_ROWS", few)
     shows: dict[str, set[str]] = {status: set() for status in queries.SHOWN}
     for email, push in itertools.product(KINDS, KINDS):
         sent = post(api, user, channels=["email", "push"]).json()["data"]

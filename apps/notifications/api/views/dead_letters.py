@@ -116,8 +116,8 @@ class DiscardView(DeadLetterRows, APIView):
     scopes: ClassVar = READ_WRITE
 
     @extend_schema(request=None, responses=DeadLetterSerializer)
-    def post(self, request: Request, dead_letter: uuid.UUID) -> Response:
-        found = get_object_or_404(self.get_queryset(), pk=dead_letter)
+    def post(self, request: Request, letter: uuid.UUID) -> Response:
+        found = get_object_or_404(self.get_queryset(), pk=letter)
         dead_letters.discard(found, by=caller_of(request).name)
         found.refresh_from_db(fields=["state", "closed_at", "closed_by"])
         return Response(DeadLetterSerializer(found).data)
