@@ -13,9 +13,12 @@ from apps.notifications.channels.email.providers.esp import event_shapes
 from apps.notifications.feedback import unread_events
 from apps.notifications.models import ProviderEvent, UnreadEvent
 from apps.notifications.scheduler import gauges
-from tests.notifications.feedback.test_tracking_events import (
+from tests.notifications.feedback.test_tracking_events import (  # noqa: F401
     MESSAGE_ID,
+    accounts,
     mailgun_form,
+    row,
+    service,
     taken,
     told_of,
 )
