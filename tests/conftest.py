@@ -15,9 +15,8 @@ from django.db.models.functions import Now
 from django_ratelimit import core as ratelimit
 from rest_framework.test import APIClient
 
-from apps.notifications.delivery import sender, stopping
-from apps.notifications.delivery.crash_recovery import crash_recovery
-from apps.notifications.delivery.send_slots import send_slots
+from apps.notifications.delivery import sender
+from apps.notifications.delivery.runtime import runtime
 from apps.notifications.models import DELIVERIES, Delivery, Event, Notification, ProviderState, from_now
 from apps.notifications.queue import topology
 from apps.notifications.queue.publisher import publisher
@@ -166,7 +165,7 @@ def _worker_thread() -> Iterator[None]:
     ready = threading.Event()
     # Its tests take its turns themselves; between tests there is no database for it.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(crash_recovery, "start", lambda: None)
+        patch.setattr(runtime._recovery, "start", lambda: None)
         worker = _controller(ready)
     thread = threading.Thread(target=worker.start, name="worker", daemon=True)
     thread.start()
@@ -178,7 +177,7 @@ def _worker_thread() -> Iterator[None]:
     thread.join(10)
     assert not thread.is_alive()
     state.should_stop = None
-    stopping.stopping.clear()
+    runtime.stopping.clear()
 
 
 def _controller(ready: threading.Event) -> Any:
@@ -209,7 +208,7 @@ def _worker_is_idle() -> bool:
     from celery.worker import state
 
     waiting = sum(messages for messages, _ in _lanes().values())
-    return not waiting and not state.reserved_requests and not keeper._held and send_slots.idle
+    return not waiting and not state.reserved_requests and not keeper._held and runtime.slots.idle
 
 
 def wait_until(
@@ -224,9 +223,9 @@ def wait_until(
 
 
 def deliver(channel: str, ids: list[str], *, bulk: bool = False) -> None:
-    """Send these rows in this thread; on return the hands that were lent to it have ended, too."""
+    """Send these rows in this thread; on return the sender threads that helped have ended, too."""
     sender.deliver(channel, ids, bulk=bulk)
-    sender.send_slots.join()
+    runtime.slots.join()
 
 
 def deliveries() -> list[Delivery]:

@@ -81,12 +81,12 @@ def test_who_comes_meanwhile_is_served_together(work):
     assert group_commit._waiting == {}
 
 
-def test_another_line_does_not_wait(work):
+def test_another_key_does_not_wait(work):
     group_commit = GroupCommit(work, most=10)
     with ThreadPoolExecutor(8) as pool:
         work.held.clear()
-        pool.submit(group_commit.ask, "line", 1)
-        other = pool.submit(group_commit.ask, "another", 2)
+        pool.submit(group_commit.submit, "line", 1)
+        other = pool.submit(group_commit.submit, "another", 2)
         _until(lambda: sorted(work.groups) == [[1], [2]])
         work.held.set()
         assert other.result(10) == 4
@@ -289,7 +289,7 @@ def test_a_bulk_post_that_is_refused_takes_no_other_with_it(
     with ThreadPoolExecutor(8) as pool:
         slow = pool.submit(send, 1)
         _until(lambda: len(stored) == 1)
-        monkeypatch.setattr(backpressure.gauge, "crowded", lambda organization: True)
+        monkeypatch.setattr(backpressure.gauge, "is_full", lambda organization: True)
         others = [pool.submit(send, priority) for priority in (5, 1, 9)]
         _until(lambda: sum(map(len, submission._singles._waiting.values())) == 3)
         go_on.set()

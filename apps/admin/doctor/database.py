@@ -7,6 +7,7 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from apps.admin.doctor.findings import Finding, ok, words_of, wrong
+from notifier.lib.database import storage
 
 CLOCKS_AGREE = 5.0
 """Seconds. A device or a relay that signs times allows for little more, and logs become hard to read."""
@@ -22,7 +23,7 @@ _REFUSALS = (
 
 
 def answers() -> list[Finding]:
-    if connection.vendor != "postgresql":
+    if not storage.on_postgresql():
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
         return [ok(f"The database is {connection.settings_dict['NAME']} ({connection.vendor}).")]
@@ -66,7 +67,7 @@ def migrations() -> list[Finding]:
 
 
 def clock() -> list[Finding]:
-    if connection.vendor != "postgresql":
+    if not storage.on_postgresql():
         return [ok("The database is in this machine, and has its clock.")]
     try:
         # The connection is made before the time is taken.

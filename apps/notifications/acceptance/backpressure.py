@@ -10,8 +10,7 @@ from collections import Counter
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
-from django.db.models import Count, Q
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from apps.notifications.errors import QuotaReached, TooManyWaiting
@@ -34,7 +33,7 @@ class Gauge:
         self._looked_at = float("-inf")
         self._due: Counter[Any] = Counter()
 
-    def has_waiters(self, organization: Any) -> bool:
+    def is_full(self, organization: Any) -> bool:
         """Whether no more bulk of this organization's is taken now."""
         with self._lock:
             stale = time.monotonic() - self._looked_at >= LOOK_EVERY
@@ -77,9 +76,6 @@ def _due() -> Counter[Any]:
     found: Counter[Any] = Counter()
     for model in DELIVERIES.values():
         due = model.objects.due().filter(priority__lt=BULK_BELOW).order_by()
-        if connection.vendor != "postgresql":
-            found.update(dict(due.values_list("organization").annotate(count=Count("pk"))))
-            continue
         for organization in organizations_waiting(model):
             count = due.filter(organization=organization)[: settings.BULK_HIGH_WATER].count()
             if count:

@@ -11,6 +11,7 @@ from apps.notifications.errors import InProgress, Invalid, KeyReused
 from apps.notifications.models import IdempotencyRecord
 from apps.users.access.authentication import Caller
 from apps.users.recipient_hashes import keyed_hash
+from notifier.lib.database import storage
 
 KEY_LIMIT = 255
 
@@ -73,15 +74,24 @@ class Attempt:
         )
 
     def _lock(self) -> None:
-        # SQLite's transactions are one at a time as it is.
-        if connection.vendor != "postgresql":
-            return
         name = f"{self.caller.organization.pk}\0{self.caller.name}\0{self.path}\0{self.key}"
-        number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [number])
-            if not cursor.fetchone()[0]:
-                raise InProgress(
-                    "The first request with this Idempotency-Key is still running.",
-                    headers={"Retry-After": "1"},
-                )
+        if not _locked(name):
+            raise InProgress(
+                "The first request with this Idempotency-Key is still running.",
+                headers={"Retry-After": "1"},
+            )
+
+
+@storage.operation
+def _locked(name: str) -> bool:
+    """Whether this transaction has the lock of this name now, which it keeps until its end."""
+    number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [number])
+        return bool(cursor.fetchone()[0])
+
+
+@_locked.portable
+def _locked_portably(name: str) -> bool:
+    # SQLite's transactions are one at a time as it is.
+    return True

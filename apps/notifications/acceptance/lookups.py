@@ -7,7 +7,6 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import connection
 from django.db.models import Q
 from django.db.models.functions import Lower
 
@@ -22,6 +21,7 @@ from apps.users.models import Category, Device, Organization, User
 from apps.users.preferences.opt_outs import Choices, choices_of_all
 from apps.users.recipient_hashes import former_hashes, recipient_hash
 from notifier.lib.bounded_cache import Kept
+from notifier.lib.database import storage
 from notifier.lib.database.sql import read
 from notifier.lib.email_addresses import folded
 
@@ -85,7 +85,7 @@ def gather(organization: Organization, requests: Iterable[NotificationRequest], 
     hashes += [device.token_hash for devices in found.devices.values() for device in devices]
     former = {was: address for address in addresses for was in former_hashes(address)}
     request_ids = {request.request_id for request in asked if request.request_id is not None}
-    templates, found.suppressed, came_before = _ask(
+    templates, found.suppressed, came_before = _look_up(
         organization, {request.template_code for request in asked}, [*hashes, *former], request_ids, live=live
     )
     if former.keys() & {recipient for _, recipient in found.suppressed}:
@@ -104,7 +104,7 @@ def gather(organization: Organization, requests: Iterable[NotificationRequest], 
 
 
 # One statement for all that is read of every request: three would cost three times as much.
-_ASK = """
+_LOOK_UP = """
 SELECT
   ARRAY(
     SELECT channel || ' ' || recipient_hash FROM notifications_suppression
@@ -144,18 +144,11 @@ _BY_CONTACT = """
 """
 
 
-def _ask(
+@storage.operation
+def _look_up(
     organization: Organization, codes: set[str], hashes: list[str], request_ids: set[str], *, live: bool
 ) -> tuple[list[Template], frozenset[tuple[str, str]], bool]:
     """The templates with their categories, what is suppressed, and whether any of the request_ids came before."""
-    if connection.vendor != "postgresql":
-        rows = Suppression.objects.active().filter(organization=organization, recipient_hash__in=hashes)
-        templates = Template.objects.usable().select_related("category")
-        return (
-            list(templates.filter(organization=organization, code__in=codes)),
-            frozenset(rows.values_list("channel", "recipient_hash")),
-            bool(request_ids),
-        )
     asked = {
         "organization": organization.pk,
         "codes": list(codes),
@@ -163,7 +156,7 @@ def _ask(
         "request_ids": list(request_ids),
         "live": live,
     }
-    found = read(_ASK, (Template, Category), asked)
+    found = read(_LOOK_UP, (Template, Category), asked)
     for _, _, template, category in found:
         if template is not None:
             template.category = category
@@ -172,6 +165,19 @@ def _ask(
         [template for _, _, template, _ in found if template is not None],
         frozenset((channel, recipient) for channel, recipient in map(str.split, suppressed)),
         came_before,
+    )
+
+
+@_look_up.portable
+def _look_up_portably(
+    organization: Organization, codes: set[str], hashes: list[str], request_ids: set[str], *, live: bool
+) -> tuple[list[Template], frozenset[tuple[str, str]], bool]:
+    rows = Suppression.objects.active().filter(organization=organization, recipient_hash__in=hashes)
+    templates = Template.objects.usable().select_related("category")
+    return (
+        list(templates.filter(organization=organization, code__in=codes)),
+        frozenset(rows.values_list("channel", "recipient_hash")),
+        bool(request_ids),
     )
 
 
@@ -224,18 +230,8 @@ def _gather_people(found: Lookups, ids: set[uuid.UUID], addresses: set[str], tok
             found.meant[device.token_hash] = user
 
 
+@storage.operation
 def _read_people(found: Lookups, ids: set[uuid.UUID], addresses: list[str], tokens: list[str]) -> None:
-    if connection.vendor != "postgresql":
-        people = User.objects.filter(organization=found.organization, erased_at=None)
-        held = Device.objects.active().filter(organization=found.organization, token_hash__in=tokens)
-        named = people.annotate(folded=Lower("email")).filter(
-            Q(pk__in=ids) | Q(folded__in=addresses) | Q(pk__in=held.values("user"))
-        )
-        found.users = {user.pk: user for user in named}
-        for device in Device.objects.active().filter(user__in=list(found.users)).order_by("id"):
-            found.devices.setdefault(device.user_id, []).append(device)
-        found.choices = choices_of_all(list(found.users.values()))
-        return
     asked: dict[str, Any] = {"organization": found.organization.pk, "ids": list(ids)}
     meant = _BY_ID
     if addresses or tokens:
@@ -246,6 +242,21 @@ def _read_people(found: Lookups, ids: set[uuid.UUID], addresses: list[str], toke
         if device is not None:
             found.devices.setdefault(user.pk, []).append(device)
         found.choices[user.pk] = dict(map(_choice, choices))
+
+
+@_read_people.portable
+def _read_people_portably(
+    found: Lookups, ids: set[uuid.UUID], addresses: list[str], tokens: list[str]
+) -> None:
+    people = User.objects.filter(organization=found.organization, erased_at=None)
+    held = Device.objects.active().filter(organization=found.organization, token_hash__in=tokens)
+    named = people.annotate(folded=Lower("email")).filter(
+        Q(pk__in=ids) | Q(folded__in=addresses) | Q(pk__in=held.values("user"))
+    )
+    found.users = {user.pk: user for user in named}
+    for device in Device.objects.active().filter(user__in=list(found.users)).order_by("id"):
+        found.devices.setdefault(device.user_id, []).append(device)
+    found.choices = choices_of_all(list(found.users.values()))
 
 
 def _choice(told: str) -> tuple[tuple[uuid.UUID | None, str], bool]:

@@ -27,6 +27,7 @@ from apps.templates.liquid import budget
 from apps.templates.liquid.limits import TooSlow
 from apps.templates.rendering.rendering import TOO_COSTLY
 from apps.users.access.authentication import Caller
+from notifier.lib.database import storage
 from notifier.lib.database.group_commit import GroupCommit
 from notifier.lib.database.sql import insert
 
@@ -149,7 +150,7 @@ def _plan_all(
     before = deliveries_of(known.earlier.values()) if known.earlier else {}
     # Once for all of them: a batch is taken or refused as a whole.
     organization = caller.organization.pk
-    has_waiters = any(one.request.priority < BULK_BELOW for one in asked) and backpressure.gauge.has_waiters(
+    full_lanes = any(one.request.priority < BULK_BELOW for one in asked) and backpressure.gauge.is_full(
         organization
     )
     full = any(one.request.scheduled_at for one in asked) and backpressure.over_schedule(organization)
@@ -172,7 +173,7 @@ def _plan_all(
             planned = plan(caller=caller, request=one.request, body_hash=one.body_hash, known=known)
             # Nobody reads these words: a batch's would fill the memory until all of it is stored.
             planned.rendered.clear()
-            if has_waiters and one.request.priority < BULK_BELOW:
+            if full_lanes and one.request.priority < BULK_BELOW:
                 raise backpressure.refusal()
             if full and one.request.scheduled_at is not None:
                 raise backpressure.schedule_refusal()
@@ -199,9 +200,9 @@ def _store(plans: Sequence[Plan]) -> None:
     """All or nothing. One statement stores everything, and needs no transaction unless the caller has one."""
     deliveries = [row for planned in plans for row in planned.deliveries]
     closed = [row for row in deliveries if row.status != Status.QUEUED]
-    alone = connection.vendor == "postgresql" and not closed and not connection.in_atomic_block
+    alone = storage.on_postgresql() and not closed and not connection.in_atomic_block
     with nullcontext() if alone else transaction.atomic():
-        events.announce([events.Move(row, row.status, row.reason) for row in closed])
+        events.announce([events.StatusChange(row, row.status, row.reason) for row in closed])
         insert(
             [planned.notification for planned in plans],
             *([row for row in deliveries if isinstance(row, model)] for model in DELIVERIES.values()),

@@ -1,8 +1,8 @@
-"""The rows that one claim took, sent by as many hands as help, and written down together.
+"""The rows that one claim took, sent by as many sender threads as help, and written down together.
 
-A hand takes a row after another. One does for a quick provider; where answers are slow, the process's free slots
-lend more. What nobody has begun is given back when it waits too long: a password reset must not wait behind a
-relay that takes minutes to answer.
+A sender thread takes a row after another. One thread does for a quick provider; where answers are slow, free send
+slots take more. What no thread has begun is given back when it waits too long: a password reset must not wait
+behind a relay that takes minutes to answer.
 """
 
 import threading
@@ -11,30 +11,28 @@ from collections import deque
 from collections.abc import Callable
 
 import structlog
-from django.db import DatabaseError, connection
+from django.db import connection
 
-from apps.notifications.delivery.fair_claims import Claim
-from apps.notifications.delivery.journal import Segment, journal
-from apps.notifications.delivery.send_slots import send_slots
-from apps.notifications.delivery.stopping import retry_until_recorded, stopping
+from apps.notifications.delivery.journal import Segment
+from apps.notifications.delivery.runtime import LOOK_EVERY_SECONDS, WorkerRuntime
 from apps.notifications.models import Delivery
 from apps.notifications.models.claimed import ClaimedDelivery
 from apps.notifications.routing.circuit_breaker import Permits
 from apps.notifications.transitions import claims
-from apps.notifications.transitions.recording import Done, record_all
+from apps.notifications.transitions.attempts import DeliveryAttempt
+from apps.notifications.transitions.outcomes import record_attempts
 
 log = structlog.get_logger(__name__)
 
 HELD_UP_SECONDS, HELD_UP_BULK_SECONDS = 2.0, 30.0
-"""So long nobody takes a chunk's next row before the rest is given back. Bulk mail can wait for a slow relay; what is
-given back too soon is claimed again and again."""
+"""So long no thread takes a batch's next row before the rest is given back. Bulk mail can wait for a slow relay;
+what is given back too soon is claimed again and again."""
 TOO_LONG_SECONDS = 120.0
-"""A row not begun after this is somebody else's to send."""
-LOOK_EVERY_SECONDS = 0.5
+"""A row that is not begun after this is left to another worker."""
 RECORD_AT, RECORD_EVERY_SECONDS, RECORD_BULK_EVERY_SECONDS = 100, 0.25, 1.0
-"""How many ends are written at once, and how long after the last time: a few rows cost as much as a hundred."""
+"""How many attempts are written at once, and how long after the last time: a few rows cost as much as a hundred."""
 WORTH_A_SLOT = 0.2
-"""Seconds of sending that are left for each hand before another is asked for."""
+"""Seconds of sending that are left for each sender thread before another is asked for."""
 
 
 class Pace:
@@ -47,148 +45,156 @@ class Pace:
         self.seconds += (seconds - self.seconds) / 8
 
 
+Send = Callable[["Batch", DeliveryAttempt, DeliveryAttempt | None], DeliveryAttempt | None]
+"""What a sender thread does with an attempt. It is given the one that it will probably turn to next, too, and
+returns the attempt once it has ended, or None where its row was given back."""
+
+
 class Batch:
-    """Thread-safe. `send`: what a hand does with a row; it is shown the one that it will probably turn to next, and
-    returns what came of it, or None where it was left. `ended`: called when a hand has nothing left to do."""
+    """Thread-safe. `expires`: the end of the rows' lease, on the monotonic clock. `ended`: called when a sender
+    thread has nothing left to do."""
 
     def __init__(
         self,
+        runtime: WorkerRuntime,
         model: type[Delivery],
         deliveries: list[ClaimedDelivery],
         *,
         token: str,
         segment: Segment,
         expires: float,
-        send: Callable[["Batch", Claim, Claim | None], Done | None],
+        send: Send,
         bulk: bool,
         ended: Callable[[], None] = lambda: None,
     ) -> None:
         self.model, self.token, self.size = model, token, len(deliveries)
         self.permits = Permits()
-        self._segment, self._send, self._bulk, self._ended = segment, send, bulk, ended
-        self._waiting = deque(Claim(delivery, segment, expires) for delivery in deliveries)
-        self._pipelined_next: dict[object, Claim] = {}
-        """By hand: what it turns to next, unless somebody else has nothing left to do."""
-        self._done: deque[Done] = deque()
+        self.segment = segment
+        self._runtime, self._send, self._bulk, self._ended = runtime, send, bulk, ended
+        self._waiting = deque(DeliveryAttempt(one, journal=segment, expires=expires) for one in deliveries)
+        self._reserved: dict[object, DeliveryAttempt] = {}
+        """By sender thread: what it turns to next, unless another one has nothing left to do."""
+        self._done: deque[DeliveryAttempt] = deque()
         self._lock, self._recording = threading.Lock(), threading.Lock()
         self._senders, self._writing = 1, 0
         self.began = self._taken_at = self._recorded_at = time.monotonic()
         self._pace = _paces.setdefault(model, Pace())
 
     def work(self) -> None:
-        """Send what there is, with whoever helps. Raises what `retry_until_recorded` raises."""
+        """Send what there is, with whatever threads help. Raises what `retry_until_recorded` raises."""
         if self.size > 1:
-            watcher.add(self)
+            self._runtime.watch(self)
         self._work(lambda: False)
 
     def look(self) -> None:
-        """What the watcher does: help where it goes slowly, write what is known, give back what waits too long."""
+        """What the process's watcher does: get help where sending is slow, write what is known, give back what waits
+        too long."""
         now = time.monotonic()
         if now - self._recorded_at > (RECORD_BULK_EVERY_SECONDS if self._bulk else LOOK_EVERY_SECONDS):
             self._record()
-        if not (self._waiting or self._pipelined_next):
+        if not (self._waiting or self._reserved):
             return
         held_up = now - self._taken_at > (HELD_UP_BULK_SECONDS if self._bulk else HELD_UP_SECONDS)
-        if now - self.began > TOO_LONG_SECONDS or (held_up and not self._try_submit()):
+        if now - self.began > TOO_LONG_SECONDS or (held_up and not self._get_help()):
             self._give_back()
 
     def _work(self, wanted_elsewhere: Callable[[], bool]) -> None:
-        hand = object()
+        sender = object()
         try:
             while (
-                not stopping.is_set() and not wanted_elsewhere() and (claim := self._take(hand)) is not None
+                not self._runtime.stopping.is_set()
+                and not wanted_elsewhere()
+                and (attempt := self._take(sender)) is not None
             ):
-                self._turn(claim, self._reserve_next(hand))
+                self._attempt(attempt, self._reserve_next(sender))
         finally:
             with self._lock:
-                if (reserved := self._pipelined_next.pop(hand, None)) is not None:
+                if (reserved := self._reserved.pop(sender, None)) is not None:
                     self._waiting.appendleft(reserved)
                 self._senders -= 1
                 last = not self._senders
             try:
                 if last:
-                    # Its rows are out, or nobody is left to send them.
+                    # All rows are sent, or no thread is left to send them.
                     self._give_back()
                     self._record()
             finally:
-                # A hand may have written on the way, and its thread may be idle for long.
+                # A sender may have written on the way, and its thread may be idle for long.
                 connection.close()
                 self._ended()
 
     def _help(self) -> None:
         try:
-            self._work(lambda: send_slots.has_waiters)
+            self._work(lambda: self._runtime.slots.has_waiters)
         except Exception:
-            # Nobody waits for this thread's end: the log is where it is seen.
-            log.exception("hand_failed", channel=self.model.channel)
+            # No caller waits for this thread's end: the log is where it is seen.
+            log.exception("sender_thread_failed", channel=self.model.channel)
 
-    def _try_submit(self) -> bool:
-        """Ask for another hand; False where the process has none, or none of the rows may be sent now."""
+    def _get_help(self) -> bool:
+        """Ask for another sender thread; False where no slot is free, or none of the rows may be sent now."""
         if not self._bulk and not self._any_allowed():
             return False
         with self._lock:
             if not self._senders:
                 return False
             self._senders += 1
-        if not send_slots.try_submit(self._help):
+        if not self._runtime.slots.try_submit(self._help):
             with self._lock:
                 self._senders -= 1
             return False
         return True
 
-    def _take(self, hand: object) -> Claim | None:
-        """What the hand was promised, else the next row that may be sent now; when nothing else is left, what another
-        hand was promised. None, with rows left, where their organizations have their part of this process: whoever
-        ends one of theirs takes the next."""
+    def _take(self, sender: object) -> DeliveryAttempt | None:
+        """What this sender had reserved, else the next row that may be sent now; when nothing else is left, what
+        another sender had reserved. None, with rows left, where their organizations have their share of this
+        process: the sender that ends one of theirs takes the next."""
         with self._lock:
-            if (reserved := self._pipelined_next.pop(hand, None)) is not None:
+            if (reserved := self._reserved.pop(sender, None)) is not None:
                 self._waiting.appendleft(reserved)
-            claim = self._first_allowed()
-            if claim is None and self._pipelined_next:
-                self._waiting.append(self._pipelined_next.popitem()[1])
-                claim = self._first_allowed()
-        if claim is not None:
+            attempt = self._first_allowed()
+            if attempt is None and self._reserved:
+                self._waiting.append(self._reserved.popitem()[1])
+                attempt = self._first_allowed()
+        if attempt is not None:
             self._taken_at = time.monotonic()
-        return claim
+        return attempt
 
-    def _first_allowed(self) -> Claim | None:
+    def _first_allowed(self) -> DeliveryAttempt | None:
         refused = set()
-        for index, claim in enumerate(self._waiting):
+        for index, attempt in enumerate(self._waiting):
             if not self._bulk:
-                organization = claim.delivery.organization_id
+                organization = attempt.delivery.organization_id
                 if organization in refused:
                     continue
-                if not send_slots.begin(organization):
+                if not self._runtime.slots.begin(organization):
                     refused.add(organization)
                     continue
             del self._waiting[index]
-            return claim
+            return attempt
         return None
 
-    def _reserve_next(self, hand: object) -> Claim | None:
+    def _reserve_next(self, sender: object) -> DeliveryAttempt | None:
         with self._lock:
             if not self._waiting or len(self._waiting) < self._senders:
-                # Another hand will have nothing left before it is this one's turn.
+                # Another sender will have nothing left before it is this one's turn.
                 return None
-            self._pipelined_next[hand] = claim = self._waiting.popleft()
-            return claim
+            self._reserved[sender] = attempt = self._waiting.popleft()
+            return attempt
 
-    def _turn(self, claim: Claim, pipelined_next: Claim | None) -> None:
-        if (
-            len(self._waiting) + len(self._pipelined_next)
-        ) * self._pace.seconds > WORTH_A_SLOT * self._senders:
-            self._try_submit()
+    def _attempt(self, attempt: DeliveryAttempt, pipelined_next: DeliveryAttempt | None) -> None:
+        if (len(self._waiting) + len(self._reserved)) * self._pace.seconds > WORTH_A_SLOT * self._senders:
+            self._get_help()
         began = time.monotonic()
         try:
-            done = self._send(self, claim, pipelined_next)
+            done = self._send(self, attempt, pipelined_next)
         finally:
             if not self._bulk:
-                send_slots.end(claim.delivery.organization_id)
+                self._runtime.slots.end(attempt.delivery.organization_id)
         now = time.monotonic()
         self._pace.took(now - began)
         if done is not None:
             self._done.append(done)
-        # In the bulk lanes the watcher writes, and no hand stops for it.
+        # In the bulk lanes the watcher writes, and no sender stops for it.
         if len(self._done) >= RECORD_AT or (
             not self._bulk and now - self._recorded_at > RECORD_EVERY_SECONDS
         ):
@@ -196,17 +202,17 @@ class Batch:
 
     def _record(self) -> None:
         """Write down what came of the rows so far and, when that is all, let the journal go."""
-        # One at a time: when the last hand ends, everything is written, whoever wrote it.
+        # One at a time: when the last sender ends, everything is written, whichever thread wrote it.
         with self._recording:
             self._recorded_at = time.monotonic()
             done = []
-            # Hands go on adding to it.
+            # Senders go on adding to it.
             while self._done:
                 done.append(self._done.popleft())
             if done:
                 self._writing += 1
-                retry_until_recorded("outcomes_not_recorded", lambda: record_all(done))
-                # Not reached where it could not be written: then the journal stays, for the janitor.
+                self._runtime.retry_until_recorded("outcomes_not_recorded", lambda: record_attempts(done))
+                # Not reached where it could not be written: then the journal stays, for crash recovery.
                 self._writing -= 1
                 self.permits.settle()
             with self._lock:
@@ -214,63 +220,33 @@ class Batch:
                 if over:
                     self._senders = -1
         if over:
-            watcher.discard(self)
-            journal.close(self._segment)
+            self._runtime.unwatch(self)
+            self._runtime.journal.close(self.segment)
 
     def _give_back(self) -> None:
-        """Leave what nobody has begun to the next sweep, which wakes another slot."""
+        """Leave what no sender has begun to the scheduler, which wakes another worker."""
         with self._lock:
-            left = [*self._waiting, *self._pipelined_next.values()]
+            left = [*self._waiting, *self._reserved.values()]
             self._waiting.clear()
-            self._pipelined_next.clear()
-        rows = [claim.delivery.pk for claim in left]
+            self._reserved.clear()
+        rows = [attempt.delivery.pk for attempt in left]
         if rows:
-            retry_until_recorded("rows_not_released", lambda: claims.release(self.model, rows, self.token))
+            self._runtime.retry_until_recorded(
+                "rows_not_released", lambda: claims.give_back(self.model, self.token, rows)
+            )
             if not self._bulk:
-                send_slots.pass_over(self.model.channel, {claim.delivery.organization_id for claim in left})
+                organizations = {attempt.delivery.organization_id for attempt in left}
+                self._runtime.slots.pass_over(self.model.channel, organizations)
 
     def _any_allowed(self) -> bool:
         refused = set()
         with self._lock:
-            for claim in self._waiting:
-                organization = claim.delivery.organization_id
-                if organization not in refused and send_slots.may_send(organization):
+            for attempt in self._waiting:
+                organization = attempt.delivery.organization_id
+                if organization not in refused and self._runtime.slots.may_send(organization):
                     return True
                 refused.add(organization)
         return False
 
 
-class Watcher:
-    """Looks after this process's chunks, from one thread."""
-
-    def __init__(self) -> None:
-        self._held: set[Batch] = set()
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-
-    def add(self, batch: Batch) -> None:
-        with self._lock:
-            self._held.add(batch)
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name="chunks", daemon=True)
-                self._thread.start()
-
-    def discard(self, batch: Batch) -> None:
-        with self._lock:
-            self._held.discard(batch)
-
-    def _run(self) -> None:
-        while True:
-            time.sleep(LOOK_EVERY_SECONDS)
-            with self._lock:
-                held = list(self._held)
-            for batch in held:
-                try:
-                    batch.look()
-                except DatabaseError as error:
-                    log.warning("chunk_not_looked_after", reason=str(error))
-            connection.close()
-
-
-watcher = Watcher()
 _paces: dict[type[Delivery], Pace] = {}

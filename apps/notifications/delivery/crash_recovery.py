@@ -2,24 +2,22 @@
 
 import fcntl
 import os
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, connection, transaction
+from django.db import transaction
 
 from apps.notifications.channels.outcome import Result
-from apps.notifications.delivery.journal import BOOT, SUFFIX, Entry, read
+from apps.notifications.delivery.journal import BOOT, SUFFIX, Records, read
 from apps.notifications.models import DELIVERIES, Delivery
 from apps.notifications.models.claimed import ClaimedDelivery
 from apps.notifications.models.statuses import SENDER_MOVES, Status, movable_to
 from apps.notifications.transitions import claims, outcomes
-from apps.notifications.transitions.recording import Done, record_all
+from apps.notifications.transitions.attempts import DeliveryAttempt
 from notifier.lib.database.encryption import Undecryptable
-from notifier.lib.database.recovery import forget_broken_connections
 
 log = structlog.get_logger(__name__)
 
@@ -32,20 +30,13 @@ LOST = "sender_lost"
 
 
 class CrashRecovery:
-    """One thread a sender process: at its start and every few seconds."""
+    """`turn` is called at a sender process's start and every few seconds."""
 
     def __init__(self) -> None:
-        self._thread: threading.Thread | None = None
-        self._said = ""
         self._settled_at: dict[Path, float] = {}
 
-    def start(self) -> None:
-        if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._run, name="janitor", daemon=True)
-            self._thread.start()
-
     def turn(self) -> int:
-        """Settle the journals whose writers are dead; how many rows moved. Raises OSError, DatabaseError."""
+        """Settle the journals whose writers are dead; returns how many rows moved. Raises OSError, DatabaseError."""
         moved = 0
         for path in sorted(Path(settings.JOURNAL_DIR).glob(f"*{SUFFIX}")):
             try:
@@ -78,36 +69,16 @@ class CrashRecovery:
             log.warning("dead_senders_rows_settled", sender=path.stem, rows=moved)
         return moved
 
-    def _run(self) -> None:
-        ends = threading.Event()
-        while True:
-            try:
-                self.turn()
-                self._said = ""
-            except OSError as error:
-                if str(error) != self._said:
-                    log.error("journals_not_read", folder=str(settings.JOURNAL_DIR), reason=str(error))
-                self._said = str(error)
-            except DatabaseError as error:
-                log.warning("journals_not_settled", reason=str(error))
-                forget_broken_connections()
-            except Exception:
-                # Without this thread dead senders' rows would wait for their lease.
-                log.exception("janitor_failed")
-            connection.close()
-            ends.wait(EVERY_SECONDS)
 
-
-def _replay(name: str, entries: dict[tuple[str, int], Entry]) -> int:
+def _replay(name: str, records: Records) -> int:
     # A file of an earlier run of the machine may have lost lines with it: nothing in it is a proof.
     believed = f".{BOOT}." in name
     moved = 0
     for model in DELIVERIES.values():
-        moved += _answered(model, entries) if believed else 0
+        moved += _record_answered(model, records) if believed else 0
         for row in claims.of_sender(model, name):
-            entry = entries.get((str(row.pk), row.fence))
-            if entry is None and believed:
-                claims.release(model, [row.pk], row.claimed_by)
+            if (str(row.pk), row.fence) not in records and believed:
+                claims.give_back(model, row.claimed_by, [row.pk])
             else:
                 with transaction.atomic():
                     outcomes.unknown(
@@ -121,23 +92,18 @@ def _replay(name: str, entries: dict[tuple[str, int], Entry]) -> int:
     return moved
 
 
-def _answered(model: type[Delivery], entries: dict[tuple[str, int], Entry]) -> int:
+def _record_answered(model: type[Delivery], records: Records) -> int:
     """Write down what the dead process knew; a row that was claimed again since has another fence."""
-    known = {pk: (fence, entry) for (pk, fence), entry in entries.items() if entry.outcome is not None}
-    if not known:
+    answers = {pk: (fence, answer) for (pk, fence), answer in records.items() if answer is not None}
+    if not answers:
         return 0
     rows: Any = model.objects.filter(  # type: ignore[attr-defined]
-        pk__in=list(known), status__in=movable_to(Status.SENT, SENDER_MOVES)
+        pk__in=list(answers), status__in=movable_to(Status.SENT, SENDER_MOVES)
     )
-    done = []
-    for row in claims.complete(rows):
-        fence, entry = known[str(row.pk)]
-        if row.fence != fence or entry.outcome is None:
-            continue
-        if row.status != Status.QUEUED or entry.outcome.result is Result.SENT:
-            done.append(Done(ClaimedDelivery.of(row), entry.outcome, entry.provider, time.monotonic()))
-    record_all(done)
-    return len(done)
-
-
-crash_recovery = CrashRecovery()
+    attempts = []
+    for row in rows.complete():
+        fence, (outcome, provider) = answers[str(row.pk)]
+        if row.fence == fence and (row.status != Status.QUEUED or outcome.result is Result.SENT):
+            attempts.append(DeliveryAttempt(ClaimedDelivery.of(row)).ended(outcome, provider))
+    outcomes.record_attempts(attempts)
+    return len(attempts)

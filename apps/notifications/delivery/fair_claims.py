@@ -4,52 +4,25 @@ import threading
 import time
 from typing import Any
 
-import structlog
 from django.conf import settings
-from django.db import connection
 
-from apps.notifications.channels.outcome import Message
-from apps.notifications.delivery.journal import Segment
-from apps.notifications.delivery.send_slots import send_slots
+from apps.notifications.delivery.send_slots import SendSlots
 from apps.notifications.models import Delivery
-from apps.notifications.models.claimed import ClaimedDelivery
 from apps.notifications.queue.topology import BATCH_SIZE, SMALL_BATCH
 from apps.notifications.transitions.claims import (
-    Claimed,
+    ClaimedRows,
+    claim_bulk_of,
     claim_named,
     claim_next_of,
-    claim_of,
     organizations_waiting,
 )
 
-log = structlog.get_logger(__name__)
-
-SAFETY_SECONDS = 5.0
-"""With less than this left of its lease, nothing irrevocable is begun."""
 LOOK_EVERY = 1.0
 """Seconds for which the list of organizations that wait stands."""
 
 
-class Claim:
-    """One claimed row's leave to be sent. `message`: what it says, once that is composed. `begun`: the sender was
-    let past the point of no return. `secrets`: what of it nobody else may read."""
-
-    def __init__(self, delivery: ClaimedDelivery, segment: Segment, expires: float) -> None:
-        self.delivery, self.segment, self.begun = delivery, segment, False
-        self.message: Message | None = None
-        self.secrets: tuple[str, ...] = ()
-        self._expires = expires
-
-    def may_commit(self) -> bool:
-        """Whether the irrevocable step may begin now; asked right before it, and noted in the journal."""
-        self.begun = time.monotonic() + SAFETY_SECONDS < self._expires and self.segment.begin(
-            self.delivery.pk, self.delivery.fence
-        )
-        return self.begun
-
-
-class _Turns:
-    """Which organization's bulk mail comes next: after each chunk another one's."""
+class BulkTurns:
+    """Which organization's bulk mail comes next: after each batch another one's. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -78,49 +51,47 @@ class _Turns:
             self._looked_at.pop(model, None)
 
 
-_turns = _Turns()
-
-
-def take(model: type[Delivery], ids: list[str], *, token: str, bulk: bool, of: Any = None) -> Claimed:
-    """Claim a chunk's rows for `token`. `of`: the next few of this organization's instead, whichever they are.
+def claim_due(
+    model: type[Delivery],
+    ids: list[str],
+    *,
+    token: str,
+    bulk: bool,
+    slots: SendSlots,
+    turns: BulkTurns,
+    organization: Any = None,
+) -> ClaimedRows:
+    """Claim a batch of rows for `token`. `organization`: the next few of this one's instead, whatever `ids` are.
 
     In the transactional lane those named, and with them what has waited for long; rows of an organization that has
-    its part of this process are left, and come back to when a place of its is free. In the bulk lane a message is
-    worth a chunk of rows, whichever these are: organizations take turns, so that nobody's million keeps
-    another's thousand waiting.
+    its share of this process are left, and come back to when it has a slot again. In the bulk lane a message is worth
+    a batch of rows, whatever ids it names: organizations take turns, so that one's million rows don't keep another's
+    thousand waiting.
     """
     lease = settings.JOURNALLED_LEASE_SECONDS
-    if of is not None:
-        taken = claim_next_of(model, of, most=SMALL_BATCH, token=token, lease=lease)
-        if any(taken):
-            # There may be more; whoever finds nothing leaves it at that.
-            send_slots.pass_over(model.channel, [of])
-        return taken
-    if not bulk or connection.vendor != "postgresql":
-        but = [] if bulk else send_slots.at_their_part()
+    if organization is not None:
+        claimed = claim_next_of(model, organization, most=SMALL_BATCH, token=token, lease=lease)
+        if claimed.size:
+            # There may be more; a look that finds none ends it.
+            slots.pass_over(model.channel, [organization])
+        return claimed
+    if not bulk:
+        left = slots.at_their_share()
         along = max(0, BATCH_SIZE - len(ids))
-        taken = claim_named(model, ids, token=token, lease=lease, along=along, but=but)
-        if but and sum(map(len, taken)) < len(ids):
-            send_slots.pass_over(model.channel, but)
-        return taken
-    taken = Claimed([], [], [])
-    for organization in _turns.order(model):
-        most = BATCH_SIZE - sum(map(len, taken))
-        _add(taken, claim_of(model, organization, most=most, token=token, lease=lease))
-        if sum(map(len, taken)) >= BATCH_SIZE:
-            break
-    else:
-        # What a claim passes over may be locked only to note that it was published: whoever leaves a chunk half
-        # full waits for it, since the message that names it may be spent.
-        _turns.look_again(model)
-        for organization in _turns.order(model):
-            if most := BATCH_SIZE - sum(map(len, taken)):
-                _add(taken, claim_of(model, organization, most=most, token=token, lease=lease, wait=True))
-        _add(taken, claim_named(model, ids, token=token, lease=lease))
-    return taken
-
-
-def _add(taken: Claimed, more: Claimed) -> None:
-    taken.plain.extend(more.plain)
-    taken.others.extend(more.others)
-    taken.unreadable.extend(more.unreadable)
+        claimed = claim_named(model, ids, token=token, lease=lease, along=along, but=left)
+        if left and claimed.size < len(ids):
+            slots.pass_over(model.channel, left)
+        return claimed
+    claimed = ClaimedRows([], [], [])
+    for each in turns.order(model):
+        claimed.add(claim_bulk_of(model, each, most=BATCH_SIZE - claimed.size, token=token, lease=lease))
+        if claimed.size >= BATCH_SIZE:
+            return claimed
+    # A claim passes over locked rows, and one may be locked only to note that it was published: a batch that is not
+    # full waits for these, since the message that names them may be spent.
+    turns.look_again(model)
+    for each in turns.order(model):
+        if most := BATCH_SIZE - claimed.size:
+            claimed.add(claim_bulk_of(model, each, most=most, token=token, lease=lease, wait=True))
+    claimed.add(claim_named(model, ids, token=token, lease=lease))
+    return claimed

@@ -13,7 +13,7 @@ import os
 import secrets
 import socket
 import threading
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +41,9 @@ _FIELDS = {key: name for name, key in _KEYS.items()}
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """How far one claim of a row got. `outcome`: what came of it; None where the process didn't live to see."""
-
-    outcome: Outcome | None
-    provider: str
+Records = dict[tuple[str, int], tuple[Outcome, str] | None]
+"""By row id and fence, how far each claim got: what its provider answered and the account's name; None where the
+process didn't live to see an answer."""
 
 
 class Segment:
@@ -122,24 +119,21 @@ class Journal:
                 self._segment = None
 
 
-def read(path: Path) -> dict[tuple[str, int], Entry]:
+def read(path: Path) -> Records:
     """A dead process's file: by row and fence, how far it got. A line that was cut short says nothing."""
-    found: dict[tuple[str, int], Entry] = {}
+    found: Records = {}
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         kind, _, rest = line.partition(" ")
-        words = rest.split(" ", 2)
+        columns = rest.split(" ", 2)
         try:
-            key = words[0], int(words[1])
+            key = columns[0], int(columns[1])
             if kind == "begun":
-                found[key] = Entry(None, "")
+                found[key] = None
             elif kind == "answered":
-                provider, written = json.loads(words[2])
+                provider, written = json.loads(columns[2])
                 known = {_FIELDS[key]: value for key, value in written.items()}
                 outcome = Outcome(**{**known, "result": Result(known["result"])})
-                found[key] = Entry(outcome, provider)
+                found[key] = outcome, provider
         except (ValueError, LookupError, TypeError) as error:
             log.warning("journal_line_not_read", file=path.name, reason=type(error).__name__)
     return found
-
-
-journal = Journal()

@@ -27,10 +27,10 @@ SOURCES_LIMIT = 32 * 1024 * 1024
 """Bytes, roughly, of all sources that a process keeps."""
 
 
-def _words(
+def _rendered(
     delivery: ClaimedDelivery, version_id: Any, variables: Mapping[str, Any], page: str
 ) -> EmailContent | PushContent:
-    """What the version says to this person. Raises RenderError."""
+    """The version's content for this person. Raises RenderError."""
     source = _source(version_id, delivery.channel, delivery.language, delivery.default_language)
     if source is None:
         raise rendering.RenderError(
@@ -78,7 +78,7 @@ def _fallback(
     # Those of the promised one were filled in on acceptance.
     variables, _ = instead.ready(delivery.variables)
     try:
-        words = _words(delivery, instead.pk, variables, page)
+        text = _rendered(delivery, instead.pk, variables, page)
     except rendering.RenderError as second:
         raise error from second
     known = Event.objects.filter(
@@ -99,39 +99,39 @@ def _fallback(
             epoch=delivery.epoch,
             attempt=delivery.attempts + 1,
         )
-    return words
+    return text
 
 
 def render(delivery: ClaimedDelivery) -> EmailMessage | PushMessage:
     """The message for this person, ready for a provider. Raises RenderError."""
     page = _page(delivery)
     try:
-        words = _words(delivery, delivery.version_id, delivery.variables, page)
+        text = _rendered(delivery, delivery.version_id, delivery.variables, page)
     except rendering.RenderError as error:
-        words = _fallback(delivery, page, error)
-    if isinstance(words, EmailContent):
+        text = _fallback(delivery, page, error)
+    if isinstance(text, EmailContent):
         return EmailMessage(
             # The same for every try of a delivery: a mailbox that gets two shows one.
             message_id=f"<{delivery.pk}@{sender(settings.EMAIL_FROM).domain}>",
             sender=settings.EMAIL_FROM,
             to=delivery.recipient,
-            subject=words.subject,
-            html=words.html,
-            text=words.text,
+            subject=text.subject,
+            html=text.html,
+            text=text.text,
             headers=headers_for(delivery, page),
             attempt=delivery.attempts + 1,
             return_path=return_path(delivery.pk),
         )
-    assert isinstance(words, PushContent)  # noqa: S101 - the two contents there are
+    assert isinstance(text, PushContent)  # noqa: S101 - the two contents there are
     return PushMessage(
         delivery_id=str(delivery.pk),
         token=delivery.recipient,
-        title=words.title,
-        body=words.body,
-        image=words.image,
-        link=words.link,
+        title=text.title,
+        body=text.body,
+        image=text.image,
+        link=text.link,
         data={
-            **words.data,
+            **text.data,
             # The same for every try: nothing else tells an app that it has had this one.
             "notification_id": str(delivery.notification_id),
         },

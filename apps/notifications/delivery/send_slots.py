@@ -1,8 +1,9 @@
-"""How many messages a process has on the wire at once, threads to lend to chunks that could use more, and each
-organization's part of them.
+"""A worker process's send slots: how many messages it sends at once, the threads that take free slots, and each
+organization's share of them.
 
-An organization whose recipients are slow takes what nobody else wants, but never the last places: whoever has nothing
-on the wire yet finds one at once. What is passed over for that is sent as soon as its organization has a place again.
+An organization whose recipients are slow takes what no other wants, but never the last slots: one that sends
+nothing yet finds a free one at once. Rows that are passed over for that are sent as soon as their organization has
+a slot again.
 """
 
 import threading
@@ -16,7 +17,7 @@ from django.conf import settings
 
 
 class SendSlots:
-    """A process's sender slots. A task takes one for its chunk; what is left is lent, a thread a slot."""
+    """A task takes a slot for its batch; free slots take sender threads, which help with batches. Thread-safe."""
 
     def __init__(self, limit: int | None = None) -> None:
         self._limit = limit
@@ -25,9 +26,10 @@ class SendSlots:
         self._waiting = 0
         self._threads: ThreadPoolExecutor | None = None
         self._sending: Counter[Any] = Counter()
-        """By organization: how many of its messages are on the wire."""
+        """By organization: how many of its messages are being sent."""
         self._passed_over: dict[tuple[str, Any], None] = {}
-        """(channel, organization) of rows that are due and were left for want of a place, the longest first."""
+        """(channel, organization) of due rows that were left because their organization has its share; oldest
+        first."""
 
     @property
     def limit(self) -> int:
@@ -39,7 +41,7 @@ class SendSlots:
 
     @property
     def has_waiters(self) -> bool:
-        """Whether a task waits for a slot: who borrowed one gives it back after the message in hand."""
+        """Whether a task waits for a slot: a sender thread then ends after its present message."""
         return self._waiting > 0
 
     @property
@@ -48,11 +50,11 @@ class SendSlots:
 
     @property
     def kept_free(self) -> int:
-        """Places that nobody takes who has one already."""
+        """Slots that no organization takes that has one already."""
         return min(max(1, self.limit // 5), self.limit - 1)
 
     def begin(self, organization: Any) -> bool:
-        """Take a place for one of the organization's messages, given back by `end`; False where it has its part."""
+        """Take a slot for one of the organization's messages, given back by `end`; False where it has its share."""
         with self._free:
             if not self._may_send(organization):
                 return False
@@ -75,20 +77,20 @@ class SendSlots:
         shared = self.limit - self.kept_free
         return has < max(1, shared // len(self._sending)) and self._sending.total() < shared
 
-    def at_their_part(self) -> list[Any]:
-        """The organizations that have as many messages on the wire as they may."""
+    def at_their_share(self) -> list[Any]:
+        """The organizations that send as many messages at once as they may."""
         with self._free:
             return [organization for organization in list(self._sending) if not self._may_send(organization)]
 
     def pass_over(self, channel: str, organizations: Iterable[Any]) -> None:
-        """Remember that due rows of these were left: somebody has to come back to them."""
+        """Remember that due rows of these were left, to come back to (`next_passed_over`)."""
         with self._free:
             self._passed_over.update(
                 dict.fromkeys((str(channel), organization) for organization in organizations)
             )
 
     def next_passed_over(self) -> tuple[str, Any] | None:
-        """Whose rows may be sent now, of those that were passed over; it isn't one of them any more."""
+        """Of those that were passed over, one whose rows may be sent now; it is forgotten."""
         with self._free:
             for channel, organization in self._passed_over:
                 if self._may_send(organization):
@@ -109,20 +111,20 @@ class SendSlots:
             self._give_back()
 
     def try_submit(self, work: Callable[[], None]) -> bool:
-        """Run `work` in a thread of its own, if a slot is free that nobody waits for."""
+        """Run `work` in a sender thread, if a slot is free that no task waits for; False where none is."""
         with self._free:
             if self._busy + self._waiting >= self.limit:
                 return False
             self._busy += 1
             if self._threads is None:
-                # More than slots, so that a thread that is just ending keeps nobody waiting.
-                self._threads = ThreadPoolExecutor(max_workers=2 * self.limit, thread_name_prefix="wire")
+                # More than slots: a thread that is just ending must not keep the next one waiting.
+                self._threads = ThreadPoolExecutor(max_workers=2 * self.limit, thread_name_prefix="sender")
             # Under the lock: `join` may not come between.
             self._threads.submit(self._run, work)
         return True
 
     def join(self) -> None:
-        """Wait for what was lent; later loans start anew."""
+        """Wait for the sender threads to end; later ones start anew."""
         with self._free:
             threads, self._threads = self._threads, None
         if threads is not None:
@@ -138,6 +140,3 @@ class SendSlots:
         with self._free:
             self._busy -= 1
             self._free.notify_all()
-
-
-send_slots = SendSlots()

@@ -1,6 +1,6 @@
-"""The way of claimed rows: policy again, render, provider, outcome.
+"""The way of claimed rows through a worker: eligibility again, render, route to a provider, record.
 
-No transaction and no database connection is held while the provider is waited for.
+No transaction and no database connection is held while a provider is waited for.
 """
 
 import secrets
@@ -14,22 +14,20 @@ from django.conf import settings
 from django.db import connection
 
 from apps.notifications.channels.outcome import Message, Outcome, Result
-from apps.notifications.delivery import fair_claims
 from apps.notifications.delivery.batch import Batch
-from apps.notifications.delivery.fair_claims import Claim
-from apps.notifications.delivery.journal import Segment, journal
+from apps.notifications.delivery.fair_claims import claim_due
+from apps.notifications.delivery.journal import Segment
 from apps.notifications.delivery.render import render
 from apps.notifications.delivery.route import route
-from apps.notifications.delivery.send_slots import send_slots
-from apps.notifications.delivery.stopping import retry_until_recorded, stopping
+from apps.notifications.delivery.runtime import runtime
 from apps.notifications.models import DELIVERIES, Delivery
 from apps.notifications.models.claimed import ClaimedDelivery
 from apps.notifications.observability import metrics
 from apps.notifications.observability.metrics import series
 from apps.notifications.queue import topology
-from apps.notifications.transitions import claims, outcomes
-from apps.notifications.transitions.recheck import recheck_eligibility
-from apps.notifications.transitions.recording import Done
+from apps.notifications.transitions import claims
+from apps.notifications.transitions.attempts import DeliveryAttempt
+from apps.notifications.transitions.eligibility import recheck_eligibility
 from apps.templates.rendering.rendering import RenderError
 from notifier.lib.database.recovery import AWAY
 
@@ -37,74 +35,82 @@ log = structlog.get_logger(__name__)
 
 
 def deliver(channel: str, ids: list[str], *, bulk: bool = False) -> None:
-    """Send what is due of these rows, and with them others of their lane that wait (see `claims.take`).
+    """Send what is due of these rows, and with them others of their lane that wait (`fair_claims.claim_due`).
 
-    While the database is away nothing can be sent, and the slot waits for it. Raises one of `AWAY` only in a
-    process that is asked to end meanwhile.
+    While the database is away nothing can be sent, and the slot waits for it. Raises one of `AWAY` only in a process
+    that is asked to end meanwhile.
     """
-    with send_slots.taken():
+    with runtime.slots.taken():
         _deliver(channel, ids, bulk=bulk)
-    come_back()
+    send_passed_over()
 
 
-def come_back() -> None:
-    """Send what was passed over, of organizations that have places again, in threads that are free."""
-    while not stopping.is_set() and (found := send_slots.next_passed_over()) is not None:
+def send_passed_over() -> None:
+    """Send what was passed over, of organizations that have slots again, in threads that are free."""
+    while not runtime.stopping.is_set() and (found := runtime.slots.next_passed_over()) is not None:
         channel, organization = found
-        if not send_slots.try_submit(partial(_come_back_to, channel, organization)):
-            send_slots.pass_over(channel, [organization])
+        if not runtime.slots.try_submit(partial(_deliver_of, channel, organization)):
+            runtime.slots.pass_over(channel, [organization])
             return
 
 
-def _come_back_to(channel: str, organization: Any) -> None:
+def _deliver_of(channel: str, organization: Any) -> None:
     try:
-        _deliver(channel, [], of=organization)
+        _deliver(channel, [], organization=organization)
     except Exception:
-        # Nobody waits for this thread's end: the log is where it is seen. The tick finds the rows.
+        # No caller waits for this thread's end: the log is where it is seen. The scheduler finds the rows.
         log.exception("passed_over_failed", channel=channel)
 
 
-def _deliver(channel: str, ids: list[str], *, bulk: bool = False, of: Any = None) -> None:
+def _deliver(channel: str, ids: list[str], *, bulk: bool = False, organization: Any = None) -> None:
     """In a thread that has a slot."""
     model = DELIVERIES[channel]
-    if stopping.is_set():
+    if runtime.stopping.is_set():
         model.objects.unpublish(ids)
         return
     began = time.monotonic()
     try:
-        segment = journal.open()
+        segment = runtime.journal.open()
     except OSError as error:
-        # Without it nothing may be begun: the rows wait, and the tick comes back to them.
+        # Without it nothing may be begun: the rows wait, and the scheduler comes back to them.
         log.error("journal_unusable", folder=str(settings.JOURNAL_DIR), reason=str(error))
         model.objects.unpublish(ids)
         return
-    batch = _claim_batch(model, ids, segment, began, bulk=bulk, of=of)
+    batch = _claim_batch(model, ids, segment, began, bulk=bulk, organization=organization)
     if batch is None:
-        journal.close(segment)
+        runtime.journal.close(segment)
         return
     batch.work()
     structlog.contextvars.unbind_contextvars("correlation_id", "notification_id", "delivery_id")
     if batch.size > 1:
         seconds = round(time.monotonic() - began, 3)
-        log.info("chunk_delivered", channel=channel, rows=batch.size, seconds=seconds)
+        log.info("batch_delivered", channel=channel, rows=batch.size, seconds=seconds)
 
 
 def _claim_batch(
-    model: type[Delivery], ids: list[str], segment: Segment, began: float, *, bulk: bool, of: Any
+    model: type[Delivery], ids: list[str], segment: Segment, began: float, *, bulk: bool, organization: Any
 ) -> Batch | None:
     """What there is to send; None for nothing."""
     token = f"{segment.name}/{secrets.token_hex(4)}"
     try:
-        claimed = fair_claims.take(model, ids, token=token, bulk=bulk, of=of)
+        claimed = claim_due(
+            model,
+            ids,
+            token=token,
+            bulk=bulk,
+            slots=runtime.slots,
+            turns=runtime.turns,
+            organization=organization,
+        )
         deliveries = claimed.plain
-        if claimed.others:
-            rows, unreadable = claims.load(model, claimed.others, token)
+        if claimed.to_recheck:
+            rows, unreadable = claims.load(model, claimed.to_recheck, token)
             claimed.unreadable.extend(unreadable)
             deliveries += [ClaimedDelivery.of(row) for row in recheck_eligibility(rows)]
-        claims.release_unreadable(model, claimed.unreadable, token)
+        claims.give_back_unreadable(model, token, claimed.unreadable)
     except AWAY as error:
         log.warning("database_unavailable", reason=str(error))
-        retry_until_recorded("rows_not_released", lambda: claims.release_all(model, ids, token))
+        runtime.retry_until_recorded("rows_not_released", lambda: _give_up(model, ids, token))
         return None
     finally:
         # Django keeps a connection until it is closed, and a provider's answer may be minutes away.
@@ -113,23 +119,30 @@ def _claim_batch(
         return None
     # First come, first served: ids are by time.
     deliveries.sort(key=attrgetter("pk"))
-    expires = began + settings.JOURNALLED_LEASE_SECONDS
     return Batch(
+        runtime,
         model,
         deliveries,
         token=token,
         segment=segment,
-        expires=expires,
+        expires=began + settings.JOURNALLED_LEASE_SECONDS,
         send=_send,
         bulk=bulk,
-        ended=come_back,
+        ended=send_passed_over,
     )
 
 
-def _send(batch: Batch, claim: Claim, pipelined_next: Claim | None) -> Done | None:
-    """What came of one row; None where the database went away before anything was begun. `following`: the row that
-    this hand turns to next, unless another one is quicker."""
-    delivery = claim.delivery
+def _give_up(model: type[Delivery], ids: list[str], token: str) -> None:
+    """The claim came to nothing, whether it was made or not: its rows, and those it was asked for, wait again."""
+    claims.give_back(model, token)
+    model.objects.unpublish(ids)  # type: ignore[attr-defined]
+
+
+def _send(
+    batch: Batch, attempt: DeliveryAttempt, pipelined_next: DeliveryAttempt | None
+) -> DeliveryAttempt | None:
+    """The attempt, ended; None where the database went away before anything was begun."""
+    delivery = attempt.delivery
     # The thread's next row binds its own, and its next task begins without any.
     structlog.contextvars.bind_contextvars(
         correlation_id=delivery.correlation_id,
@@ -137,27 +150,30 @@ def _send(batch: Batch, claim: Claim, pipelined_next: Claim | None) -> Done | No
         delivery_id=str(delivery.pk),
     )
     try:
-        return _attempt(batch, claim, pipelined_next)
+        return _attempt(batch, attempt, pipelined_next)
     except AWAY as error:
         log.warning("database_unavailable", reason=str(error))
-        retry_until_recorded(
-            "row_not_released", lambda: outcomes.release(batch.model, str(delivery.pk), batch.token)
+        runtime.retry_until_recorded(
+            "row_not_released", lambda: claims.give_back(batch.model, batch.token, [delivery.pk])
         )
         return None
 
 
-def _attempt(batch: Batch, claim: Claim, pipelined_next: Claim | None) -> Done:
-    delivery, provider = claim.delivery, ""
+def _attempt(
+    batch: Batch, attempt: DeliveryAttempt, pipelined_next: DeliveryAttempt | None
+) -> DeliveryAttempt:
+    delivery, provider = attempt.delivery, ""
     try:
-        message = claim.message or render(delivery)
+        attempt.message = attempt.message or render(delivery)
     except RenderError as error:
         outcome = Outcome(Result.PERMANENT, "render_failed", f"{error.field}: {error}"[:500])
     else:
-        outcome, provider = route(claim, message, batch.permits, _pipelined_next(claim, pipelined_next))
-        if claim.begun:
-            claim.segment.answer(delivery.pk, delivery.fence, outcome, provider)
+        outcome, provider = route(attempt, batch.permits, _next_message(attempt, pipelined_next))
+    attempt.ended(outcome, provider)
+    if attempt.begun:
+        batch.segment.answer(delivery.pk, delivery.fence, outcome, provider)
     if batch.size == 1 or outcome.result is not Result.SENT:
-        # A chunk's have one line together, and each its line in the timeline.
+        # A batch's have one line together, and each its entry in the timeline.
         log.info(
             "delivery_attempted",
             channel=delivery.channel,
@@ -165,14 +181,13 @@ def _attempt(batch: Batch, claim: Claim, pipelined_next: Claim | None) -> Done:
             code=outcome.code,
             provider=provider,
         )
-    ended = time.monotonic()
-    _count(delivery, outcome, provider, ended - batch.began)
-    return Done(delivery, outcome, provider, ended)
+    _count(attempt, outcome, attempt.ended_at - batch.began)
+    return attempt
 
 
-def _pipelined_next(claim: Claim, pipelined_next: Claim | None) -> Message | None:
+def _next_message(attempt: DeliveryAttempt, pipelined_next: DeliveryAttempt | None) -> Message | None:
     """The next row's message, where it goes the same way."""
-    if pipelined_next is None or pipelined_next.delivery.live != claim.delivery.live:
+    if pipelined_next is None or pipelined_next.delivery.live != attempt.delivery.live:
         return None
     try:
         pipelined_next.message = render(pipelined_next.delivery)
@@ -182,8 +197,9 @@ def _pipelined_next(claim: Claim, pipelined_next: Claim | None) -> Message | Non
     return pipelined_next.message
 
 
-def _count(delivery: ClaimedDelivery, outcome: Outcome, provider: str, seconds: float) -> None:
-    series(metrics.OUTCOMES, delivery.channel, provider, outcome.result, outcome.code).inc()
+def _count(attempt: DeliveryAttempt, outcome: Outcome, seconds: float) -> None:
+    delivery = attempt.delivery
+    series(metrics.OUTCOMES, delivery.channel, attempt.provider, outcome.result, outcome.code).inc()
     # A replayed one waited for an operator.
     if outcome.result is Result.SENT and delivery.epoch == 0:
         lane = topology.lane(delivery.channel, delivery.priority)

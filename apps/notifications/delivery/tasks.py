@@ -8,32 +8,17 @@ import structlog
 from celery import Task, shared_task
 from celery.exceptions import Reject
 from celery.signals import worker_init, worker_shutdown, worker_shutting_down
-from django.db import DatabaseError, connection
+from django.db import connection
 
-from apps.notifications.delivery.crash_recovery import crash_recovery
-from apps.notifications.delivery.journal import journal
-from apps.notifications.delivery.send_slots import send_slots
+from apps.notifications.delivery.runtime import runtime
 from apps.notifications.delivery.sender import deliver
-from apps.notifications.delivery.stopping import stopping
 from apps.notifications.models import CALLBACKS, DELIVERIES
-from apps.notifications.observability.exposition import exposition
 from apps.notifications.queue import topology
 from apps.notifications.queue.broker import CALL_BACK_TASK_NAME, MESSAGE_VERSION, TASK_NAME
-from apps.notifications.queue.publisher import publisher
-from apps.notifications.routing.registry import close_all
-from apps.notifications.webhooks import event_exchange
 from apps.notifications.webhooks.delivery import call_back
+from notifier.lib.database.recovery import DATABASE_ERRORS
 
 log = structlog.get_logger(__name__)
-
-POOL_PATIENCE = 10.0
-"""Seconds that a sender waits for one of its process's connections. A request has to give up after one; a burst
-of claims on a small pool is served in turn, and took for an outage it would put its rows back."""
-
-
-BATCHES_AT_ONCE, SLOTS_PER_BATCH = 4, 2
-"""How many chunks a worker of the bulk lanes has in hand, at least if it has the wires; and one for so many of these.
-Every wire that joins a chunk waits once more for its first message, and its end is sent over fewer and fewer."""
 
 
 @shared_task(name=TASK_NAME, bind=True)
@@ -43,8 +28,8 @@ def deliver_rows(self: Task, **message: Any) -> None:
     lane = (self.request.delivery_info or {}).get("routing_key") or ""
     try:
         deliver(channel, ids, bulk=topology.is_bulk(lane))
-    except DatabaseError as error:
-        # The process ends while the database is away; the message is for whoever comes next.
+    except DATABASE_ERRORS as error:
+        # The process ends while the database is away; the message is for the next one.
         raise Reject(f"database unavailable: {error}", requeue=True) from error
 
 
@@ -53,9 +38,9 @@ def call_back_rows(**message: Any) -> None:
     """As `deliver_rows`, with ids of callbacks."""
     _, ids = _read(message, (CALLBACKS,))
     try:
-        call_back(ids, stopping=stopping)
-    except DatabaseError as error:
-        # The rows stay due, or their lease frees them: the tick wakes somebody once the database is back.
+        call_back(ids, stopping=runtime.stopping)
+    except DATABASE_ERRORS as error:
+        # The rows stay due, or their lease frees them: the scheduler wakes a worker once the database is back.
         connection.close()
         log.warning("database_unavailable", reason=str(error))
 
@@ -74,35 +59,14 @@ def _read(message: dict[str, Any], channels: Container[str]) -> tuple[str, list[
 
 @worker_init.connect
 def _begin(sender: Any, **_: Any) -> None:
-    exposition.start()
-    send_slots.limit = int(sender.concurrency)
-    if all(topology.is_bulk(lane) for lane in sender.app.amqp.queues.consume_from):
-        # A chunk is sent over as many wires as it can use. A process that takes as many chunks as it has wires
-        # leaves the others nothing to do.
-        sender.concurrency = min(
-            sender.concurrency, max(BATCHES_AT_ONCE, send_slots.limit // SLOTS_PER_BATCH)
-        )
-        # A chunk takes long enough for the next message to come; what one process holds, another can't take.
-        sender.prefetch_multiplier = 1
-    else:
-        # Beside as many as one organization may use, some for whoever has nothing on the wire yet.
-        sender.concurrency += max(1, sender.concurrency // 4)
-        send_slots.limit = sender.concurrency
-    crash_recovery.start()
-    pool = getattr(connection, "pool", None)
-    if pool is not None:
-        pool.timeout = POOL_PATIENCE
+    runtime.start(sender)
 
 
 @worker_shutting_down.connect
 def _stop(**_: Any) -> None:
-    stopping.set()
+    runtime.stopping.set()
 
 
 @worker_shutdown.connect
-def _hang_up(**_: Any) -> None:
-    send_slots.join()
-    journal.end()
-    close_all()
-    event_exchange.close()
-    publisher.stop()
+def _end(**_: Any) -> None:
+    runtime.stop()

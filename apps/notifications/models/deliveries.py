@@ -13,7 +13,7 @@ from apps.notifications.models.statuses import SCHEDULED, Status
 from apps.notifications.models.waiting import LEASE_INDEX, Waiting, WaitingQuerySet
 from apps.templates.models import TemplateVersion
 from apps.users.channels import Channel
-from apps.users.models import Device, Organization
+from apps.users.models import Device, Organization, User
 from notifier.lib.database.encryption import EncryptedJSONField, EncryptedTextField
 from notifier.lib.database.tenancy import TenantManager
 from notifier.lib.masking import masked_address, masked_token
@@ -78,15 +78,29 @@ class DeliveryQuerySet(WaitingQuerySet):
         """With `due_later`, by which a row is shown as scheduled."""
         return self.annotate(due_later=Q(due_at__gt=Now()))
 
+    def complete(self) -> "list[Any]":
+        """The rows with their organizations, versions and people: one instance each, whoever shares it, and
+        `db_now`."""
+        rows: list[Any] = list(self.select_related("notification").annotate(db_now=Now()))
+        organizations = Organization.objects.in_bulk({row.organization_id for row in rows})
+        versions = TemplateVersion.objects.select_related(
+            "template__category", "template__fallback_version"
+        ).in_bulk({row.notification.template_version_id for row in rows})
+        ids = {row.notification.user_id for row in rows} - {None}
+        people = User.objects.in_bulk(ids) if ids else {}
+        for row in rows:
+            notification = row.notification
+            row.organization = notification.organization = organizations[row.organization_id]
+            notification.template_version = versions[notification.template_version_id]
+            if notification.user_id is not None:
+                # One that was deleted since the row was read is none.
+                notification.user = people.get(notification.user_id)
+        return rows
+
 
 class Delivery(Waiting):
     """One notification on its way to one address or device."""
 
-    CLAIMED_WITH = (
-        "notification__template_version__template__category",
-        "notification__user",
-        "organization",
-    )
     channel: ClassVar[Channel]
     RECIPIENT: ClassVar[str]
     """The column of the plain address or token."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from django.db import models
 from django.db.models import DateTimeField, ExpressionWrapper, F, Q
@@ -28,32 +28,6 @@ class WaitingQuerySet(models.QuerySet[Any]):
         """Claimed rows whose sender has stopped renewing its lease."""
         return self.filter(status=Status.SENDING, lease_until__lt=Now())
 
-    def claim(self, pk: Any, *, token: str, lease: float) -> Any:
-        """The due row `pk`, now `token`'s for `lease` seconds; None when it is not due or is another's.
-
-        The condition and the change are one statement, so of any number of workers one gets it. `fence`
-        grows with every claim: what a former holder still writes no longer fits.
-        """
-        claimed = (
-            self.due()
-            .filter(pk=pk)
-            .update(
-                status=Status.SENDING,
-                fence=F("fence") + 1,
-                lease_until=from_now(lease),
-                claimed_by=token,
-            )
-        )
-        if not claimed:
-            return None
-        # By its token: after a stall between the statements the row may be another claim's by now.
-        rows = self.select_related(*self.model.CLAIMED_WITH).annotate(db_now=Now())
-        return rows.filter(pk=pk, claimed_by=token).first()
-
-    def free(self) -> int:
-        """Nobody's any more: claimed rows wait again, as if their claim had not been made, for the next sweep."""
-        return self.update(status=Status.QUEUED, lease_until=None, published_at=None, fence=F("fence") + 1)
-
     def unpublish(self, ids: Iterable[Any]) -> int:
         """Leave these queued rows to the next sweep. The fence grows, so that the record of an earlier
         publication, which may be on its way still, no longer fits."""
@@ -63,9 +37,6 @@ class WaitingQuerySet(models.QuerySet[Any]):
 
 class Waiting(models.Model):
     """A row to be sent at its time. The row is the truth; queues only wake workers."""
-
-    CLAIMED_WITH: ClassVar[tuple[str, ...]]
-    """What a sender reads beside the row."""
 
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.QUEUED)
 

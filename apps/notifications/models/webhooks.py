@@ -75,8 +75,6 @@ class WebhookEndpoint(models.Model):
 class Callback(Waiting):
     """One event on its way to one URL. Its id is the receiver's `webhook-id`, the same for every try."""
 
-    CLAIMED_WITH = ("notification", "organization")
-
     id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
     notification = models.ForeignKey(

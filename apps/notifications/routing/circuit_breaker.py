@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, connection, transaction
+from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
@@ -21,7 +21,8 @@ from apps.notifications.models import DELIVERIES, CircuitChange, ProviderState, 
 from apps.notifications.models.statuses import Status
 from apps.notifications.routing import failure_window
 from apps.notifications.routing.accounts import Account
-from notifier.lib.database.recovery import forget_broken_connections
+from notifier.lib.database import storage
+from notifier.lib.database.recovery import DATABASE_ERRORS, forget_broken_connections
 from notifier.lib.database.sql import run
 from notifier.lib.database.tenancy import everywhere
 
@@ -67,10 +68,14 @@ FROM notifications_providerstate WHERE name = %(name)s AND open_until IS NOT NUL
 """
 
 
+@storage.operation
 def _opened(name: str) -> tuple[float, str, str] | None:
     """How many seconds longer the circuit is open, and why; None where it is closed. Asked for every single send."""
-    if connection.vendor == "postgresql":
-        return next(iter(run(_OPENED, {"name": name})), None)  # type: ignore[arg-type]
+    return next(iter(run(_OPENED, {"name": name})), None)  # type: ignore[arg-type]
+
+
+@_opened.portable
+def _opened_portably(name: str) -> tuple[float, str, str] | None:
     opened = ProviderState.objects.filter(name=name, open_until__isnull=False)
     found = opened.annotate(left=F("open_until") - Now()).first()
     return None if found is None else (found.left.total_seconds(), found.code, found.detail)
@@ -95,7 +100,7 @@ def tell(account: Account, permit: Permit, outcome: Outcome) -> None:
             if outcome.provider_error and tally.trips(account.breaker):
                 log.error("circuit_opened", provider=account.name, code=outcome.code, **_facts(tally))
                 open_for(account.name, account.breaker.pause, code=outcome.code, detail=outcome.detail)
-    except DatabaseError as error:
+    except DATABASE_ERRORS as error:
         log.warning("circuit_not_recorded", provider=account.name, reason=str(error))
         forget_broken_connections()
 

@@ -1,14 +1,13 @@
-"""The heartbeat: one loop, a second a turn, in one process at a time."""
+"""The scheduler's loop (`manage.py tick`): a turn a second, in one process at a time."""
 
 import os
 import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable
 
 import structlog
-from django.db import DatabaseError, IntegrityError, connection
+from django.db import IntegrityError, connection
 from django.db.models.functions import Now
 
 from apps.notifications.feedback.tracking_events import settle_due
@@ -17,7 +16,7 @@ from apps.notifications.operations import deletion
 from apps.notifications.queue.dead_letter_consumer import DeadLetterConsumer
 from apps.notifications.scheduler.gauges import Gauges
 from apps.notifications.scheduler.republisher import Republisher, free_lapsed
-from notifier.lib.database.recovery import forget_broken_connections
+from notifier.lib.threads import Loop
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +26,7 @@ NAME = "tick"
 
 
 def hold_lease(holder: str) -> bool:
-    """Take or keep the lease by one conditional UPDATE; a second tick finds it taken and does nothing."""
+    """Take or keep the lease by one conditional UPDATE; a second scheduler finds it taken and does nothing."""
     mine = TickLease.objects.filter(name=NAME, holder=holder)
     lapsed = TickLease.objects.filter(name=NAME, lease_until__lt=Now())
     for rows in (mine, lapsed):
@@ -43,24 +42,26 @@ def hold_lease(holder: str) -> bool:
 
 
 def run(stop: threading.Event) -> None:
-    """Turn until `stop` is set. A turn that fails is logged, and the next one tries again."""
+    """Turn until `stop` is set. A step that raises is logged, and none keeps another from its work."""
     holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     republisher = Republisher()
     dead_letter_consumer = DeadLetterConsumer()
     gauges = Gauges(republisher.broker)
+    lease = Loop("scheduler-lease", lambda: hold_lease(holder))
+    steps = {
+        "freed": Loop("free-lapsed", free_lapsed),
+        "published": Loop("republisher", republisher.republish),
+        "tracking_events": Loop("tracking-events", settle_due),
+        "dead_letters": Loop("dead-letter-consumer", dead_letter_consumer.turn),
+        "let_go": Loop("deletion", deletion.turn),
+        "looked": Loop("gauges", gauges.turn),
+    }
     while not stop.is_set():
         began = time.monotonic()
-        if _safely(lambda: hold_lease(holder)):
-            freed = _safely(free_lapsed)
-            published = _safely(republisher.republish)
-            told = _safely(settle_due)
-            consumed = _safely(dead_letter_consumer.turn)
-            let_go = _safely(deletion.turn)
-            _safely(gauges.turn)
-            if freed or published or told or consumed or let_go:
-                log.info(
-                    "tick", freed=freed, published=published, told=told, consumed=consumed, let_go=let_go
-                )
+        if lease.run_turn():
+            did = {name: step.run_turn() for name, step in steps.items()}
+            if any(did.values()):
+                log.info("tick", **{name: count or 0 for name, count in did.items() if name != "looked"})
         else:
             gauges.forget()
         stop.wait(max(0.0, EVERY_SECONDS - (time.monotonic() - began)))
@@ -69,15 +70,3 @@ def run(stop: threading.Event) -> None:
     dead_letter_consumer.close()
     TickLease.objects.filter(name=NAME, holder=holder).delete()
     connection.close()
-
-
-def _safely(step: Callable[[], int]) -> int:
-    """One step's result, 0 where it failed: no step of recovery may keep another from its work."""
-    try:
-        return step()
-    except DatabaseError as error:
-        log.error("database_unavailable", reason=str(error))
-        forget_broken_connections()
-    except Exception:
-        log.exception("tick_failed")
-    return 0

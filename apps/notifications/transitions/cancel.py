@@ -1,14 +1,16 @@
 """Taking a notification back while nothing of it was sent."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from django.db import transaction
 from django.db.models.functions import Now
 
 from apps.notifications.errors import NotCancellable
 from apps.notifications.models import DELIVERIES, Delivery, Notification
-from apps.notifications.models.statuses import WENT_OUT, Status
+from apps.notifications.models.statuses import SENDER_MOVES, WENT_OUT, Status
 from apps.notifications.transitions import timeline
+from apps.notifications.transitions.status_changes import change
 from apps.notifications.webhooks import events
 from apps.templates import credentials
 
@@ -34,8 +36,7 @@ def cancel(*, notification: Notification, by: str) -> None:
 def take_back(waiting: Sequence[Delivery], *, by: str) -> None:
     """Cancel these queued rows, which the caller's transaction has locked."""
     for row in waiting:
-        type(row).objects.filter(pk=row.pk, status=Status.QUEUED).update(  # type: ignore[attr-defined]
-            status=Status.CANCELLED, finished_at=Now()
-        )
+        rows: Any = type(row).objects  # type: ignore[attr-defined]
+        change(rows.filter(pk=row.pk), Status.CANCELLED, SENDER_MOVES, finished_at=Now())
         timeline.note(row, timeline.CANCELLED, by=by)
-    events.announce([events.Move(row, Status.CANCELLED) for row in waiting])
+    events.announce([events.StatusChange(row, Status.CANCELLED) for row in waiting])

@@ -11,17 +11,17 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import structlog
-from django.db import connection
-from django.db.models import F, QuerySet
-from django.db.models.functions import Now
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import F
 
 from apps.notifications.models.claimed import ClaimedDelivery
-from apps.notifications.models.deliveries import BULK_BELOW, Delivery, Notification, PushLog
-from apps.notifications.models.statuses import Status
+from apps.notifications.models.deliveries import BULK_BELOW, Delivery, Notification
+from apps.notifications.models.statuses import SENDER_MOVES, Status
 from apps.notifications.models.waiting import from_now
-from apps.notifications.transitions import outcomes
-from apps.templates.models import TemplateVersion
-from apps.users.models import Organization, User
+from apps.notifications.transitions import dead_letters, eligibility
+from apps.notifications.transitions.status_changes import FREE, change
+from notifier.lib.database import storage
 from notifier.lib.database.encryption import Undecryptable
 from notifier.lib.database.sql import run
 
@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 WAITED_SECONDS = 1
 """What is due for longer than this has a backlog before it: only then does a wake-up take others along."""
 
-# A row is plain where nothing that the policy looks at is there at all: it may go. Of any other the policy decides.
+# The last column says whether the row is plain (`eligibility.plain_sql`).
 _TAKE = """
 UPDATE {table} AS row
 SET status = 'sending', fence = row.fence + 1, claimed_by = %(token)s,
@@ -48,33 +48,7 @@ RETURNING row.id, row.notification_id, row.organization_id, row.fence, row.attem
   organization.default_language,
   extract(epoch FROM statement_timestamp() - coalesce(notification.scheduled_at, notification.created_at))::float8,
   notification.callback_url <> '', coalesce(category.code, ''), organization.slug,
-  organization.is_active AND row.{recipient} <> '' AND row.deadline_at > statement_timestamp()
-  AND notification.expires_at IS NULL AND category.cap IS NULL
-  AND NOT EXISTS (
-    SELECT FROM notifications_suppression AS suppression
-    WHERE suppression.recipient_hash = row.recipient_hash AND suppression.lifted_at IS NULL
-  )
-  AND CASE WHEN person.id IS NULL THEN NOT notification.for_user AND NOT EXISTS ({meant}) ELSE
-    person.is_active AND person.quiet_from IS NULL
-    AND CASE WHEN notification.for_user THEN {theirs} ELSE EXISTS ({meant} AND {owner} = person.id) END
-    AND NOT EXISTS (
-      SELECT FROM users_notificationpreference AS preference
-      WHERE preference.user_id = person.id AND NOT preference.enabled
-    )
-  END
-"""
-_DEVICE = """EXISTS (
-      SELECT FROM users_device AS device
-      WHERE device.user_id = person.id AND device.token_hash = row.recipient_hash AND device.retired_at IS NULL
-    )"""
-# Whose a bare address or token is by now: it may have changed hands since.
-_AT_ADDRESS = """
-    SELECT FROM users_user AS registered
-    WHERE registered.organization_id = row.organization_id AND lower(registered.email) = lower(row.email)"""
-_AT_DEVICE = """
-    SELECT FROM users_device AS device
-    WHERE device.organization_id = row.organization_id AND device.token_hash = row.recipient_hash
-      AND device.retired_at IS NULL"""
+{plain}"""
 # Waited for, since whoever holds one may only be noting that it was published: no other message names it.
 _NAMED = """
 SELECT id FROM {table} WHERE id = ANY(%(ids)s::uuid[]) AND {due} AND organization_id <> ALL(%(others)s::uuid[])
@@ -121,15 +95,25 @@ SELECT organization_id FROM waiting WHERE organization_id IS NOT NULL
 """
 
 
-class Claimed(NamedTuple):
-    """What a claim got: rows that may go as they are, those that the policy has to look at, and those that no key
-    can decrypt, with the reason; both by their ids."""
+class ClaimedRows(NamedTuple):
+    """What a claim got. `plain`: rows that may go as they are; `to_recheck`: the ids of those that the policy has to
+    look at; `unreadable`: the ids of those that no key can decrypt, each with the reason."""
 
     plain: list[ClaimedDelivery]
-    others: list[Any]
+    to_recheck: list[Any]
     unreadable: list[tuple[Any, str]]
 
+    @property
+    def size(self) -> int:
+        return len(self.plain) + len(self.to_recheck) + len(self.unreadable)
 
+    def add(self, more: "ClaimedRows") -> None:
+        self.plain.extend(more.plain)
+        self.to_recheck.extend(more.to_recheck)
+        self.unreadable.extend(more.unreadable)
+
+
+@storage.operation
 def claim_named(
     model: type[Delivery],
     ids: Sequence[str],
@@ -138,54 +122,85 @@ def claim_named(
     lease: float,
     along: int = 0,
     but: Sequence[Any] = (),
-) -> Claimed:
+) -> ClaimedRows:
     """Those of `ids` that are due and, of what has waited for longer than usual, up to `along` other rows of the
-    transactional lane, oldest first. All are `token`'s for `lease` seconds. `but`: whose rows are left."""
-    if connection.vendor != "postgresql":
-        rows = model.objects.filter(pk__in=list(ids)).exclude(organization__in=list(but))  # type: ignore[attr-defined]
-        return Claimed([], _claim_portably(model, rows, token=token, lease=lease), [])
+    transactional lane, oldest first. All are `token`'s for `lease` seconds. `but`: organizations whose rows are
+    left."""
     if along and not but:
         values: dict[str, Any] = {"ids": list(ids), "waited": WAITED_SECONDS}
-        return _run(model, _NAMED_AND_LONGEST, along, token=token, lease=lease, **values)
-    return _run(model, _NAMED, 0, token=token, lease=lease, ids=list(ids), others=list(but))
+        return _claim(model, _NAMED_AND_LONGEST, along, token=token, lease=lease, **values)
+    return _claim(model, _NAMED, 0, token=token, lease=lease, ids=list(ids), others=list(but))
 
 
+@claim_named.portable
+def _claim_named(
+    model: type[Delivery],
+    ids: Sequence[str],
+    *,
+    token: str,
+    lease: float,
+    along: int = 0,
+    but: Sequence[Any] = (),
+) -> ClaimedRows:
+    rows: Any = model.objects.filter(pk__in=list(ids))  # type: ignore[attr-defined]
+    return _claim_portably(model, rows.exclude(organization__in=list(but)), token=token, lease=lease)
+
+
+@storage.operation
 def claim_next_of(
     model: type[Delivery], organization: Any, *, most: int, token: str, lease: float
-) -> Claimed:
+) -> ClaimedRows:
     """Up to `most` due rows of the organization's transactional lane, oldest first, likewise."""
-    if connection.vendor != "postgresql":
-        rows = model.objects.due().filter(organization=organization, priority__gte=BULK_BELOW)  # type: ignore[attr-defined]
-        picked = model.objects.filter(
-            pk__in=list(rows.order_by("due_at").values_list("pk", flat=True)[:most])
-        )  # type: ignore[attr-defined]
-        return Claimed([], _claim_portably(model, picked, token=token, lease=lease), [])
-    return _run(model, _NEXT_OF_ORGANIZATION, most, organization=organization, token=token, lease=lease)
+    return _claim(model, _NEXT_OF_ORGANIZATION, most, organization=organization, token=token, lease=lease)
 
 
-def claim_of(
+@claim_next_of.portable
+def _claim_next_of(
+    model: type[Delivery], organization: Any, *, most: int, token: str, lease: float
+) -> ClaimedRows:
+    rows: Any = model.objects.due().filter(organization=organization, priority__gte=BULK_BELOW)  # type: ignore[attr-defined]
+    return _claim_portably(model, rows.order_by("due_at"), token=token, lease=lease, most=most)
+
+
+@storage.operation
+def claim_bulk_of(
     model: type[Delivery], organization: Any, *, most: int, token: str, lease: float, wait: bool = False
-) -> Claimed:
-    """Up to `most` due rows of the organization's bulk lane, oldest first, likewise. On PostgreSQL alone.
+) -> ClaimedRows:
+    """Up to `most` due rows of the organization's bulk lane, oldest first, likewise.
 
-    `wait`: for those, too, that somebody else is looking at.
+    `wait`: for those, too, that another transaction has locked.
     """
     picked = _REST_OF_ORGANIZATION if wait else _OF_ORGANIZATION
-    return _run(model, picked, most, organization=organization, token=token, lease=lease)
+    return _claim(model, picked, most, organization=organization, token=token, lease=lease)
 
 
+@claim_bulk_of.portable
+def _claim_bulk_of(
+    model: type[Delivery], organization: Any, *, most: int, token: str, lease: float, wait: bool = False
+) -> ClaimedRows:
+    rows: Any = model.objects.due().filter(organization=organization, priority__lt=BULK_BELOW)  # type: ignore[attr-defined]
+    return _claim_portably(model, rows.order_by("due_at"), token=token, lease=lease, most=most)
+
+
+@storage.operation
 def organizations_waiting(model: type[Delivery]) -> list[Any]:
-    """Whose bulk lanes hold anything, by id. On PostgreSQL alone."""
+    """The ids of the organizations whose bulk lanes hold anything."""
     return [pk for (pk,) in run(_filled(_WAITING, model), {})]
 
 
-def _run(model: type[Delivery], picked: str, most: int, **values: Any) -> Claimed:
+@organizations_waiting.portable
+def _organizations_waiting(model: type[Delivery]) -> list[Any]:
+    rows: Any = model.objects.filter(status=Status.QUEUED, priority__lt=BULK_BELOW)  # type: ignore[attr-defined]
+    return list(rows.order_by().values_list("organization", flat=True).distinct())
+
+
+def _claim(model: type[Delivery], picked: str, most: int, **values: Any) -> ClaimedRows:
     found = run(_filled(_TAKE, model, picked, most), values)
-    claimed = Claimed([], [], [])
+    claimed = ClaimedRows([], [], [])
     variables, recipient = Notification._meta.get_field("variables"), model._meta.get_field(model.RECIPIENT)
     for *values_of, plain in found:
         if not plain:
-            claimed.others.append(values_of[0])
+            claimed.to_recheck.append(values_of[0])
             continue
         try:
             values_of[_VARIABLES] = _read(variables, values_of[_VARIABLES])
@@ -212,9 +227,7 @@ def _filled(text: str, model: type[Delivery], picked: str = "", most: int = 0) -
     parts = {
         "{picked}": picked,
         "{most}": str(most),
-        "{theirs}": _DEVICE if issubclass(model, PushLog) else "true",
-        "{owner}": "device.user_id" if issubclass(model, PushLog) else "registered.id",
-        "{meant}": _AT_DEVICE if issubclass(model, PushLog) else _AT_ADDRESS,
+        "{plain}": eligibility.plain_sql(model),
         "{recipient}": model.RECIPIENT,
         "{due}": "status = 'queued' AND due_at <= statement_timestamp()",
         "{table}": connection.ops.quote_name(model._meta.db_table),
@@ -225,11 +238,22 @@ def _filled(text: str, model: type[Delivery], picked: str = "", most: int = 0) -
     return text
 
 
-def _claim_portably(model: type[Delivery], rows: Any, *, token: str, lease: float) -> list[Any]:
-    rows.due().update(
-        status=Status.SENDING, fence=F("fence") + 1, lease_until=from_now(lease), claimed_by=token
+def _claim_portably(
+    model: type[Delivery], rows: Any, *, token: str, lease: float, most: int | None = None
+) -> ClaimedRows:
+    """Each of these rows is rechecked: what makes a row plain is for PostgreSQL alone to say."""
+    objects: Any = model.objects  # type: ignore[attr-defined]
+    picked = list(rows.due().values_list("pk", flat=True)[:most])
+    change(
+        objects.due().filter(pk__in=picked),
+        Status.SENDING,
+        SENDER_MOVES,
+        fence=F("fence") + 1,
+        lease_until=from_now(lease),
+        claimed_by=token,
     )
-    return list(model.objects.filter(claimed_by=token).values_list("pk", flat=True))  # type: ignore[attr-defined]
+    claimed = objects.filter(pk__in=picked, claimed_by=token, status=Status.SENDING)
+    return ClaimedRows([], list(claimed.values_list("pk", flat=True)), [])
 
 
 def load(model: type[Delivery], pks: list[Any], token: str) -> tuple[list[Delivery], list[tuple[Any, str]]]:
@@ -239,13 +263,13 @@ def load(model: type[Delivery], pks: list[Any], token: str) -> tuple[list[Delive
     """
     rows: Any = model.objects.filter(claimed_by=token).order_by("due_at", "id")  # type: ignore[attr-defined]
     try:
-        return complete(rows.filter(pk__in=pks)), []
+        return rows.filter(pk__in=pks).complete(), []
     except Undecryptable:
         found: list[Delivery] = []
         unreadable = []
         for pk in pks:
             try:
-                found += complete(rows.filter(pk=pk))
+                found += rows.filter(pk=pk).complete()
             except Undecryptable as error:
                 unreadable.append((pk, str(error)))
         return found, unreadable
@@ -254,43 +278,36 @@ def load(model: type[Delivery], pks: list[Any], token: str) -> tuple[list[Delive
 def of_sender(model: type[Delivery], name: str) -> list[Delivery]:
     """The rows that the process of this journal holds."""
     rows: Any = model.objects.filter(status=Status.SENDING, claimed_by__startswith=f"{name}/")  # type: ignore[attr-defined]
-    return complete(rows)
+    return list(rows.complete())
 
 
-def complete(asked: QuerySet[Any]) -> list[Delivery]:
-    """The rows with their organizations, versions and people: one instance each, whoever shares it, and `db_now`."""
-    rows: list[Any] = list(asked.select_related("notification").annotate(db_now=Now()))
-    organizations = Organization.objects.in_bulk({row.organization_id for row in rows})
-    versions = TemplateVersion.objects.select_related(
-        "template__category", "template__fallback_version"
-    ).in_bulk({row.notification.template_version_id for row in rows})
-    people = {row.notification.user_id for row in rows} - {None}
-    users = User.objects.in_bulk(people) if people else {}
-    for row in rows:
-        notification = row.notification
-        row.organization = notification.organization = organizations[row.organization_id]
-        notification.template_version = versions[notification.template_version_id]
-        if notification.user_id is not None:
-            # One that was deleted since the row was read is nobody.
-            notification.user = users.get(notification.user_id)
-    return rows
+def give_back(
+    model: type[Delivery], token: str, pks: Sequence[Any] | None = None, *, error: str = ""
+) -> None:
+    """Queue rows of this claim again that nobody began to send, all of them or `pks`, for the scheduler to find.
+
+    A lease that ran out meanwhile has made some `unknown`: they were not sent, so they are queued like the others.
+    `error`: why their content can't even be read; they wait until an operator has mended that.
+    """
+    rows: Any = model.objects.filter(claimed_by=token)  # type: ignore[attr-defined]
+    if pks is not None:
+        rows = rows.filter(pk__in=list(pks))
+    columns: dict[str, Any] = {}
+    if error:
+        columns = {
+            "due_at": from_now(settings.CONFIGURATION_PAUSE_SECONDS),
+            "error_code": "undecryptable",
+            "error_detail": error,
+        }
+    with transaction.atomic():
+        unknown = list(rows.filter(status=Status.UNKNOWN).values_list("pk", flat=True))
+        change(rows, Status.QUEUED, SENDER_MOVES, finished_at=None, fence=F("fence") + 1, **columns, **FREE)
+        if unknown:
+            dead_letters.close_unknown(unknown)
 
 
-def release(model: type[Delivery], pks: list[Any], token: str) -> None:
-    """Leave rows of the claim that nobody has begun to the next sweep, as they were."""
-    rows: Any = model.objects  # type: ignore[attr-defined]
-    rows.filter(pk__in=pks, claimed_by=token, status=Status.SENDING).free()
-
-
-def release_all(model: type[Delivery], ids: list[str], token: str) -> None:
-    """The same for a claim that came to nothing, whether it was made or not, and for the rows it was asked for."""
-    rows: Any = model.objects  # type: ignore[attr-defined]
-    rows.filter(status=Status.SENDING, claimed_by=token).free()
-    rows.unpublish(ids)
-
-
-def release_unreadable(model: type[Delivery], unreadable: list[tuple[Any, str]], token: str) -> None:
-    """Let these wait until somebody has mended what `ENCRYPTION_KEYS` lacks."""
+def give_back_unreadable(model: type[Delivery], token: str, unreadable: list[tuple[Any, str]]) -> None:
+    """Let these wait until an operator has added the key that ENCRYPTION_KEYS lacks."""
     for pk, error in unreadable:
         log.error("undecryptable", delivery_id=str(pk), reason=error)
-        outcomes.release(model, str(pk), token, error=error)
+        give_back(model, token, [pk], error=error)

@@ -1,6 +1,10 @@
-"""Sending dead letters again, safely: only what is eligible, each once, on the bulk lane, on the record."""
+"""Dead letters: made when a delivery ends in failure, closed when that is settled, replayed by an operator.
+
+A replay is safe: only what is eligible, each delivery once, in the bulk lane, in the audit log.
+"""
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,11 +13,12 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
-from apps.notifications.models import BULK_BELOW, DELIVERIES, DeadLetter, from_now
-from apps.notifications.models.statuses import REPLAY_MOVES
+from apps.notifications.models import BULK_BELOW, DELIVERIES, DeadLetter, Delivery, from_now
+from apps.notifications.models.statuses import REPLAY_MOVES, Status
 from apps.notifications.queue.publisher import Wake, publisher
 from apps.notifications.transitions import timeline
 from apps.notifications.transitions.retry_schedule import policy_for
+from apps.notifications.transitions.status_changes import FREE, change
 from apps.users.audit_log import acting
 
 UNKNOWN = "unknown"
@@ -60,19 +65,57 @@ class Selection:
         return rows.filter(**{path: value for path, value in wanted.items() if value not in ("", None)})
 
 
+def create(row: Delivery, *, reason: str, code: str, detail: str) -> None:
+    """The open dead letter of this failure, and its copy in RabbitMQ's `failed`. Call in the change's transaction."""
+    # One of this failure may be there: closed by a late answer that was followed by another such end.
+    dead_letter, _ = DeadLetter.objects.update_or_create(
+        delivery_id=row.pk,
+        epoch=row.epoch,
+        reason=reason,
+        defaults={
+            "organization_id": row.organization_id,
+            "notification_id": row.notification_id,
+            "channel": row.channel,
+            "code": code,
+            "detail": detail,
+            "state": DeadLetter.State.OPEN,
+            "closed_at": None,
+            "closed_by": "",
+        },
+    )
+    copy = {
+        "v": 1,
+        "dead_letter_id": str(dead_letter.pk),
+        "delivery_id": str(row.pk),
+        "notification_id": str(row.notification_id),
+        "channel": str(row.channel),
+        "reason": reason,
+        "code": code,
+    }
+    transaction.on_commit(lambda: publisher.publish_dead_letter(copy))
+
+
+def close(rows: QuerySet[DeadLetter], state: str, *, by: str) -> int:
+    """Close those of these that are open; returns how many were."""
+    return rows.filter(state=DeadLetter.State.OPEN).update(state=state, closed_at=Now(), closed_by=by[:64])
+
+
+def close_unknown(pks: Iterable[Any], *, by: str = "late answer") -> None:
+    """Close the dead letters that called these deliveries unknown: what became of them is known now."""
+    rows = DeadLetter.objects.filter(delivery_id__in=list(pks), reason=UNKNOWN)
+    close(rows, DeadLetter.State.DISCARDED, by=by)
+
+
 def replay(dead_letter: DeadLetter, *, by: str) -> bool:
-    """Queue the letter's delivery again; False when another replay was first or the row has moved on."""
+    """Queue its delivery again; False when another replay was first or the row has moved on."""
     if dead_letter.delivery_id is None:
         return False
-    model = DELIVERIES[dead_letter.channel]
+    rows = DELIVERIES[dead_letter.channel].objects.filter(pk=dead_letter.delivery_id)
     with acting(by), transaction.atomic():
-        taken = DeadLetter.objects.filter(pk=dead_letter.pk, state=DeadLetter.State.OPEN).update(
-            state=DeadLetter.State.REPLAYED, closed_at=Now(), closed_by=by[:64]
-        )
-        moved = taken and model.objects.filter(
-            pk=dead_letter.delivery_id, status__in=list(REPLAY_MOVES)
-        ).update(
-            status="queued",
+        moved = close(_itself(dead_letter), DeadLetter.State.REPLAYED, by=by) and change(
+            rows,
+            Status.QUEUED,
+            REPLAY_MOVES,
             reason="",
             error_code="",
             error_detail="",
@@ -80,18 +123,17 @@ def replay(dead_letter: DeadLetter, *, by: str) -> bool:
             attempts=0,
             resends=0,
             due_at=Now(),
-            published_at=None,
-            lease_until=None,
             finished_at=None,
             deadline_at=from_now(policy_for(dead_letter.channel).deadline),
             # A flood of old failures must not stand before what people wait for now.
             priority=BULK_BELOW - 1,
+            **FREE,
         )
         if not moved:
-            # The letter stays open: nothing came of it.
+            # The dead letter stays open: nothing came of it.
             transaction.set_rollback(True)
             return False
-        row = model.objects.get(pk=dead_letter.delivery_id)
+        row = rows.get()
         timeline.note(row, timeline.REPLAYED, by=by, dead_letter=str(dead_letter.pk), epoch=row.epoch)
         wake = Wake(row.channel, row.priority, str(row.pk), row.fence)
         transaction.on_commit(lambda: publisher.wake([wake]))
@@ -99,11 +141,9 @@ def replay(dead_letter: DeadLetter, *, by: str) -> bool:
 
 
 def discard(dead_letter: DeadLetter, *, by: str) -> bool:
-    """Close an open letter without a send; False when it was closed already. Its delivery stays as it ended."""
+    """Close an open one without a send; False when it was closed already. Its delivery stays as it ended."""
     with acting(by), transaction.atomic():
-        done = DeadLetter.objects.filter(pk=dead_letter.pk, state=DeadLetter.State.OPEN).update(
-            state=DeadLetter.State.DISCARDED, closed_at=Now(), closed_by=by[:64]
-        )
+        done = close(_itself(dead_letter), DeadLetter.State.DISCARDED, by=by)
         row = (
             DELIVERIES[dead_letter.channel].objects.filter(pk=dead_letter.delivery_id).first()
             if dead_letter.channel
@@ -112,3 +152,7 @@ def discard(dead_letter: DeadLetter, *, by: str) -> bool:
         if done and row is not None:
             timeline.note(row, timeline.DISCARDED, by=by, dead_letter=str(dead_letter.pk))
     return bool(done)
+
+
+def _itself(dead_letter: DeadLetter) -> QuerySet[DeadLetter]:
+    return DeadLetter.objects.filter(pk=dead_letter.pk)

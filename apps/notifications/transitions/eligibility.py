@@ -1,7 +1,8 @@
-"""Whether a person may be told by a channel, and when: asked on acceptance, and again right before the send.
+"""Whether a delivery may be sent, and when: asked on acceptance, and again right before the send, when things may
+have changed and whoever opted out a minute ago gets nothing.
 
-The order: organization active, user active, category and the person's preferences, suppression, expiry, quiet hours,
-cap. The first that objects decides. What is mandatory passes the preferences, the quiet hours and the cap.
+The order: organization active, user active, category and the person's preferences, suppression, expiry, quiet
+hours, cap. The first that objects decides. What is mandatory passes the preferences, the quiet hours and the cap.
 """
 
 from collections import defaultdict
@@ -9,13 +10,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import Lower, Now
 
-from apps.notifications.models import DELIVERIES, Delivery, Suppression, from_now
+from apps.notifications.models import DELIVERIES, Delivery, PushLog, Suppression, from_now
 from apps.notifications.models.statuses import WENT_OUT, Status
+from apps.notifications.transitions import outcomes, timeline
 from apps.users.channels import Channel
 from apps.users.models import Category, Device, User
 from apps.users.preferences import opt_outs
@@ -37,6 +40,8 @@ class Action(StrEnum):
     SKIP = "skip"
     EXPIRE = "expire"
     DEFER = "defer"
+    TIME_OUT = "time_out"
+    """Of a claimed row alone: its deadline has passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,3 +183,117 @@ def _lately(
         notification__live=live,
     )
     return rows
+
+
+_Devices = frozenset[tuple[Any, str]]
+"""(a person's id, a token's hash): whose active device it is."""
+
+
+def recheck_eligibility(rows: Sequence[Delivery]) -> list[Delivery]:
+    """Those of these claimed rows that may go out now; the others are ended or put off. A few queries for all."""
+    decisions = decide_all(rows)
+    for row in rows:
+        _apply(row, decisions[row.pk])
+    return [row for row in rows if decisions[row.pk].action is Action.SEND]
+
+
+def decide_all(rows: Sequence[Delivery]) -> dict[Any, Decision]:
+    """What is to become of each of these claimed rows (loaded by `complete`), by its id. Changes nothing."""
+    facts, devices = facts_of(rows), _devices(rows)
+    return {row.pk: _decide_claimed(row, facts[row.pk], devices) for row in rows}
+
+
+def _decide_claimed(row: Delivery, facts: Facts, devices: _Devices) -> Decision:
+    now = row.db_now  # type: ignore[attr-defined]
+    decision = facts.decide(
+        row.channel,
+        row.recipient_hash,
+        now=now,
+        expires_at=row.notification.expires_at,
+        counted=partial(count_before, row),
+    )
+    if decision.action is not Action.SKIP and (reason := _gone(row, devices)):
+        return Decision(Action.SKIP, reason)
+    if decision.action in (Action.SEND, Action.DEFER) and row.deadline_at <= now:
+        return Decision(Action.TIME_OUT)
+    return decision
+
+
+def _gone(row: Delivery, devices: _Devices) -> str:
+    """A reason where the person is gone, or the device is no longer theirs: it may be in other hands by now."""
+    notification = row.notification
+    if not row.recipient:
+        # Erased meanwhile.
+        return NO_CONTACT
+    if not notification.for_user:
+        return ""
+    if notification.user is None:
+        return USER_INACTIVE
+    if isinstance(row, PushLog) and (notification.user_id, row.recipient_hash) not in devices:
+        return NO_CONTACT
+    return ""
+
+
+def _apply(row: Delivery, decision: Decision) -> None:
+    match decision.action:
+        case Action.SKIP:
+            outcomes.close(row, Status.SKIPPED, timeline.SKIPPED, reason=decision.reason)
+        case Action.EXPIRE:
+            outcomes.close(row, Status.EXPIRED, timeline.EXPIRED, reason=decision.reason)
+        case Action.TIME_OUT:
+            outcomes.time_out(row)
+        case Action.DEFER if decision.until is not None:
+            outcomes.put_off(row, decision.until, code=decision.reason)
+
+
+def _devices(rows: Sequence[Delivery]) -> _Devices:
+    pushes = [row for row in rows if isinstance(row, PushLog) and row.notification.user_id is not None]
+    if not pushes:
+        return frozenset()
+    found = Device.objects.active().filter(
+        user__in={row.notification.user_id for row in pushes},
+        token_hash__in={row.recipient_hash for row in pushes},
+    )
+    return frozenset(found.values_list("user_id", "token_hash"))
+
+
+# The same in SQL, for the rows of a claim: where this holds, `_decide_claimed` says "send". It asks whether there is
+# anything at all that could object, never what that says; every other row is rechecked.
+_PLAIN = """
+  organization.is_active AND row.{recipient} <> '' AND row.deadline_at > statement_timestamp()
+  AND notification.expires_at IS NULL AND category.cap IS NULL
+  AND NOT EXISTS (
+    SELECT FROM notifications_suppression AS suppression
+    WHERE suppression.recipient_hash = row.recipient_hash AND suppression.lifted_at IS NULL
+  )
+  AND CASE WHEN person.id IS NULL THEN NOT notification.for_user AND NOT EXISTS ({at_recipient}) ELSE
+    person.is_active AND person.quiet_from IS NULL
+    AND CASE WHEN notification.for_user THEN {their_device} ELSE EXISTS ({at_recipient} AND {owner} = person.id) END
+    AND NOT EXISTS (
+      SELECT FROM users_notificationpreference AS preference
+      WHERE preference.user_id = person.id AND NOT preference.enabled
+    )
+  END
+"""
+_THEIR_DEVICE = """EXISTS (
+      SELECT FROM users_device AS device
+      WHERE device.user_id = person.id AND device.token_hash = row.recipient_hash AND device.retired_at IS NULL
+    )"""
+# Whose a bare address or token is by now: it may have changed hands since.
+_AT_ADDRESS = """
+    SELECT FROM users_user AS registered
+    WHERE registered.organization_id = row.organization_id AND lower(registered.email) = lower(row.email)"""
+_AT_DEVICE = """
+    SELECT FROM users_device AS device
+    WHERE device.organization_id = row.organization_id AND device.token_hash = row.recipient_hash
+      AND device.retired_at IS NULL"""
+
+
+def plain_sql(model: type[Delivery]) -> str:
+    """The condition by which a claimed row is plain, over the tables that a claim joins (`claims`)."""
+    push = issubclass(model, PushLog)
+    return (
+        _PLAIN.replace("{their_device}", _THEIR_DEVICE if push else "true")
+        .replace("{owner}", "device.user_id" if push else "registered.id")
+        .replace("{at_recipient}", _AT_DEVICE if push else _AT_ADDRESS)
+    )

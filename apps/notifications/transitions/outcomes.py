@@ -1,49 +1,235 @@
-"""What an outcome makes of a delivery: the row, its timeline and, at a bad end, its dead letter, as one."""
+"""What an attempt's outcome makes of its delivery: the row, its timeline and, at a bad end, its dead letter, as
+one."""
 
-from collections.abc import Iterable
+import json
+import time
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
+import uuid6
 from django.conf import settings
-from django.db import transaction
-from django.db.models import F, Q
+from django.db import connection, transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from apps.notifications.channels.email.refusal_phrases import Meaning
-from apps.notifications.channels.outcome import Outcome, Result
-from apps.notifications.models import DeadLetter, Delivery, from_now
+from apps.notifications.channels.outcome import Feedback, Outcome, Result
+from apps.notifications.models import Delivery, Event, from_now
 from apps.notifications.models.statuses import SENDER_MOVES, Status, movable_to
 from apps.notifications.observability.metrics import RETRIES
-from apps.notifications.queue.publisher import publisher
-from apps.notifications.transitions import suppress, timeline
+from apps.notifications.transitions import dead_letters, receipts, suppress, timeline
+from apps.notifications.transitions.attempts import DeliveryAttempt
 from apps.notifications.transitions.disabled_mailboxes import disabled_before
 from apps.notifications.transitions.retry_schedule import deferral, policy_for
+from apps.notifications.transitions.status_changes import FREE, change
 from apps.notifications.webhooks import events
 from apps.templates.models import OnUnknown
+from notifier.lib.database import storage
+from notifier.lib.database.sql import run
 
 log = structlog.get_logger(__name__)
 
 DEFERRAL_SECONDS = 30.0
 """How long a message waits for a provider that could not be reached and named no time."""
-FREE: dict[str, Any] = {"lease_until": None, "published_at": None}
-"""A row that waits again: nobody's, and unpublished, so that the tick wakes somebody when it is due."""
+
+# The row and its timeline entry, as one. `late`: it was not `sending` any more.
+_SENT = """
+WITH given AS (
+  SELECT *, statement_timestamp() - age * interval '1 second' AS at
+  FROM jsonb_to_recordset(%(given)s::jsonb)
+    AS given(id uuid, fence int, attempts int, provider text, message_id text, age float8, event uuid, data jsonb)
+), moved AS (
+  UPDATE {table} AS row
+  SET status = %(sent)s, attempts = given.attempts, provider = given.provider,
+      provider_message_id = given.message_id, error_code = '', error_detail = '',
+      sent_at = given.at, lease_until = NULL,
+      -- What others wrote about it meanwhile, a lease that ran out for example, comes before this.
+      finished_at = CASE row.status WHEN %(sending)s THEN given.at ELSE statement_timestamp() END
+  FROM given
+  WHERE row.id = given.id AND row.fence = given.fence AND row.status = ANY(%(from)s)
+  RETURNING row.id, row.notification_id, row.organization_id, row.finished_at, row.finished_at <> given.at AS late
+), noted AS (
+  INSERT INTO {events} (id, notification_id, delivery_id, channel, kind, at, data)
+  SELECT given.event, moved.notification_id, moved.id, %(channel)s, %(kind)s, moved.finished_at, given.data
+  FROM moved JOIN given USING (id)
+)
+SELECT moved.id, moved.late, EXISTS (
+  SELECT FROM notifications_webhookendpoint AS endpoint
+  WHERE endpoint.organization_id = moved.organization_id AND endpoint.enabled AND endpoint.url <> ''
+) FROM moved
+"""
+
+
+_encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
+
+
+def record_attempts(attempts: Sequence[DeliveryAttempt]) -> None:
+    """Write down what these attempts, of one channel, came to: what went out in one statement, the others row by row.
+
+    Rows that another claim has taken since are left as they are. May be called again with the same after a database
+    error: what was written stays.
+    """
+    sent = [one for one in attempts if _result(one) is Result.SENT]
+    others = [one for one in attempts if _result(one) is not Result.SENT]
+    if sent:
+        mark_sent(sent)
+    for attempt, row in _rows_of(others):
+        record(row, _outcome(attempt), provider=attempt.provider)
+    for attempt, row in _rows_of([one for one in attempts if _outcome(one).feedback is not None]):
+        row.provider = attempt.provider
+        _apply_feedback(row, _outcome(attempt).feedback)
+
+
+def _outcome(attempt: DeliveryAttempt) -> Outcome:
+    assert attempt.outcome is not None  # noqa: S101 - it has ended
+    return attempt.outcome
+
+
+def _result(attempt: DeliveryAttempt) -> Result:
+    return _outcome(attempt).result
+
+
+def _rows_of(attempts: Sequence[DeliveryAttempt]) -> list[tuple[DeliveryAttempt, Delivery]]:
+    """Each with its row as it stands now; without those whose row is gone or has another claim's fence."""
+    if not attempts:
+        return []
+    rows: Any = attempts[0].delivery.model.objects  # type: ignore[attr-defined]
+    by_id = {row.pk: row for row in rows.filter(pk__in=[one.delivery.pk for one in attempts]).complete()}
+    found = []
+    for attempt in attempts:
+        row = by_id.get(attempt.delivery.pk)
+        if row is not None and row.fence != attempt.delivery.fence:
+            log.warning("claim_lost", delivery_id=str(row.pk), wanted=_result(attempt))
+        elif row is not None:
+            row.attempts = attempt.delivery.attempts
+            found.append((attempt, row))
+    return found
+
+
+@storage.operation
+def mark_sent(attempts: Sequence[DeliveryAttempt]) -> None:
+    """Write down that these were sent, with their timeline entries."""
+    model = attempts[0].delivery.model
+    statement = _SENT.replace("{table}", connection.ops.quote_name(model._meta.db_table)).replace(
+        "{events}", connection.ops.quote_name(Event._meta.db_table)
+    )
+    with transaction.atomic():
+        values = {
+            # From the moment of the statement; a connection may have had to be waited for.
+            "given": _given(attempts, time.monotonic()),
+            "from": [str(status) for status in movable_to(Status.SENT, SENDER_MOVES)],
+            "sent": str(Status.SENT),
+            "sending": str(Status.SENDING),
+            "channel": str(model.channel),
+            "kind": timeline.SENT,
+        }
+        moved = {pk: (late, endpoint) for pk, late, endpoint in run(statement, values)}
+        if late := [pk for pk, (was_late, _) in moved.items() if was_late]:
+            dead_letters.close_unknown(late)
+        announced = [
+            one.delivery.pk
+            for one in attempts
+            if one.delivery.pk in moved
+            and (moved[one.delivery.pk][1] or one.delivery.announced or settings.EVENTS_EXCHANGE)
+        ]
+        if announced:
+            _announce(model, announced)
+    for one in attempts:
+        if one.delivery.pk not in moved:
+            log.warning("claim_lost", delivery_id=str(one.delivery.pk), wanted=Status.SENT.value)
+
+
+@mark_sent.portable
+def _mark_each_sent(attempts: Sequence[DeliveryAttempt]) -> None:
+    for attempt, row in _rows_of(attempts):
+        outcome = _outcome(attempt)
+        with transaction.atomic():
+            if _move(
+                row,
+                Status.SENT,
+                attempts=row.attempts + 1,
+                provider=attempt.provider,
+                provider_message_id=outcome.provider_message_id[:255],
+                error_code="",
+                error_detail="",
+                sent_at=Now(),
+                finished_at=Now(),
+                lease_until=None,
+            ):
+                timeline.note(row, timeline.SENT, **_entry(attempt))
+
+
+def _given(attempts: Sequence[DeliveryAttempt], now: float) -> str:
+    """One document: an array for each column, with the entries in one of them, costs six times as much to write."""
+    return _encode(
+        [
+            {
+                "id": one.delivery.pk,
+                "fence": one.delivery.fence,
+                "attempts": one.delivery.attempts + 1,
+                "provider": one.provider,
+                "message_id": _outcome(one).provider_message_id[:255],
+                "age": now - one.ended_at,
+                "event": uuid6.uuid7(),
+                "data": timeline.data_of(one.delivery, **_entry(one)),
+            }
+            for one in attempts
+        ]
+    )
+
+
+def _entry(attempt: DeliveryAttempt) -> dict[str, Any]:
+    outcome = _outcome(attempt)
+    return {
+        "provider": attempt.provider,
+        "attempt": attempt.delivery.attempts + 1,
+        "detail": outcome.detail,
+        "provider_message_id": outcome.provider_message_id,
+    }
+
+
+def _announce(model: type[Delivery], pks: list[Any]) -> None:
+    rows: Any = model.objects.filter(pk__in=pks).select_related("notification")  # type: ignore[attr-defined]
+    by_organization = defaultdict(list)
+    for row in rows.defer("notification__variables", "notification__metadata"):
+        by_organization[row.organization_id].append(events.StatusChange(row, Status.SENT))
+    for changes in by_organization.values():
+        events.announce(changes)
+
+
+@transaction.atomic
+def _apply_feedback(row: Delivery, feedback: Feedback | None) -> None:
+    """What the sandbox says at once of a message it took, as a real provider says later."""
+    assert feedback is not None  # noqa: S101 - only these come here
+    receipts.apply(
+        organization=row.organization,
+        receipt=receipts.Receipt(
+            channel=row.channel,
+            status=Status(feedback.status),
+            delivery_id=row.pk,
+            detail=feedback.detail,
+            permanent=feedback.permanent,
+        ),
+    )
+    if feedback.complaint:
+        receipts.complain(row, detail=feedback.detail, source=row.provider)
 
 
 def record(row: Delivery, outcome: Outcome, *, provider: str) -> bool:
-    """Write down what came of the claim that `row` stands for; False when the row was no longer ours.
+    """Write down what came of the claim that `row` stands for, other than a success; False when the row was no longer
+    this claim's.
 
     What a sender knows is recorded even if its lease ran out meanwhile and the row was called unknown or
     queued again, as long as nobody has claimed it since.
     """
     row.provider = provider
-    row.error_code = "" if outcome.result is Result.SENT else outcome.code
-    row.error_detail = "" if outcome.result is Result.SENT else outcome.detail
+    row.error_code, row.error_detail = outcome.code, outcome.detail
     with transaction.atomic():
         match outcome.result:
-            case Result.SENT:
-                return _sent(row, outcome)
             case Result.RETRY if outcome.code == Meaning.DISABLED and disabled_before(row):
                 return _end(row, replace(outcome, recipient_gone=True))
             case Result.RETRY:
@@ -56,6 +242,7 @@ def record(row: Delivery, outcome: Outcome, *, provider: str) -> bool:
                 return _end(row, outcome)
             case Result.UNKNOWN:
                 return unknown(row, outcome.code, outcome.detail, attempts=row.attempts + 1)
+    raise ValueError("A success is written by `mark_sent`.")
 
 
 def _end(row: Delivery, outcome: Outcome) -> bool:
@@ -109,32 +296,8 @@ def unknown(
     if again:
         timeline.note(row, timeline.RESEND, reason="The template says it must arrive.")
     else:
-        create_dead_letter(row, reason="unknown", code=code, detail=detail)
+        dead_letters.create(row, reason="unknown", code=code, detail=detail)
     return True
-
-
-def release(model: type[Delivery], pk: str, token: str, *, error: str = "") -> None:
-    """Give back a row whose claim with this token came to nothing: no send was begun.
-
-    The claim itself may have failed or not; either way the row must be found by the next sweep. `fault`: why the
-    row can't even be read, which an operator has to mend first.
-    """
-    wait: dict[str, Any] = {"due_at": Now()}
-    if error:
-        wait = {
-            "due_at": from_now(settings.CONFIGURATION_PAUSE_SECONDS),
-            "error_code": "undecryptable",
-            "error_detail": error,
-        }
-    rows: Any = model.objects  # type: ignore[attr-defined]
-    with transaction.atomic():
-        released = rows.filter(
-            pk=pk, claimed_by=token, status__in=movable_to(Status.QUEUED, SENDER_MOVES)
-        ).update(status=Status.QUEUED, finished_at=None, fence=F("fence") + 1, **wait, **FREE)
-        if released:
-            close_unknown([pk])
-        else:
-            rows.unpublish([pk])
 
 
 def time_out(row: Delivery) -> bool:
@@ -144,54 +307,18 @@ def time_out(row: Delivery) -> bool:
         return _fail(row, last, reason="timed_out", attempts=row.attempts)
 
 
-def _move(row: Delivery, to: Status, *, only: Q | None = None, **values: Any) -> bool:
-    """Change the row if this claim is still the last one; a letter that called it unknown is closed with it."""
-    changed = (
-        type(row)
-        .objects.filter(only or Q(), pk=row.pk, fence=row.fence, status__in=movable_to(to, SENDER_MOVES))
-        .update(status=to, **values)
-    )
-    if not changed:
+def _move(row: Delivery, to: Status, *, only: Q | None = None, **columns: Any) -> bool:
+    """Change the row if this claim is still the last one; a dead letter that called it unknown is closed with it."""
+    rows: Any = type(row).objects  # type: ignore[attr-defined]
+    if not change(rows.filter(only or Q(), pk=row.pk, fence=row.fence), to, SENDER_MOVES, **columns):
         log.warning("claim_lost", delivery_id=str(row.pk), wanted=to.value)
         return False
     if to is not Status.UNKNOWN:
-        close_unknown([row.pk])
+        dead_letters.close_unknown([row.pk])
     if to in events.ANNOUNCED:
-        events.announce([events.Move(row, to, values.get("reason", ""), values.get("error_code", ""))])
+        reason, code = columns.get("reason", ""), columns.get("error_code", "")
+        events.announce([events.StatusChange(row, to, reason, code)])
     return True
-
-
-def close_unknown(pks: Iterable[Any]) -> None:
-    """Close the letters that called these deliveries unknown: what became of them is known now."""
-    dead_letters = DeadLetter.objects.filter(
-        delivery_id__in=list(pks), reason="unknown", state=DeadLetter.State.OPEN
-    )
-    dead_letters.update(state=DeadLetter.State.DISCARDED, closed_at=Now(), closed_by="late answer")
-
-
-def _sent(row: Delivery, outcome: Outcome) -> bool:
-    done = _move(
-        row,
-        Status.SENT,
-        attempts=row.attempts + 1,
-        provider=row.provider,
-        provider_message_id=outcome.provider_message_id[:255],
-        error_code="",
-        error_detail="",
-        sent_at=Now(),
-        finished_at=Now(),
-        lease_until=None,
-    )
-    if done:
-        timeline.note(
-            row,
-            timeline.SENT,
-            provider=row.provider,
-            attempt=row.attempts + 1,
-            detail=outcome.detail,
-            provider_message_id=outcome.provider_message_id,
-        )
-    return done
 
 
 def _retry(row: Delivery, outcome: Outcome) -> bool:
@@ -267,34 +394,5 @@ def _fail(row: Delivery, outcome: Outcome, *, reason: str, attempts: int) -> boo
             detail=outcome.detail,
             attempt=attempts,
         )
-        create_dead_letter(row, reason=reason, code=outcome.code, detail=outcome.detail)
+        dead_letters.create(row, reason=reason, code=outcome.code, detail=outcome.detail)
     return done
-
-
-def create_dead_letter(row: Delivery, *, reason: str, code: str, detail: str) -> None:
-    # A letter of this failure may be there: closed by a late answer that was followed by another such end.
-    dead_letter, _ = DeadLetter.objects.update_or_create(
-        delivery_id=row.pk,
-        epoch=row.epoch,
-        reason=reason,
-        defaults={
-            "organization_id": row.organization_id,
-            "notification_id": row.notification_id,
-            "channel": row.channel,
-            "code": code,
-            "detail": detail,
-            "state": DeadLetter.State.OPEN,
-            "closed_at": None,
-            "closed_by": "",
-        },
-    )
-    copy = {
-        "v": 1,
-        "dead_letter_id": str(dead_letter.pk),
-        "delivery_id": str(row.pk),
-        "notification_id": str(row.notification_id),
-        "channel": str(row.channel),
-        "reason": reason,
-        "code": code,
-    }
-    transaction.on_commit(lambda: publisher.publish_dead_letter(copy))

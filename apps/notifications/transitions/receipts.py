@@ -2,16 +2,18 @@
 
 import uuid
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import transaction
 from django.db.models.functions import Now
 
 from apps.notifications.channels.email.refusals import disabled_for_now
 from apps.notifications.errors import BeingSent, NotHere
-from apps.notifications.models import DELIVERIES, DeadLetter, Delivery
-from apps.notifications.models.statuses import RECEIPT_MOVES, Status, movable_to
-from apps.notifications.transitions import suppress, timeline
+from apps.notifications.models import DELIVERIES, Delivery
+from apps.notifications.models.statuses import RECEIPT_MOVES, Status
+from apps.notifications.transitions import dead_letters, suppress, timeline
 from apps.notifications.transitions.disabled_mailboxes import disabled_before
+from apps.notifications.transitions.status_changes import change
 from apps.notifications.webhooks import events
 from apps.users.models import Organization
 
@@ -53,19 +55,13 @@ def apply(*, organization: Organization, receipt: Receipt) -> tuple[Delivery, bo
 
 def move(row: Delivery, receipt: Receipt) -> bool:
     """Whether the receipt moved the row, which is locked. A permanent bounce ends the address all the same."""
-    movable = movable_to(receipt.status, RECEIPT_MOVES)
-    moved = bool(
-        type(row)
-        .objects.filter(pk=row.pk, status__in=movable)
-        .update(status=receipt.status, finished_at=Now())
-    )
+    rows: Any = type(row).objects  # type: ignore[attr-defined]
+    moved = bool(change(rows.filter(pk=row.pk), receipt.status, RECEIPT_MOVES, finished_at=Now()))
     if moved:
         timeline.note(row, receipt.status, detail=receipt.detail, source="receipt", before=row.status)
-        DeadLetter.objects.filter(
-            delivery_id=row.pk, reason=Status.UNKNOWN, state=DeadLetter.State.OPEN
-        ).update(state=DeadLetter.State.DISCARDED, closed_at=Now(), closed_by="receipt")
+        dead_letters.close_unknown([row.pk], by="receipt")
         row.status = receipt.status
-        events.announce([events.Move(row, receipt.status)])
+        events.announce([events.StatusChange(row, receipt.status)])
     if receipt.status == Status.BOUNCED and (receipt.permanent or _disabled_again(row, receipt.detail)):
         suppress.retire(row, reason="bounced", detail=receipt.detail)
     return moved

@@ -37,12 +37,12 @@ def line(delivery: Delivery | ClaimedDelivery, kind: str, **data: Any) -> Event:
         delivery_id=delivery.pk,
         channel=delivery.channel,
         kind=kind,
-        data=told(delivery, **data),
+        data=data_of(delivery, **data),
     )
 
 
-def told(delivery: Delivery | ClaimedDelivery, **data: Any) -> dict[str, Any]:
-    """What a line says of a delivery."""
+def data_of(delivery: Delivery | ClaimedDelivery, **data: Any) -> dict[str, Any]:
+    """What an entry says of a delivery."""
     if data.get("detail") and not delivery.recipient:
         # Erased meanwhile, and the words may repeat the address.
         del data["detail"]

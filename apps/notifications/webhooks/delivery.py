@@ -49,10 +49,32 @@ def call_back(ids: list[str], *, stopping: threading.Event) -> None:
             return
         asked_at = time.monotonic()
         token = f"{keeper.worker}/{secrets.token_hex(4)}"
-        row = Callback.objects.claim(pk, token=token, lease=settings.LEASE_SECONDS)
+        row = _claim(pk, token)
         if row is not None:
             with keeper.hold(CALLBACKS, row.pk, row.fence, claimed_at=asked_at):
                 _call_back(row)
+
+
+def _claim(pk: Any, token: str) -> Callback | None:
+    """The due callback, now `token`'s for its lease; None when it is not due or another worker's.
+
+    The condition and the change are one statement, so of any number of workers one gets it. `fence` grows with every
+    claim: what a former holder still writes no longer fits.
+    """
+    rows: Any = Callback.objects
+    claimed = rows.due().filter(pk=pk)
+    if not claimed.update(
+        status=Status.SENDING,
+        fence=F("fence") + 1,
+        lease_until=from_now(settings.LEASE_SECONDS),
+        claimed_by=token,
+    ):
+        return None
+    # By its token: after a stall between the statements the row may be another claim's by now.
+    found: Callback | None = (
+        rows.select_related("notification", "organization").filter(pk=pk, claimed_by=token).first()
+    )
+    return found
 
 
 def _call_back(row: Callback) -> None:

@@ -16,7 +16,7 @@ ANNOUNCED = frozenset(Status) - {Status.QUEUED, Status.SENDING}
 TEST = "endpoint.test"
 
 
-class Move(NamedTuple):
+class StatusChange(NamedTuple):
     """What became of a delivery."""
 
     row: Delivery
@@ -25,7 +25,7 @@ class Move(NamedTuple):
     code: str = ""
 
 
-def announce(moves: Sequence[Move]) -> None:
+def announce(moves: Sequence[StatusChange]) -> None:
     """Queue what the callers want to know of these moves, all of one organization. Call inside the transaction."""
     if not moves:
         return
@@ -57,7 +57,7 @@ def queue(rows: Sequence[Callback]) -> None:
         transaction.on_commit(lambda: publisher.wake(wakes))
 
 
-def _of(move: Move, url: str) -> Callback:
+def _of(move: StatusChange, url: str) -> Callback:
     row = move.row
     kind = f"delivery.{move.status}"
     return Callback(

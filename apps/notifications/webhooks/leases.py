@@ -13,15 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
 from django.conf import settings
-from django.db import DatabaseError, connection
 
 from apps.notifications.models import WAITING, from_now
 from apps.notifications.models.statuses import Status
-from notifier.lib.database.recovery import forget_broken_connections
-
-log = structlog.get_logger(__name__)
+from notifier.lib.database.recovery import DATABASE_ERRORS, forget_broken_connections
+from notifier.lib.threads import Loop
 
 
 @dataclass(eq=False)
@@ -42,7 +39,7 @@ class LeaseKeeper:
         self.worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._held: set[Lease] = set()
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._loop = Loop("leases", self._renew_all, every=lambda: settings.LEASE_SECONDS / 4)
 
     @contextmanager
     def hold(self, channel: str, pk: Any, fence: int, *, claimed_at: float) -> Iterator[None]:
@@ -56,32 +53,27 @@ class LeaseKeeper:
         )
         with self._lock:
             self._held.add(lease)
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name="lease-keeper", daemon=True)
-                self._thread.start()
+        self._loop.start()
         try:
             yield
         finally:
             with self._lock:
                 self._held.discard(lease)
 
-    def _run(self) -> None:
-        while True:
-            time.sleep(settings.LEASE_SECONDS / 4)
-            with self._lock:
-                held = list(self._held)
-            for last in (False, True):
-                try:
-                    for lease in held:
-                        self._renew(lease)
-                    break
-                except DatabaseError as error:
-                    # Unrenewed, a lease runs out and its sender stops by itself; a server that was only
-                    # restarted must not come to that.
-                    log.warning("leases_not_renewed", reason=str(error))
-                    if not last:
-                        forget_broken_connections()
-            connection.close()
+    def _renew_all(self) -> None:
+        with self._lock:
+            held = list(self._held)
+        for last in (False, True):
+            try:
+                for lease in held:
+                    self._renew(lease)
+                return
+            except DATABASE_ERRORS:
+                # Unrenewed, a lease runs out and its sender stops by itself; a server that was only restarted must
+                # not come to that.
+                if last:
+                    raise
+                forget_broken_connections()
 
     def _renew(self, lease: Lease) -> None:
         now = time.monotonic()

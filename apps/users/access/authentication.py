@@ -5,7 +5,6 @@ from typing import Any, cast
 
 from django.contrib.auth.backends import ModelBackend
 from django.core.exceptions import ValidationError
-from django.db import connection
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.http import HttpRequest
@@ -20,7 +19,7 @@ from rest_framework_simplejwt.exceptions import InvalidToken
 from apps.users import audit_log
 from apps.users.access import failed_sign_ins, sessions
 from apps.users.models import ApiKey, Organization, User
-from notifier.lib.database import tenancy
+from notifier.lib.database import storage, tenancy
 from notifier.lib.database.sql import read
 from notifier.lib.http.client_address import client_address, in_networks
 
@@ -85,15 +84,19 @@ class ApiKeyAuthentication(BaseAuthentication):
         return 'Api-Key realm="api"'
 
 
+@storage.operation
 def _key(prefix: str) -> ApiKey | None:
     """The key of this prefix if it is alive, with its organization if that is active."""
-    if connection.vendor != "postgresql":
-        keys = ApiKey.objects.alive().select_related("organization")
-        return keys.filter(prefix=prefix, organization__is_active=True).first()
     for key, organization in read(_KEY, (ApiKey, Organization), {"prefix": prefix}):
         key.organization = organization
         return cast(ApiKey, key)
     return None
+
+
+@_key.portable
+def _key_portably(prefix: str) -> ApiKey | None:
+    keys = ApiKey.objects.alive().select_related("organization")
+    return keys.filter(prefix=prefix, organization__is_active=True).first()
 
 
 _KEY = """

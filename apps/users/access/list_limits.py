@@ -10,6 +10,7 @@ from rest_framework.exceptions import APIException
 
 from apps.users.models import Organization
 from notifier.lib.concurrency import Busy, ConcurrencyLimit
+from notifier.lib.database import storage
 
 PATIENCE = 0.5
 """Seconds that one more list waits for a place. It holds a thread meanwhile, and a connection."""
@@ -35,7 +36,7 @@ def bounded(organization: Organization) -> Iterator[None]:
             held.enter_context(places.slot(organization.pk, patience=PATIENCE))
         except Busy as error:
             raise TooManyLists from error
-        if connection.vendor == "postgresql" and settings.QUERY_TIMEOUT:
+        if storage.on_postgresql() and settings.QUERY_TIMEOUT:
             # LOCAL: the connection is another request's after this one, and a pooler's session may be anybody's.
             held.enter_context(transaction.atomic())
             with connection.cursor() as cursor:

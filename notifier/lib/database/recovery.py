@@ -1,12 +1,25 @@
-"""Coming back from a database that was away."""
+"""Coming back from a database that was away.
+
+DATABASE_ERRORS   whatever a database or its driver raises
+└── AWAY          of these: it can't be used now
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
 
 import psycopg
 import structlog
 from django.conf import settings
-from django.db import InterfaceError, InternalError, OperationalError, connection
+from django.db import DatabaseError, InterfaceError, InternalError, OperationalError, connection
+
+from notifier.lib.database import storage
 
 log = structlog.get_logger(__name__)
 
+DATABASE_ERRORS = (DatabaseError, InterfaceError)
+"""Django's InterfaceError, which a lost connection raises, is no DatabaseError: catch both."""
 AWAY = (OperationalError, InterfaceError, InternalError)
 """How a database says that it can't be used now (a standby that takes no writes among it), and not that what
 it was given is wrong."""
@@ -22,7 +35,7 @@ def bound_statements() -> None:
     As an option of the connection, so it costs no round trip. What the URL says in its own `options` comes later, and
     wins.
     """
-    if connection.vendor == "postgresql" and settings.QUERY_TIMEOUT:
+    if storage.on_postgresql() and settings.QUERY_TIMEOUT:
         options = connection.settings_dict["OPTIONS"]
         milliseconds = int(settings.QUERY_TIMEOUT * WRITES_TAKE * 1000)
         options["options"] = f"-c statement_timeout={milliseconds} {options.get('options', '')}".strip()
@@ -45,3 +58,28 @@ def forget_broken_connections() -> None:
             pool.check()
         except connection.Database.Error as error:  # type: ignore[attr-defined]
             log.warning("pool_not_checked", reason=str(error))
+
+
+LAST_TRIES = 6
+"""How often, 4 s apart, a stopping process still tries to write down what it knows."""
+
+
+def retry_until_recorded(event: str, work: Callable[[], Any], *, stopping: threading.Event) -> None:
+    """Do `work` on the database until it is done, however long that is away, with a pause of 0.5 to 8 s between
+    tries.
+
+    `event`: what the log says of each try in vain. Raises one of `AWAY` only once the process is `stopping`.
+    """
+    tried = last_tries = 0
+    while True:
+        try:
+            work()
+            return
+        except AWAY as error:
+            forget_broken_connections()
+            tried += 1
+            log.error(event, tried=tried, reason=str(error))
+            last_tries += stopping.is_set()
+            if last_tries > LAST_TRIES:
+                raise
+            time.sleep(4.0 if stopping.is_set() else min(0.25 * 2.0 ** min(tried, 5), 8.0))

@@ -8,6 +8,8 @@ import psycopg
 from django.db import connection, models
 from django.db.models.expressions import DatabaseDefault, Expression
 
+from notifier.lib.database import storage
+
 
 def run(statement: str, values: Mapping[str, Any] | Sequence[Any]) -> list[tuple[Any, ...]]:
     """The rows that a PostgreSQL statement returns. It takes part in the transaction, if there is one.
@@ -75,19 +77,16 @@ def _instance(model: type[models.Model], plan: _Selected, values: Sequence[Any])
     return model.from_db(connection.alias, plan.names, given)
 
 
+@storage.operation
 def insert(*groups: Sequence[models.Model]) -> None:
     """Store new rows, those of each group of one model: all of them by one statement, an array a column.
 
     A tenth of what `bulk_create` costs, which builds an expression for every value, and one round trip. A row that
     is alone goes without arrays, which cost more than its values. What the
-    database fills in by itself is not read back. Elsewhere than on PostgreSQL by Django's own. Raises Django's
+    database fills in by itself is not read back. Raises Django's
     DatabaseError; then nothing is stored of any group.
     """
     filled = [rows for rows in groups if rows]
-    if connection.vendor != "postgresql":
-        for rows in filled:
-            type(rows[0])._base_manager.bulk_create(rows)
-        return
     if not filled:
         return
     shapes: list[Shape] = []
@@ -101,6 +100,13 @@ def insert(*groups: Sequence[models.Model]) -> None:
     for rows in filled:
         for row in rows:
             row._state.adding, row._state.db = False, connection.alias
+
+
+@insert.portable
+def _insert_portably(*groups: Sequence[models.Model]) -> None:
+    for rows in groups:
+        if rows:
+            type(rows[0])._base_manager.bulk_create(rows)
 
 
 AS_THEY_ARE = frozenset(

@@ -1,4 +1,4 @@
-"""Many rows at once: taken, sent by as many hands as help, written together; none spoils or holds up another."""
+"""Many rows at once: claimed, sent by as many sender threads as help, written together; none holds up another."""
 
 import re
 import sys
@@ -12,7 +12,10 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from apps.notifications.delivery import batch, fair_claims, send_slots, sender
+from apps.notifications.delivery import batch, fair_claims, sender
+from apps.notifications.delivery.fair_claims import BulkTurns
+from apps.notifications.delivery.runtime import runtime
+from apps.notifications.delivery.send_slots import SendSlots
 from apps.notifications.models import (
     CallbackAttempt,
     EmailLog,
@@ -23,7 +26,6 @@ from apps.notifications.models import (
     from_now,
 )
 from apps.notifications.transitions import claims
-from apps.notifications.transitions.recording import Done
 from apps.users.models import NotificationPreference
 from tests.conftest import client_for, deliver, deliveries, post, settled, timeline, wait_until
 from tests.notifications.acceptance.test_batches import item
@@ -51,9 +53,7 @@ def waiting(api, version, unpublished, transactional_db):
 @pytest.fixture
 def slots(monkeypatch):
     def set_to(limit):
-        fresh = send_slots.SendSlots(limit)
-        for module in (batch, sender, fair_claims):
-            monkeypatch.setattr(module, "send_slots", fresh)
+        monkeypatch.setattr(runtime, "slots", SendSlots(limit))
         monkeypatch.setattr(batch, "_paces", {})
 
     return set_to
@@ -83,26 +83,26 @@ def test_a_batch_arrives_once_each_and_every_timeline_tells(api, user, version, 
 
 
 def test_fifty_cost_no_more_statements_than_five(waiting, smtp, slots, monkeypatch):
-    """On a machine that is quick enough for one hand, and for one time of writing down."""
+    """On a machine that is quick enough for one sender thread, and for one time of writing down."""
     slots(1)
     monkeypatch.setattr(batch, "RECORD_BULK_EVERY_SECONDS", 60)
-    monkeypatch.setattr(batch.watcher, "add", lambda claimed_batch: None)
+    monkeypatch.setattr(runtime, "watch", lambda claimed_batch: None)
     deliver("email", waiting(1), bulk=True)  # reads the version's sources, for good
-    asked = []
+    statements = []
     for count in (5, 50):
         ids = waiting(count)
         with CaptureQueriesContext(connection) as queries:
             deliver("email", ids, bulk=True)
-        asked.append(len(queries))
+        statements.append(len(queries))
         assert {row.status for row in deliveries()} == {"sent"}
-    assert asked[0] == asked[1]
+    assert statements[0] == statements[1]
     assert len(smtp.wait_for(56)) == 56
 
 
 def test_a_row_was_sent_when_its_answer_came_whenever_that_is_written(waiting, smtp, slots, monkeypatch):
     slots(1)
     monkeypatch.setattr(batch, "RECORD_BULK_EVERY_SECONDS", 60)
-    monkeypatch.setattr(batch.watcher, "add", lambda claimed_batch: None)
+    monkeypatch.setattr(runtime, "watch", lambda claimed_batch: None)
     ids = waiting(2)
     smtp.recipients = {"person1@example.com": {"dot": (Stall(0.5), "250 ok")}}
     deliver("email", ids, bulk=True)
@@ -126,26 +126,26 @@ def delivery(number, organization="acme"):
     return SimpleNamespace(pk=number, organization_id=organization)
 
 
-def test_no_end_is_lost_between_hands(slots, monkeypatch, quick_switches):
+def test_no_outcome_is_lost_between_sender_threads(slots, monkeypatch, quick_switches):
     """Some are written down while others come in."""
     slots(8)
     written, closed = [], []
     monkeypatch.setattr(batch, "RECORD_AT", 2)
     monkeypatch.setattr(batch, "WORTH_A_SLOT", 0.0)
-    monkeypatch.setattr(batch, "record_all", written.extend)
-    monkeypatch.setattr(batch.journal, "close", closed.append)
+    monkeypatch.setattr(batch, "record_attempts", written.extend)
+    monkeypatch.setattr(runtime.journal, "close", closed.append)
     claimed_batch = batch.Batch(
-        EmailLog, [delivery(n) for n in range(20_000)], token="", segment="file", expires=0.0,
-        send=lambda claimed_batch, claim, pipelined_next: Done(claim.delivery, None, "", 0.0), bulk=False,
+        runtime, EmailLog, [delivery(n) for n in range(20_000)], token="", segment="file", expires=0.0,
+        send=lambda claimed_batch, attempt, pipelined_next: attempt, bulk=False,
     )  # fmt: skip
     claimed_batch.work()
-    batch.send_slots.join()
-    assert sorted(done.delivery.pk for done in written) == list(range(20_000))
-    assert not batch.send_slots._sending
+    runtime.slots.join()
+    assert sorted(one.delivery.pk for one in written) == list(range(20_000))
+    assert not runtime.slots._sending
     assert closed == ["file"]
 
 
-def test_a_chunk_ends_when_all_is_written_whoever_writes_it(slots, monkeypatch):
+def test_a_batch_ends_when_all_is_written_whoever_writes_it(slots, monkeypatch):
     slots(1)
     began, may_end, written = threading.Event(), threading.Event(), []
 
@@ -155,34 +155,36 @@ def test_a_chunk_ends_when_all_is_written_whoever_writes_it(slots, monkeypatch):
             assert may_end.wait(10)
         written.extend(done)
 
-    def send(claimed_batch, claim, pipelined_next):
-        if claim.delivery == 1:
+    def send(claimed_batch, attempt, pipelined_next):
+        if attempt.delivery == 1:
             looking.start()
             assert began.wait(10)
             threading.Timer(0.2, may_end.set).start()
-        return Done(claim.delivery, None, "", 0.0)
+        return attempt
 
-    monkeypatch.setattr(batch, "record_all", record_all)
+    monkeypatch.setattr(batch, "record_attempts", record_all)
     monkeypatch.setattr(batch, "RECORD_BULK_EVERY_SECONDS", 0.0)
-    monkeypatch.setattr(batch.watcher, "add", lambda claimed_batch: None)
-    monkeypatch.setattr(batch.journal, "close", lambda segment: written.append(segment))
+    monkeypatch.setattr(runtime, "watch", lambda claimed_batch: None)
+    monkeypatch.setattr(runtime.journal, "close", lambda segment: written.append(segment))
     claimed_batch = batch.Batch(
-        EmailLog, [0, 1, 2], token="", segment="file", expires=0.0, send=send, bulk=True
+        runtime, EmailLog, [0, 1, 2], token="", segment="file", expires=0.0, send=send, bulk=True
     )  # fmt: skip
     looking = threading.Thread(target=claimed_batch.look)
     claimed_batch.work()
-    assert [getattr(one, "parcel", one) for one in written] == [0, 1, 2, "file"]
+    assert [getattr(one, "delivery", one) for one in written] == [0, 1, 2, "file"]
 
 
 def test_bulk_mail_waits_longer_for_a_slow_relay(slots, monkeypatch):
     """What is given back after two seconds would be claimed again and again."""
     slots(2)
     given_back = []
-    monkeypatch.setattr(batch.claims, "release", lambda model, rows, token: given_back.extend(rows))
+    monkeypatch.setattr(batch.claims, "give_back", lambda model, token, rows: given_back.extend(rows))
     rows = [delivery(n) for n in range(3)]
     for bulk in (True, False):
-        claimed_batch = batch.Batch(EmailLog, rows, token="", segment=None, expires=0.0, send=None, bulk=bulk)
-        monkeypatch.setattr(claimed_batch, "_try_submit", lambda: False)
+        claimed_batch = batch.Batch(
+            runtime, EmailLog, rows, token="", segment=None, expires=0.0, send=None, bulk=bulk
+        )
+        monkeypatch.setattr(claimed_batch, "_get_help", lambda: False)
         claimed_batch._taken_at -= 5
         claimed_batch.look()
         assert given_back == ([] if bulk else [0, 1, 2])
@@ -334,7 +336,7 @@ def test_a_wake_up_takes_along_what_has_waited(
 
 def test_organizations_take_turns_in_the_bulk_lane(waiting, smtp, monkeypatch):
     monkeypatch.setattr(fair_claims, "BATCH_SIZE", 20)
-    monkeypatch.setattr(fair_claims, "_turns", fair_claims._Turns())
+    monkeypatch.setattr(runtime, "turns", BulkTurns())
     waiting(100)
     second = OrganizationFactory(slug="second")
     template_with(second)

@@ -8,13 +8,15 @@ import pytest
 from django.db.models import F
 
 from apps.notifications.channels.outcome import Outcome, Result
-from apps.notifications.delivery import crash_recovery, fair_claims, sender
+from apps.notifications.delivery import crash_recovery, sender
 from apps.notifications.delivery.crash_recovery import CrashRecovery
-from apps.notifications.delivery.journal import BOOT, Segment, journal
+from apps.notifications.delivery.journal import BOOT, Segment
+from apps.notifications.delivery.runtime import runtime
 from apps.notifications.models import DeadLetter, EmailLog
 from apps.notifications.transitions import claims
 from apps.templates.models import Template
 from tests.conftest import deliver, post, settled, timeline, wait_until
+from tests.notifications.delivery.attempts import take
 
 
 @pytest.fixture
@@ -39,7 +41,7 @@ def segment(settings):
 def claimed(rows, segment):
     """The same, claimed by a sender that writes this journal."""
     token = f"{segment.name}/1"
-    fair_claims.take(EmailLog, [str(row.pk) for row in rows], token=token, bulk=False)
+    take(EmailLog, [str(row.pk) for row in rows], token=token)
     found, _ = claims.load(EmailLog, [row.pk for row in rows], token)
     return sorted(found, key=lambda row: row.pk)
 
@@ -168,13 +170,13 @@ def test_what_was_never_begun_is_sent_by_the_next(claimed, segment, smtp):
 
 def test_nothing_is_begun_that_cannot_be_noted(rows, smtp, settings, monkeypatch):
     """A full disk: the message waits, and says why."""
-    opened = journal.open()
+    opened = runtime.journal.open()
     full = os.open("/dev/full", os.O_WRONLY)
     monkeypatch.setattr(opened, "_file", full)
     sender.deliver("email", [str(rows[0].pk)])
     os.close(full)
     monkeypatch.undo()
-    journal.close(opened)
+    runtime.journal.close(opened)
     assert not smtp.wait_for(0)
     row = EmailLog.objects.get(pk=rows[0].pk)
     assert (row.status, row.attempts, row.error_code) == ("queued", 0, "lease_lapsed")
@@ -183,23 +185,23 @@ def test_nothing_is_begun_that_cannot_be_noted(rows, smtp, settings, monkeypatch
 def test_without_its_folder_rows_wait(rows, smtp, settings, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setattr(settings, "JOURNAL_DIR", tmp_path / "file")
-    monkeypatch.setattr(journal, "_segment", None)
+    monkeypatch.setattr(runtime.journal, "_segment", None)
     deliver("email", [str(row.pk) for row in rows])
     assert set(EmailLog.objects.values_list("status", "attempts")) == {("queued", 0)}
     assert not smtp.wait_for(0)
 
 
 def test_a_process_that_ends_in_order_leaves_no_file(rows, smtp, settings, monkeypatch):
-    monkeypatch.setattr(journal, "_segment", None)
+    monkeypatch.setattr(runtime.journal, "_segment", None)
     deliver("email", [str(row.pk) for row in rows])
     assert len(left(settings)) == 1
-    journal.end()
+    runtime.journal.end()
     assert not left(settings)
 
 
 def test_a_full_file_is_followed_by_another(rows, smtp, settings, monkeypatch):
     monkeypatch.setattr("apps.notifications.delivery.journal.ROTATE_AT", 100)
-    monkeypatch.setattr(journal, "_segment", None)
+    monkeypatch.setattr(runtime.journal, "_segment", None)
     for row in rows:
         deliver("email", [str(row.pk)])
     assert len(left(settings)) == 1

@@ -1,6 +1,5 @@
 """Races and faults between the steps of a delivery: what is known is never thrown away, and nobody is told twice."""
 
-import time
 from dataclasses import replace
 from datetime import timedelta
 
@@ -11,7 +10,7 @@ from kombu import Producer
 
 from apps.notifications.channels.email.providers.smtp.provider import SmtpProvider
 from apps.notifications.channels.outcome import Outcome, Result
-from apps.notifications.delivery import batch, fair_claims, route, sender
+from apps.notifications.delivery import batch, route, sender
 from apps.notifications.models import (
     DeadLetter,
     EmailLog,
@@ -21,15 +20,14 @@ from apps.notifications.models import (
     PushLog,
     from_now,
 )
-from apps.notifications.models.claimed import ClaimedDelivery
 from apps.notifications.queue import publisher as publishing
 from apps.notifications.routing import registry
 from apps.notifications.scheduler import republisher
 from apps.notifications.transitions import claims, outcomes
-from apps.notifications.transitions.recording import Done, record_all
 from apps.templates.models import Template
 from apps.users.models import Device, NotificationPreference
 from tests.conftest import client_for, deliver, post, settled, wait_until
+from tests.notifications.delivery.attempts import claim, record_sent, take
 from tests.notifications.queue.test_broker import channel, dead_letter_consumer  # noqa: F401 - fixtures
 from tests.notifications.scheduler.test_tick import swept
 from tests.support.factories import UserFactory
@@ -40,13 +38,6 @@ from tests.support.smtp_server import Do
 def row(api, user, version, unpublished, transactional_db):
     post(api, user, channels=["email"])
     return EmailLog.objects.get()
-
-
-def claim(row, token):
-    """The row as a sender has it, or None where that got none."""
-    fair_claims.take(EmailLog, [str(row.pk)], token=token, bulk=False)
-    rows, _ = claims.load(EmailLog, [row.pk], token)
-    return rows[0] if rows else None
 
 
 def lapse():
@@ -76,7 +67,7 @@ def test_database_away_between_claim_and_send_is_not_unknown(row, smtp, monkeypa
     def gone(*a):
         raise OperationalError("server closed the connection unexpectedly")
 
-    monkeypatch.setattr(claims, "release_unreadable", gone)
+    monkeypatch.setattr(claims, "give_back_unreadable", gone)
     sender.deliver("email", [str(row.pk)])
     monkeypatch.undo()
     assert (EmailLog.objects.get().status, EmailLog.objects.get().published_at) == ("queued", None)
@@ -92,9 +83,7 @@ def test_a_known_send_is_not_sent_again(row, smtp):
     claimed = claim(row, "slow")
     lapse()  # the tick is back before the sender
     assert EmailLog.objects.get().status == "queued"
-    assert outcomes.record(
-        claimed, Outcome(Result.SENT, "accepted"), provider="smtp"
-    )  # nobody claimed it since
+    assert record_sent(claimed, Outcome(Result.SENT, "accepted"))  # nobody claimed it since
     sender.deliver("email", [str(row.pk)])
     assert len(smtp.wait_for(0)) == 0
 
@@ -127,11 +116,11 @@ def test_freeing_looks_at_the_lease_again(row, monkeypatch):
 
 
 def test_a_late_confirmation_does_not_undo_a_stopping_workers_release(row):
-    sender.stopping.set()
+    sender.runtime.stopping.set()
     try:
         sender.deliver("email", [str(row.pk)])  # SIGTERM: "somebody else's within a tick"
     finally:
-        sender.stopping.clear()
+        sender.runtime.stopping.clear()
     publishing._record({("email", row.fence): [str(row.pk)]})  # up to 0.4 s later
     EmailLog.objects.update(created_at=from_now(-30))
     assert swept(ready=7) == [str(row.pk)]
@@ -195,7 +184,7 @@ def test_an_odd_header_does_not_block_the_drain(channel, dead_letter_consumer, t
     def done():
         try:
             dead_letter_consumer.turn_now()
-        except Exception as error:  # noqa: BLE001 - tick.run logs tick_failed
+        except Exception as error:  # noqa: BLE001 - the scheduler logs loop_failed
             errors.append(f"{type(error).__name__}: {error}")
         return DeadLetter.objects.count() == 2 or len(errors) > 20
 
@@ -271,7 +260,7 @@ def test_a_stopping_worker_still_gives_the_record_its_time(row, smtp, monkeypatc
     """PostgreSQL restarts for two seconds during a deploy: the relay has taken the message."""
     import time
 
-    real, back = batch.record_all, []
+    real, back = batch.record_attempts, []
 
     def away(*args, **kwargs):
         back.append(time.monotonic())
@@ -279,18 +268,18 @@ def test_a_stopping_worker_still_gives_the_record_its_time(row, smtp, monkeypatc
             raise OperationalError("the database system is shutting down")
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(batch, "record_all", away)
+    monkeypatch.setattr(batch, "record_attempts", away)
     original = route._send
 
     def stop_while_sending(*args):
-        sender.stopping.set()
+        sender.runtime.stopping.set()
         return original(*args)
 
     monkeypatch.setattr(route, "_send", stop_while_sending)
     try:
         sender.deliver("email", [str(row.pk)])
     finally:
-        sender.stopping.clear()
+        sender.runtime.stopping.clear()
     assert len(smtp.wait_for(1)) == 1
     assert EmailLog.objects.get().status == "sent"
 
@@ -311,7 +300,7 @@ def test_no_attempt_begins_after_the_deadline(row, smtp):
 def test_a_stalled_claim_does_not_read_anothers_fence(row):
     """UPDATE committed, then the connection stalls past the lease before the SELECT (frozen database, partition)."""
     Template.objects.update(on_unknown="resend")
-    fair_claims.take(EmailLog, [str(row.pk)], token="A", bulk=False)
+    take(EmailLog, [str(row.pk)], token="A")
     lapse()
     second = claim(row, "B")
     assert second.claimed_by == "B"
@@ -353,9 +342,7 @@ def test_a_late_answer_comes_last_in_the_timeline(api, row):
     """Written down after the lease ran out, which the tick has noted by then."""
     claimed = claim(row, "slow")
     lapse()
-    record_all(
-        [Done(ClaimedDelivery.of(claimed), Outcome(Result.SENT, "accepted"), "smtp", time.monotonic() - 60)]
-    )
+    record_sent(claimed, Outcome(Result.SENT, "accepted"), ago=60)
     sent = EmailLog.objects.get()
     assert sent.status == "sent"
     assert sent.sent_at < sent.finished_at

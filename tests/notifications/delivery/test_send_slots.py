@@ -30,7 +30,7 @@ def test_several_share_what_there_is():
     # What is kept is for whoever has nothing yet.
     assert send_slots.begin("c")
     assert not send_slots.begin("c")
-    assert send_slots.at_their_part() == ["a", "b", "c"]
+    assert send_slots.at_their_share() == ["a", "b", "c"]
 
 
 def test_a_place_that_is_given_back_is_there_for_the_next():

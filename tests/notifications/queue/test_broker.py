@@ -18,6 +18,7 @@ from apps.notifications.queue import topology
 from apps.notifications.queue.broker import Broker, BrokerUnavailable
 from apps.notifications.queue.dead_letter_consumer import DeadLetterConsumer
 from tests.conftest import deliveries, post, settled, wait_until
+from tests.notifications.delivery.attempts import claim
 
 
 @pytest.fixture
@@ -248,7 +249,7 @@ def test_a_late_confirmation_does_not_mark_a_row_that_was_put_back(
     """The sender refused and requeued the row before the publisher wrote down that it was published."""
     post(api, user, channels=["email"])
     row = EmailLog.objects.get()
-    claimed = EmailLog.objects.claim(row.pk, token="quick", lease=20)
+    claimed = claim(row, "quick")
     EmailLog.objects.filter(pk=row.pk).update(status="queued", published_at=None)
     publishing._record({("email", row.fence): [str(row.pk)]})
     assert EmailLog.objects.get().published_at is None

@@ -11,6 +11,7 @@ from apps.notifications.scheduler import loop
 from apps.notifications.scheduler.republisher import Republisher, free_lapsed
 from apps.templates.models import Template
 from tests.conftest import post, settled, timeline, wait_until
+from tests.notifications.delivery.attempts import claim, record_sent
 
 
 class RecordingBroker:
@@ -103,7 +104,7 @@ def test_a_dead_senders_row_is_sent_again_once_where_it_must_arrive(row):
 
 
 def test_a_claim_is_one_workers_alone(row):
-    claims = [EmailLog.objects.claim(row.pk, token=name, lease=20) for name in ("first", "second")]
+    claims = [claim(row, name) for name in ("first", "second")]
     assert claims[0].claimed_by == "first"
     assert claims[1] is None
 
@@ -112,16 +113,16 @@ def test_a_late_answer_is_kept_but_never_over_anothers_claim(row):
     from apps.notifications.channels.outcome import Outcome, Result
     from apps.notifications.transitions import outcomes
 
-    late = EmailLog.objects.claim(row.pk, token="slow", lease=20)
+    late = claim(row, "slow")
     EmailLog.objects.update(lease_until=from_now(-1))
     free_lapsed()
-    assert outcomes.record(late, Outcome(Result.SENT, "accepted"), provider="smtp")
+    assert record_sent(late, Outcome(Result.SENT, "accepted"))
     row.refresh_from_db()
     assert row.status == "sent"
     assert not DeadLetter.objects.filter(state="open").exists()
 
     EmailLog.objects.update(status="queued")
-    EmailLog.objects.claim(row.pk, token="next", lease=20)
+    claim(row, "next")
     assert not outcomes.record(late, Outcome(Result.RETRY, "later"), provider="smtp")
     row.refresh_from_db()
     assert (row.status, row.claimed_by) == ("sending", "next")
