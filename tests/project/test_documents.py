@@ -1,9 +1,8 @@
-"""What the documents name exists: tests, paths, modules, links and their anchors; their shell blocks can be pasted."""
+"""What the documents name exists (tests, paths, modules, links and anchors), and their shell blocks can be pasted."""
 
 import ast
 import re
 from functools import cache
-from pathlib import Path
 
 import pytest
 
@@ -15,9 +14,6 @@ FOLDERS = "apps|notifier|tests|docs|docker|scripts|benchmarks|requirements"
 SUFFIXES = "py|md|toml|yml|conf|json|html|txt|js"
 MADE = ("docker/.env", "docker/secrets/", "docker/credentials/", "var/")
 """What an installation makes for itself."""
-OF_OTHERS = (
-    "manager.py", "lists.txt", "rules.php",
-)  # fmt: skip
 
 
 def parameter(path, text, start, *values):
@@ -28,7 +24,16 @@ def parameter(path, text, start, *values):
 @cache
 def tree():
     """Every file of the checkout that is not made by running it, relative to its root."""
-    kept = {".venv", ".git", "var", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", "node_modules"}
+    kept = {
+        ".venv",
+        ".git",
+        "var",
+        "__pycache__",
+        ".pytest_cache",
+        ".mypy_cache",
+        ".ruff_cache",
+        "node_modules",
+    }
     return tuple(
         str(path.relative_to(ROOT))
         for path in ROOT.rglob("*")
@@ -53,7 +58,12 @@ def names_in(path):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 own = [node.name]
             elif isinstance(node, ast.Assign):
-                own = [leaf.id for target in node.targets for leaf in ast.walk(target) if isinstance(leaf, ast.Name)]
+                own = [
+                    leaf.id
+                    for target in node.targets
+                    for leaf in ast.walk(target)
+                    if isinstance(leaf, ast.Name)
+                ]
             elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
                 own = [node.target.id]
             for name in own:
@@ -126,7 +136,9 @@ def test_every_path_that_a_document_names_exists(path):
 def modules():
     for document in DOCUMENTS:
         text = document.read_text()
-        for match in re.finditer(r"(?<![\w./@-])((?:apps|notifier|tests|celery_app)(?:\.[A-Za-z_]\w*)+)", text):
+        for match in re.finditer(
+            r"(?<![\w./@-])((?:apps|notifier|tests|celery_app)(?:\.[A-Za-z_]\w*)+)", text
+        ):
             if not re.search(rf"\.(?:{SUFFIXES})$", match[1]):
                 yield parameter(document, text, match.start(), match[1])
 
@@ -146,11 +158,13 @@ def test_every_module_that_a_document_names_exists(dotted):
 # --- Links ------------------------------------------------------------------------------------------------------
 
 
+FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+
+
 def links():
     for document in DOCUMENTS:
-        text = re.sub(
-            r"^```.*?^```", lambda match: re.sub(r"\S", "-", match[0]), document.read_text(), flags=re.DOTALL | re.MULTILINE
-        )
+        # Blanked, and not cut out: the lines keep their numbers.
+        text = FENCED.sub(lambda block: re.sub(r"\S", "-", block[0]), document.read_text())
         for match in re.finditer(r"\]\(([^)\s]+)\)", text):
             if not match[1].startswith(("http:", "https:", "mailto:")):
                 yield parameter(document, text, match.start(), document, match[1])
@@ -159,7 +173,7 @@ def links():
 @cache
 def anchors(page):
     """As GitHub makes them of the headings."""
-    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    text = FENCED.sub("", page.read_text())
     titles = re.findall(r"^#+ +(.+?)\s*$", text, re.MULTILINE)
     return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
@@ -209,8 +223,12 @@ def test_no_line_is_too_long():
     """Tables and fenced blocks can't be broken."""
     long = []
     for document in DOCUMENTS:
-        text = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
-        long += [f"{document.name}: {line}" for line in text.splitlines() if len(line) > 120 and line[0] != "|"]
+        if document.name == "CHANGELOG.md":
+            continue
+        text = FENCED.sub("", document.read_text())
+        long += [
+            f"{document.name}: {line}" for line in text.splitlines() if len(line) > 120 and line[0] != "|"
+        ]
     assert not long
 
 
