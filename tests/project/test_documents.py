@@ -1,11 +1,17 @@
 """What the documents name exists (tests, paths, modules, links and anchors), and their shell blocks can be pasted."""
 
 import ast
+import os
 import re
+import shutil
+import subprocess
+import sys
+import time
 from functools import cache
 
 import pytest
 
+from scripts.private_services.process import free_port
 from tests.environment import ROOT
 
 DOCUMENTS = sorted(path for path in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")))
@@ -208,6 +214,34 @@ def test_every_block_can_be_pasted_into_zsh(block):
     assert not re.search(r"(?:https?:|\$API)\S*[?*]", quoted)
 
 
+# --- Log lines --------------------------------------------------------------------------------------------------
+
+
+def log_events():
+    text = (ROOT / "docs/operations.md").read_text()
+    table = text.partition("\nLines to alert on:\n")[2].partition("\n## ")[0]
+    for row in table.splitlines():
+        yield from re.findall(r"`(\w+)`", row.partition(" | ")[0])
+
+
+@cache
+def code():
+    return "\n".join(
+        (ROOT / path).read_text()
+        for path in tree()
+        if path.startswith(("apps/", "notifier/")) and path.endswith(".py")
+    )
+
+
+@pytest.mark.parametrize("event", sorted(set(log_events())))
+def test_every_log_line_that_operations_explains_is_written(event):
+    assert f'"{event}"' in code()
+
+
+def test_the_log_lines_are_many():
+    assert len(set(log_events())) > 20
+
+
 # --- The front page ---------------------------------------------------------------------------------------------
 
 
@@ -217,6 +251,55 @@ def test_the_readme_is_one_page():
     first_screen = "\n".join(lines[:30])
     assert "make run" in first_screen
     assert "make test" in first_screen
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """(a folder that looks like the checkout, the environment): `make run` runs there."""
+    tmp_path = tmp_path_factory.mktemp("demo")
+    environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    environment["VAR_DIR"] = str(tmp_path / "var")
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    (tmp_path / "manage.py").symlink_to(ROOT / "manage.py")
+    (tmp_path / "var").mkdir()
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", "quickstart", "--port", str(free_port())],
+            cwd=tmp_path, env=environment, stdout=log, stderr=log,
+        )  # fmt: skip
+    try:
+        ends = time.monotonic() + 60
+        while "\ncurl " not in (tmp_path / "log").read_text():
+            assert process.poll() is None, (tmp_path / "log").read_text()
+            assert time.monotonic() < ends
+            time.sleep(0.1)
+        yield tmp_path, environment
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_its_blocks_send_show_and_replay(shell, demo):
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    folder, environment = demo
+    tour = (ROOT / "README.md").read_text().partition("\n## Send, see, replay\n")[2].partition("\n## ")[0]
+    blocks = re.findall(r"^```sh\n(.*?)^```", tour, re.DOTALL | re.MULTILINE)
+    assert 3 <= len(blocks) <= 5
+    # They are meant for a machine that has nothing else to do.
+    typed = re.sub(
+        r"^sleep (\d+)$", lambda line: f"sleep {3 * int(line[1])}", "\n".join(blocks), flags=re.MULTILINE
+    )
+    done = subprocess.run(
+        [shell], input=typed, cwd=folder, env=environment, capture_output=True, text=True, check=True,
+        timeout=120,
+    )  # fmt: skip
+    # Entries of two timelines, an email and a push, then an email that was refused.
+    assert re.findall(r'"kind": "(\w+)"', done.stdout) == [
+        *("accepted", "sent", "sent"),
+        *("accepted", "failed", "replayed", "sent"),
+    ]
 
 
 def test_no_line_is_too_long():
