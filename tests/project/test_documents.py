@@ -27,24 +27,17 @@ def parameter(path, text, start, *values):
     return pytest.param(*values, id=f"{path.relative_to(ROOT)}:{line}:{values[-1]}")
 
 
+MADE_BY_RUNNING = {".venv", ".git", "var", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache"}
+
+
 @cache
 def tree():
     """Every file of the checkout that is not made by running it, relative to its root."""
-    kept = {
-        ".venv",
-        ".git",
-        "var",
-        "__pycache__",
-        ".pytest_cache",
-        ".mypy_cache",
-        ".ruff_cache",
-        "node_modules",
-    }
-    return tuple(
-        str(path.relative_to(ROOT))
-        for path in ROOT.rglob("*")
-        if path.is_file() and not kept & set(path.relative_to(ROOT).parts)
-    )
+    files = []
+    for folder, folders, names in os.walk(ROOT):
+        folders[:] = [name for name in folders if name not in MADE_BY_RUNNING]
+        files += [os.path.relpath(os.path.join(folder, name), ROOT) for name in names]
+    return tuple(files)
 
 
 @cache
