@@ -178,7 +178,7 @@ def test_a_recipient_refused_ahead_is_suppressed_as_ever(client):
 
 
 @pytest.mark.parametrize(
-    ("offered", "following"),
+    ("offered", "pipelined_next"),
     [
         ((), B),
         (("PIPELINING",), replace(B, to="jürgen@example.com")),
