@@ -97,7 +97,7 @@ def test_a_release_that_knows_the_shape_reads_it(row, service, monkeypatch):  # 
 
 
 def test_what_is_kept_has_a_bound(row, service, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(unread_events, "KEPT", 2)
+    monkeypatch.setattr(unread_events, "OPEN_LIMIT", 2)
     for number in range(4):
         refused(service("sparkpost").send([{"msys": {"a": number, "b": 2}}]), 503, "events_unread")
     assert UnreadEvent.objects.count() == 2

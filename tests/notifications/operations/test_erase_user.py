@@ -12,7 +12,7 @@ from django.db import connection
 from django.utils import timezone
 
 from apps.notifications.channels.tracking import Kind, TrackingEvent
-from apps.notifications.feedback.tracking_events import take
+from apps.notifications.feedback.tracking_events import record
 from apps.notifications.models import DeadLetter, EmailLog, Event, Notification, PushLog, Suppression
 from apps.notifications.operations import erasure
 from apps.users.models import AuditEntry, Device, NotificationPreference, User
@@ -174,13 +174,13 @@ def test_what_is_told_later_does_not_bring_it_back(api, ada, smtp):
     (row,) = settled("sent")
     words = f"<{ADDRESS}> complained"
     told = TrackingEvent(key="1", kind=Kind.COMPLAINED, delivery_id=row.pk, detail=words)
-    assert take("postmark", [told]) == 1
+    assert record("postmark", [told]) == 1
     assert words in everything()
     erase(ADDRESS)
     assert ADDRESS not in everything()
     Suppression.objects.active().lift(by="key:1", reason="For the test.")
 
-    assert take("postmark", [replace(told, key="2")]) == 1
+    assert record("postmark", [replace(told, key="2")]) == 1
     bounced = {"delivery_id": str(row.pk), "status": "bounced", "permanent": True, "detail": words}
     assert api.post("/api/v1/email/status/", bounced).status_code == 200
 

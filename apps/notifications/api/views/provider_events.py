@@ -73,7 +73,7 @@ class ServiceEventsView(APIView):
             tracked, unread = webhook_events.read(service, post)
         except webhook_events.NotTracking as error:
             raise errors.NotTracking("Set this URL for tracking events, not for inbound mail.") from error
-        taken = tracking_events.take(provider, tracked)
+        taken = tracking_events.record(provider, tracked)
         if unread:
             unread_events.keep(provider, post, unread)
             message = f"{len(unread)} of these events have an unknown shape and were kept for the operators."

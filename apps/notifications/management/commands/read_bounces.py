@@ -37,7 +37,7 @@ class Command(BaseCommand):
             raise CommandError(str(error), returncode=2) from error
         if not options["follow"]:
             try:
-                self._tell(maildir.republish(where), options["json"])
+                self._tell(maildir.read_new(where), options["json"])
             except BrokenPipeError:
                 raise
             except (OSError, DatabaseError) as error:
@@ -48,7 +48,7 @@ class Command(BaseCommand):
             signal.signal(name, lambda *_: stop.set())
         while not stop.is_set():
             try:
-                if read := maildir.republish(where):
+                if read := maildir.read_new(where):
                     self._tell(read, options["json"])
             except BrokenPipeError:
                 raise
