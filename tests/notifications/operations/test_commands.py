@@ -138,6 +138,9 @@ class TestAudit:
         assert code == 1
         assert error in said
         assert str(rows.pk) in said
+        (finding,) = json.loads(run("audit_delivery", "--json")[1])["findings"]
+        assert (finding["channel"], finding["count"], finding["ids"]) == ("email", 1, [str(rows.pk)])
+        assert error in finding["fault"]
 
     @pytest.mark.parametrize(
         ("fields", "error"),

@@ -1,6 +1,5 @@
 import json
 import sys
-from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
@@ -17,7 +16,12 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         report = audit()
         if options["json"]:
-            self.stdout.write(json.dumps({"balanced": report.balanced, **asdict(report)}))
+            findings = [
+                {"channel": one.channel, "fault": one.error, "count": one.count, "ids": one.ids}
+                for one in report.findings
+            ]
+            shown = {"balanced": report.balanced, "totals": report.totals, "findings": findings}
+            self.stdout.write(json.dumps(shown))
         else:
             for channel, row in report.totals.items():
                 self.stdout.write(
