@@ -93,7 +93,7 @@ class TestDlq:
             ("RECIPIENT", "a***@example.com"),
             ("REASON", "mailbox_full"),
             ("REQUEST_ID", "order-1"),
-            ("THE PROVIDER'S WORDS", "rcpt: 452 4.2.2 <a***@example.com> is full"),
+            ("THE PROVIDER'S REPLY", "rcpt: 452 4.2.2 <a***@example.com> is full"),
         ):
             assert line[header.index(title) :].startswith(value), title
         assert line.count("mailbox_full") == 1

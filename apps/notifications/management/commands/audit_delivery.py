@@ -1,3 +1,5 @@
+"""Reconciles all deliveries and callbacks, and names inconsistent rows. Exit code 1: there are some."""
+
 import json
 import sys
 from typing import Any
@@ -8,7 +10,7 @@ from apps.notifications.operations.reconciliation import audit
 
 
 class Command(BaseCommand):
-    help = "Prove that accepted = final + waiting + in flight + unknown, and name every row that is out of place."
+    help = "Prove that accepted = final + waiting + in flight + unknown, and name every inconsistent row."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="One JSON object on standard output.")
@@ -32,6 +34,6 @@ class Command(BaseCommand):
                 self.stdout.write(
                     f"{finding.count} {finding.channel} {finding.error}: {', '.join(finding.ids)}"
                 )
-            self.stdout.write("Nothing is out of place." if report.balanced else "Something is out of place.")
+            self.stdout.write("No row is inconsistent." if report.balanced else "Some rows are inconsistent.")
         if not report.balanced:
             sys.exit(1)
