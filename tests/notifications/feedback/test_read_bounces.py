@@ -231,8 +231,8 @@ def test_one_bad_mail_keeps_no_other(row, maildir):
 
 
 def test_words_with_nul_and_colour_are_made_plain(row, maildir):
-    said = "smtp; 550 5.1.1 \x00\x1b[31mred " + "x" * 2000
-    put(maildir, postfix(return_paths.return_path(row.pk), message_id(row), said=said))
+    diagnostic = "smtp; 550 5.1.1 \x00\x1b[31mred " + "x" * 2000
+    put(maildir, postfix(return_paths.return_path(row.pk), message_id(row), said=diagnostic))
     assert read(maildir)["bounced"] == 1
     detail = Event.objects.get(kind="bounced").data["detail"]
     assert detail.isprintable()
@@ -240,9 +240,9 @@ def test_words_with_nul_and_colour_are_made_plain(row, maildir):
 
 
 def test_a_folder_that_is_no_maildir_is_a_usage_error(tmp_path, db):
-    with pytest.raises(CommandError, match="no maildir") as told:
+    with pytest.raises(CommandError, match="no maildir") as caught:
         call_command("read_bounces", str(tmp_path))
-    assert told.value.returncode == 2
+    assert caught.value.returncode == 2
 
 
 def test_nothing_new_is_said_so(maildir, db, capsys):

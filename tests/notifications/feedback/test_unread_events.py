@@ -17,10 +17,10 @@ from tests.notifications.feedback.test_tracking_events import (  # noqa: F401
     MESSAGE_ID,
     accounts,
     mailgun_form,
+    reported,
     row,
     service,
     taken,
-    told_of,
 )
 from tests.support.email_services import BODIES
 from tests.support.routes import refused
@@ -55,7 +55,7 @@ def test_a_form_is_kept_too(row, client):  # noqa: F811
 
 
 def test_one_of_many_keeps_no_other(row, service):  # noqa: F811
-    told_of(row, "sparkpost")
+    reported(row, "sparkpost")
     (known,) = BODIES["sparkpost"]("delivered", {}, MESSAGE_ID, 1)
     refused(service("sparkpost").send([{"msys": {"a": 1, "b": 2}}, known, 7]), 503, "events_unread")
     row.refresh_from_db()
@@ -70,7 +70,7 @@ def reread(*arguments):
 
 
 def test_a_release_that_knows_the_shape_reads_it(row, service, monkeypatch):  # noqa: F811
-    told_of(row, "resend")
+    reported(row, "resend")
     teller = service("resend")
     body = {"type": "email.delivered", "data": {"email": {"id": MESSAGE_ID}, "to": "kim@example.com"}}
 

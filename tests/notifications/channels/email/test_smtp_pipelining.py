@@ -1,4 +1,4 @@
-"""The next message's commands with the end of the one before: quicker, and nothing else changes."""
+"""Pipelining the next message's commands with the final dot of the one before: faster, and nothing else changes."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -85,7 +85,7 @@ def test_what_was_announced_and_never_comes_is_no_message(client):
         while server.open and time.monotonic() < ends:
             time.sleep(0.01)
         assert not server.open
-        # No word of the goodbye was taken for a text.
+        # QUIT was not taken for a message's text.
         assert arrived(server) == ["a", "c"]
 
 
@@ -95,7 +95,7 @@ def test_a_connection_that_waits_in_vain_is_given_up(client, monkeypatch):
         provider = client(server)
         send(provider, A, B)
         time.sleep(0.1)
-        # Too late for its own message, too.
+        # Its own message, too, needs a new connection by then.
         assert send(provider, B).result is Result.SENT
         assert (arrived(server), server.connections) == (["a", "b"], 2)
 
@@ -134,7 +134,7 @@ def test_one_that_fails_takes_no_other_with_it(client, script, first, second, co
         provider = client(server, command_timeout=1.0, data_timeout=1.0, dot_timeout=1.0)
         assert send(provider, A, B).result == first
         if (first, connections) == ("sent", 2):
-            # The relay hangs up before it is the second one's turn, and not in the middle of it.
+            # The relay hangs up before the second message is sent, and not in the middle of it.
             wait_until(lambda: not server.open)
         assert send(provider, B).result == second
         assert server.connections == connections
@@ -144,18 +144,18 @@ def test_one_that_fails_takes_no_other_with_it(client, script, first, second, co
         assert arrived(server)[-1] == "c"
 
 
-@pytest.mark.parametrize(("cut", "said"), [(-1, "retry"), (0, "unknown"), (9, "unknown")])
+@pytest.mark.parametrize(("cut", "expected"), [(-1, "retry"), (0, "unknown"), (9, "unknown")])
 @pytest.mark.parametrize("error", [ConnectionResetError, TimeoutError])
-def test_a_write_that_breaks_off_past_the_end_may_have_sent_it(client, monkeypatch, cut, said, error):
+def test_a_write_that_breaks_off_past_the_end_may_have_sent_it(client, monkeypatch, cut, expected, error):
     """`cut`: how many octets past the final dot's go out."""
     real, broken = SmtpConnection.write, []
 
-    def write(wire: SmtpConnection, octets: bytes, until: float) -> None:
+    def write(connection: SmtpConnection, octets: bytes, until: float) -> None:
         end = octets.find(b"\r\n.\r\n")
         if end < 0 or broken:
-            return real(wire, octets, until)
+            return real(connection, octets, until)
         broken.append(True)
-        real(wire, octets[: end + 5 + cut], until)
+        real(connection, octets[: end + 5 + cut], until)
         raise error
 
     monkeypatch.setattr(SmtpConnection, "write", write)
@@ -163,10 +163,10 @@ def test_a_write_that_breaks_off_past_the_end_may_have_sent_it(client, monkeypat
         provider = client(server)
         outcome = send(provider, A, B)
         # One whose end did not go out is sent again at once, where the connection was lost.
-        assert outcome.result == (said if (cut, error) != (-1, ConnectionResetError) else "retry")
-        if said == "unknown":
+        assert outcome.result == (expected if (cut, error) != (-1, ConnectionResetError) else "retry")
+        if expected == "unknown":
             server.wait_for(1)
-        assert arrived(server).count("a") == (said == "unknown")
+        assert arrived(server).count("a") == (expected == "unknown")
 
 
 def test_a_recipient_refused_ahead_is_suppressed_as_ever(client):
@@ -225,13 +225,13 @@ def test_without_leave_what_was_announced_is_not_sent(client):
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["true", "false", "none"])), max_size=12))
 def test_whatever_is_announced_each_that_is_sent_arrives_once(client, plan):
-    """`plan`: how large each message is, in steps of 20 kB, and whether it is told what follows."""
+    """`plan`: how large each message is, in steps of 20 kB, and whether the next one is pipelined."""
     mails = [replace(message(f"m{n}"), text=f"{'x' * 70}\n" * 280 * size) for n, (size, _) in enumerate(plan)]
     with ScriptedSmtpServer() as server:
         provider = client(server)
-        for n, (_, told) in enumerate(plan):
+        for n, (_, announces) in enumerate(plan):
             pipelined_next = {"true": mails[n + 1] if n + 1 < len(mails) else None, "false": C, "none": None}[
-                told
+                announces
             ]
             assert send(provider, mails[n], pipelined_next).result is Result.SENT
         assert arrived(server) == [f"m{n}" for n in range(len(mails))]

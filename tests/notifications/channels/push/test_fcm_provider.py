@@ -138,8 +138,8 @@ def test_a_push_never_outlives_its_end(
 
 def test_without_an_end_it_is_kept_for_as_long_as_fcm_likes(fcm: FcmStandIn, provider: FcmProvider) -> None:
     assert send(provider).result is Result.SENT
-    told = str(fcm.messages[0])
-    assert not any(word in told for word in ("ttl", "TTL", "apns-expiration", "collapse", "Topic"))
+    sent = str(fcm.messages[0])
+    assert not any(word in sent for word in ("ttl", "TTL", "apns-expiration", "collapse", "Topic"))
 
 
 def test_a_message_that_fcm_could_not_read_is_not_sent(fcm: FcmStandIn, provider: FcmProvider) -> None:
