@@ -1,4 +1,4 @@
-"""Bounces and complaints in the shapes that mail servers, gateways and people give them."""
+"""Bounces and complaints in the formats of mail servers, gateways and people."""
 
 import base64
 import quopri
@@ -222,7 +222,7 @@ Body
 
 
 @pytest.mark.parametrize("form", [EXIM, QMAIL])
-def test_words_without_a_report_come_back_and_end_no_address(form, row, maildir):  # noqa: F811
+def test_a_bounce_without_a_report_bounces_and_ends_no_address(form, row, maildir):  # noqa: F811
     put(maildir, mail(row, form.format(row=row)))
     assert read(maildir) == {"read": 1, "bounced": 1}
     row.refresh_from_db()

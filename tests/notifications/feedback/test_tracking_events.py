@@ -219,7 +219,7 @@ def test_an_unknown_kind_is_taken_and_ignored(row, service):
     assert notes(row) == []
 
 
-def test_mail_that_came_in_is_for_another_door(row, service):
+def test_inbound_mail_is_refused(row, service):
     refused(service("postmark").send({"RecordType": "Inbound"}), 400, "wrong_event")
 
 
@@ -345,14 +345,14 @@ def test_a_batch_of_brevo_is_taken_one_by_one(row, service):
         {"type": "activity.survey_opened", "data": {"id": "s1", "type": "survey_opened"}},
     ],
 )
-def test_what_mailersend_tells_of_the_account_is_taken_and_ignored(body, row, service):
+def test_what_mailersend_reports_of_the_account_is_accepted_and_ignored(body, row, service):
     taken(service("mailersend").send(body), 0)
     taken(service("resend").send({"type": "domain.created", "data": {"id": "d1"}}), 0)
     assert notes(row) == []
 
 
 @pytest.mark.parametrize("configured", [True, False])
-def test_mailersend_s_trial_of_the_url_is_answered(configured, row, service, settings):
+def test_mailersend_s_test_request_is_answered(configured, row, service, settings):
     """It is signed with a public key, before the webhook has one of its own."""
     if not configured:
         settings.EMAIL_PROVIDER_URL = "mailersend://?key=k&name=mailersend"

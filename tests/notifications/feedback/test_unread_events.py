@@ -1,4 +1,4 @@
-"""Events in a shape that nobody knows: kept, shown, and read again once it is known."""
+"""Tracking events in an unknown shape: kept, shown, and read again once it is known."""
 
 import json
 from datetime import timedelta
@@ -91,7 +91,7 @@ def test_a_release_that_knows_the_shape_reads_it(row, service, monkeypatch):  # 
     assert row.status == "delivered"
     event = UnreadEvent.objects.get()
     assert (event.state, event.body, event.closed_by) == ("read", "", "command:reread_events")
-    # Told again meanwhile: it is the same event.
+    # Reported again meanwhile: it is the same event.
     taken(teller.send(body, number="9"), 0)
     assert reread() == "Every event could be read.\n"
 
@@ -123,7 +123,7 @@ def test_an_operator_sees_it(kept, admin_client):
     assert "reread_events" in finding.remedy
 
 
-def test_it_is_ignored_by_hand_and_purged(kept, admin_client):
+def test_an_operator_ignores_it_and_it_is_purged(kept, admin_client):
     admin_client.post(
         "/admin/notifications/unreadevent/", {"action": "ignore", "_selected_action": [str(kept.pk)]}
     )

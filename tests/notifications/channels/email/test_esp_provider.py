@@ -1,4 +1,4 @@
-"""Email services' HTTP APIs against a stand-in: by a setting alone, through the whole path, and row by row."""
+"""Email services' HTTP APIs against a stand-in: by settings alone, through the whole pipeline, and row by row."""
 
 import base64
 import json
@@ -76,7 +76,7 @@ def send(provider, may_commit=lambda: True):
 
 
 @pytest.mark.parametrize("name", TAKEN)
-def test_it_is_taken_with_all_that_it_says(name, service, made):
+def test_a_message_is_accepted_with_all_its_parts(name, service, made):
     service.always = TAKEN[name]
     outcome = send(made(url(name, service)))
     assert outcome.result is Result.SENT, outcome
@@ -125,7 +125,7 @@ def test_any_sender(name, sender, read, service, made):
 @pytest.mark.parametrize(
     "address", ['"a<b"@example.com', '"a, b"@example.com', "kim@[192.0.2.1]", "pelé@example.com"]
 )
-def test_any_address_is_told_as_it_is(name, address, service, made):
+def test_any_address_is_sent_as_it_is(name, address, service, made):
     taken = {"ErrorCode": 0, "Message": "OK", "MessageID": "pm-1", "To": address}
     service.always = resp(200, taken) if name == "postmark" else TAKEN[name]
     outcome = made(url(name, service)).send(replace(MESSAGE, to=address), may_commit=lambda: True)
@@ -140,7 +140,7 @@ def test_any_address_is_told_as_it_is(name, address, service, made):
 
 
 @pytest.mark.parametrize("address", ['".a"@example.com', '"a..b"@example.com', '"a."@example.com'])
-def test_an_address_that_a_service_can_t_be_told_is_not_told_wrongly(address, service, made):
+def test_an_address_that_the_api_can_t_represent_is_not_sent_wrongly(address, service, made):
     provider = made(url("postmark", service))
     outcome = provider.send(replace(MESSAGE, to=address), may_commit=lambda: True)
     assert (outcome.result, outcome.code, outcome.recipient_gone) == (
@@ -177,7 +177,7 @@ def test_what_an_answer_means(name, answer, result, code, wait, error, service, 
     assert len(service.calls) == 1, "never a second try"
 
 
-def test_nobody_there_is_not_a_doubt(made):
+def test_a_refused_connection_is_no_unknown_outcome(made):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         outcome = send(made(f"resend://?key={KEY}&api_url=http://127.0.0.1:{taken.getsockname()[1]}"))
@@ -200,7 +200,7 @@ def test_an_answer_that_never_comes_is_one(service, made):
     service.always.hold.set()
 
 
-def test_without_its_lease_nothing_is_asked(service, made):
+def test_without_its_lease_no_request_is_sent(service, made):
     outcome = send(made(url("resend", service)), may_commit=lambda: False)
     assert (outcome.result, outcome.code) == (Result.DEFERRED, "lease_lapsed")
     assert not service.calls
@@ -225,7 +225,7 @@ def test_the_key_may_be_in_a_file(service, made, tmp_path):
         ("postmark://?key=a&api_url=ftp://x", "api_url="),
     ],
 )
-def test_a_bad_url_is_told_in_a_sentence(text, sentence):
+def test_a_bad_url_is_explained_in_a_sentence(text, sentence):
     with pytest.raises(ValueError, match=sentence):
         EspSettings.from_url(text)
 

@@ -244,7 +244,7 @@ def test_data_taken_after_a_refusal_delivers_nothing(client, capabilities, refus
 
 
 @MODES
-def test_without_leave_nothing_is_delivered(client, capabilities) -> None:
+def test_without_a_lease_nothing_is_delivered(client, capabilities) -> None:
     with ScriptedSmtpServer(capabilities=capabilities) as server:
         provider = client(server)
         assert verdict(send(provider, allowed=False)) == ("deferred", "lease_lapsed")

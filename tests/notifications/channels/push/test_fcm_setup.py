@@ -1,4 +1,4 @@
-"""What stops the start, and how strict the stand-in is."""
+"""FCM settings that stop the start, and how strict the FCM stand-in is."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A push's reserved keys, its end, and what a second try has in common with the first; through the doors."""
+"""A push's reserved keys, its expiry, and what a second attempt shares with the first; through the API."""
 
 import json
 from datetime import timedelta
@@ -49,7 +49,7 @@ def test_others_are_saved_and_taken(key, api, user, fcm):
 
 @pytest.fixture
 def old_version(organization):
-    """One that was saved before it was refused."""
+    """A version that was saved before such keys were refused."""
     version = template_with(organization, PUSH_EN)
     TemplateContent.objects.filter(version=version).update(data={"from": "shop"})
     return version
@@ -84,7 +84,7 @@ def test_a_push_ends_when_its_notification_does(api, user, fcm):
 
 
 @pytest.mark.usefixtures("worker", "version")
-def test_without_an_end_nothing_is_said_of_one(api, user, fcm):
+def test_without_an_expiry_none_is_sent(api, user, fcm):
     post(api, user, channels=["push"])
     settled("sent")
     assert not fcm.messages[0].keys() & {"android", "apns", "webpush"}
@@ -97,7 +97,7 @@ def test_a_second_try_after_a_doubt_is_known_by_its_notification(api, user, fcm,
     monkeypatch.setattr(
         answers, "checked", lambda body: checked_bodies.append(json.loads(body)) or checked(body)
     )
-    # The connection breaks once the message is over there.
+    # The connection breaks once the server has the message.
     fcm.script("ada-phone-token-0001", "cut")
     answer = post(api, user, channels=["push"])
     wait_until(lambda: PushLog.objects.get().resends == 1)
