@@ -1,7 +1,7 @@
 """The models: notifications, their deliveries, callbacks, and the records that are kept about them.
 
 May import `errors` of this app, the models of `templates` and `users`, and `notifier.lib`.
-Must not import DRF, call a provider or a broker, or decide a transition: it defines which moves are allowed.
+Must not import DRF, nor call a provider or a broker; it defines which status moves are allowed, others make them.
 """
 
 from apps.notifications.models.deliveries import (

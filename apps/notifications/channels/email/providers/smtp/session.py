@@ -133,6 +133,7 @@ class Session:
         return (Ended if kept else Lost)(no_reply(phase, error))
 
     def _command(self, phase: Phase, line: str | None = None) -> Reply:
+        """Write the line, if there is one, and read a reply. Raises Ended."""
         until = self._until(phase)
         try:
             if line is not None:
@@ -142,6 +143,7 @@ class Session:
             raise self._broken(phase, error) from error
 
     def _require(self, phase: Phase, line: str | None = None) -> None:
+        """The same, for a reply that must be 2xx."""
         if (reply := self._command(phase, line)).code // 100 != 2:
             raise Ended(classify(phase, reply))
 
