@@ -110,7 +110,7 @@ class TestAsking:
     def test_a_mailbox_gets_three_an_hour(self, member):
         for _ in range(5):
             assert ask().status_code == 202
-        assert Notification.objects.count() == password_resets.A_PERSON
+        assert Notification.objects.count() == password_resets.MAILS_A_PERSON
 
     def test_an_address_of_the_network_asks_five_times_a_minute(self, member):
         caches["default"].clear()
