@@ -1,3 +1,5 @@
+"""App configurations: this app's own, and Django's admin with our site class."""
+
 from django.apps import AppConfig
 from django.contrib.admin import apps as django_admin
 

@@ -1,3 +1,5 @@
+"""The admin pages of API keys."""
+
 import re
 from typing import Any
 

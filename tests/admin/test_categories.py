@@ -1,3 +1,5 @@
+"""The admin pages of categories."""
+
 from typing import Any
 
 import pytest

@@ -1,3 +1,5 @@
+"""The admin pages of dead letters: listed, searched, replayed, discarded."""
+
 from types import SimpleNamespace
 from typing import Any
 

@@ -1,3 +1,5 @@
+"""The admin pages of people and their devices and preferences."""
+
 from typing import Any
 
 import pytest

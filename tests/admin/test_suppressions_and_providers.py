@@ -1,3 +1,5 @@
+"""The admin pages of suppressions and of provider states."""
+
 from typing import Any
 
 import pytest

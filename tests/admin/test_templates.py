@@ -1,3 +1,5 @@
+"""The admin pages of templates and their versions."""
+
 import re
 import time
 from typing import Any

@@ -1,3 +1,5 @@
+"""API keys: issued (the key is shown once), changed within limits, revoked."""
+
 from typing import Any
 
 from django import forms

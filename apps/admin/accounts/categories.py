@@ -1,3 +1,5 @@
+"""Notification categories, each with its frequency cap."""
+
 from typing import Any
 
 from django.contrib import admin

@@ -1,3 +1,5 @@
+"""Organizations: created and deactivated by superusers only."""
+
 from typing import Any
 
 from django.contrib import admin

@@ -1,3 +1,5 @@
+"""Provider circuit breakers, their history, and webhook bodies of email services that could not be parsed."""
+
 from typing import Any
 
 from django.contrib import admin

@@ -1,3 +1,5 @@
+"""Suppressions: added by hand, searched by exact recipient, lifted with a reason."""
+
 from typing import Any
 
 from django import forms

@@ -1,3 +1,5 @@
+"""URLs of the template API."""
+
 from django.urls import path, register_converter
 
 from apps.templates.api.views import drafts, parts, previews, templates

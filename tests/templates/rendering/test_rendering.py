@@ -1,3 +1,5 @@
+"""Rendering of emails and pushes."""
+
 import html
 import time
 

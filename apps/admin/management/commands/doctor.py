@@ -1,3 +1,5 @@
+"""`manage.py doctor`: runs every check and prints the findings, the worst first."""
+
 import json
 import sys
 from collections import Counter
