@@ -16,7 +16,7 @@ SHORTEST_SECRET = 4
 """Characters: shorter values are in any text, and masking them would leave nothing to read."""
 
 
-def may_word(code: str, scopes: Collection[str], *, live: bool = True) -> bool:
+def may_write(code: str, scopes: Collection[str], *, live: bool = True) -> bool:
     """Whether a caller of these scopes may write or activate versions of the template. An organization's template
     speaks to its administrators too, so that it takes everything that they may do, and no test key."""
     if code == BUILT_IN_RESET_CODE:

@@ -31,8 +31,8 @@ def wakes(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 def act(door: Client, action: str, *selected: DeadLetter) -> Any:
-    asked = {"action": action, "_selected_action": [str(dead_letter.pk) for dead_letter in selected]}
-    return door.post(reverse(PAGE), asked, follow=True)
+    posted = {"action": action, "_selected_action": [str(dead_letter.pk) for dead_letter in selected]}
+    return door.post(reverse(PAGE), posted, follow=True)
 
 
 def test_replay_queues_once(

@@ -51,7 +51,7 @@ def test_a_layout_is_made_shown_and_changed(door: Client, brand: Layout) -> None
 
 
 @pytest.mark.parametrize(
-    ("fields", "field", "said"),
+    ("fields", "field", "expected"),
     [
         ({"html": "<p>\n{% if a %}{{ content }}"}, "html", "line 2, column"),
         ({"text": "no place"}, "text", "{{ content }} once"),
@@ -62,13 +62,13 @@ def test_a_layout_is_made_shown_and_changed(door: Client, brand: Layout) -> None
     ],
 )
 def test_what_cannot_be_used_is_not_saved(
-    door: Client, brand: Layout, fields: dict[str, str], field: str, said: str
+    door: Client, brand: Layout, fields: dict[str, str], field: str, expected: str
 ) -> None:
     answer = changed(door, brand, **fields)
     assert answer.status_code == 200
     (errors,) = answer.context["adminform"].form.errors.values()
     assert list(answer.context["adminform"].form.errors) == [field]
-    assert said in errors[0]
+    assert expected in errors[0]
     brand.refresh_from_db()
     assert brand.revision == 1
 

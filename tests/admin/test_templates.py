@@ -61,8 +61,8 @@ def test_a_version_can_wait_and_be_activated(door: Client, page: str, version: T
     activate = reverse("admin:templates_template_version_activate", args=[template.pk, 2])
     assert activate in text_of(door.get(reverse("admin:templates_template_change", args=[template.pk])))
     assert door.get(activate).status_code == 405
-    asked = door.post(activate)
-    assert (asked.status_code, "Publish version 2 of" in text_of(asked)) == (200, True)
+    confirmation = door.post(activate)
+    assert (confirmation.status_code, "Publish version 2 of" in text_of(confirmation)) == (200, True)
     template.refresh_from_db()
     assert template.active_version == version
     assert door.post(activate, {"_publish": "1"}).status_code == 302
@@ -85,8 +85,8 @@ def test_the_enter_key_publishes_nothing(door: Client, page: str, version: Templ
     answer = door.post(page, posted([EMAIL], [], _preview="1"))
     assert answer.status_code == 200
     # Nor on the page that asks whether to.
-    asked = door.post(page, posted([EMAIL], [], _activate="1"))
-    assert first_button(asked) == "_preview"
+    confirmation = door.post(page, posted([EMAIL], [], _activate="1"))
+    assert first_button(confirmation) == "_preview"
     # Another version's button must not be the first one on the template's own page either.
     assert door.post(page, posted([EMAIL], [], _save="1")).status_code == 302
     change = door.get(reverse("admin:templates_template_change", args=[version.template_id]))
@@ -167,7 +167,7 @@ def test_a_struck_out_language_is_left_out(door: Client, page: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("emails", "said"),
+    ("emails", "expected"),
     [
         ([], "Write at least one email or push."),
         ([EMAIL, EMAIL], "A second email content in en"),
@@ -176,11 +176,11 @@ def test_a_struck_out_language_is_left_out(door: Client, page: str) -> None:
     ],
 )
 def test_what_cant_be_saved_says_why(
-    door: Client, page: str, emails: list[dict[str, str]], said: str
+    door: Client, page: str, emails: list[dict[str, str]], expected: str
 ) -> None:
     answer = door.post(page, posted(emails, [], _publish="1"))
     assert answer.status_code == 200
-    assert said in text_of(answer)
+    assert expected in text_of(answer)
 
 
 def test_a_new_template_leads_to_its_first_version(door: Client, organization: Organization) -> None:

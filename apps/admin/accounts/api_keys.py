@@ -53,8 +53,12 @@ class ApiKeyPages(OrganizationRows):
     actions = ("revoke",)
 
     def get_fields(self, request: HttpRequest, obj: Any | None = None) -> list[Any]:
-        asked = ["organization", "name", "scopes", "live", "rate_limit", "expires_at"]
-        return [*asked, "prefix", "revoked_at", "last_used_at", "created_by", "created_at"] if obj else asked
+        editable = ["organization", "name", "scopes", "live", "rate_limit", "expires_at"]
+        return (
+            [*editable, "prefix", "revoked_at", "last_used_at", "created_by", "created_at"]
+            if obj
+            else editable
+        )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> list[Any]:
         if obj is None:
@@ -65,8 +69,8 @@ class ApiKeyPages(OrganizationRows):
         self, request: HttpRequest, obj: Any | None = None, change: bool = False, **kwargs: Any
     ) -> Any:
         operator = operator_of(request)
-        asked = {"form": NewKeyForm} if obj is None else {}
-        made = super().get_form(request, obj, change, **asked, **kwargs)
+        options = {"form": NewKeyForm} if obj is None else {}
+        made = super().get_form(request, obj, change, **options, **kwargs)
         if not operator.is_superuser and "rate_limit" in made.base_fields:  # type: ignore[attr-defined]
             most = settings.RATE_LIMIT_KEY_MOST
             made.base_fields["rate_limit"].validators.append(MaxValueValidator(most))  # type: ignore[attr-defined]

@@ -27,8 +27,8 @@ class CategoryPages(OrganizationRows):
     search_fields = ("code", "name")
 
     def get_fields(self, request: HttpRequest, obj: Any | None = None) -> list[Any]:
-        asked = ["organization", "code", "name", "mandatory", "cap", "cap_window"]
-        return [*asked, "created_at", "updated_at"] if obj else asked
+        editable = ["organization", "code", "name", "mandatory", "cap", "cap_window"]
+        return [*editable, "created_at", "updated_at"] if obj else editable
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         shown, counts, lacking, protected = super().get_deleted_objects(objs, request)

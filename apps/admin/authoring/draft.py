@@ -84,8 +84,8 @@ class Draft:
         variables = lines.variables({**samples, **examples}, [*self.required, *self.optional])
         for form, source in ready:
             try:
-                party = self.template.organization_id
-                form.preview = rendering.render_for(party, source.source, variables)
+                organization_id = self.template.organization_id
+                form.preview = rendering.render_for(organization_id, source.source, variables)
             except rendering.RenderError as error:
                 form.error = f"{_label(form, error.field)}: {error.message}"
 

@@ -20,10 +20,10 @@ from apps.users.channels import Channel
 from apps.users.models import Organization
 
 WIDE = "width:min(720px,70vw);box-sizing:border-box"
-WORDS = "Here stands what a template says."
+SAMPLE_TEXT = "Here stands what a template says."
 SAMPLES = {
-    SourceFormat.HTML.value: f"<p>{WORDS}</p>",
-    SourceFormat.MJML.value: f"<mj-section><mj-column><mj-text>{WORDS}</mj-text></mj-column></mj-section>",
+    SourceFormat.HTML.value: f"<p>{SAMPLE_TEXT}</p>",
+    SourceFormat.MJML.value: f"<mj-section><mj-column><mj-text>{SAMPLE_TEXT}</mj-text></mj-column></mj-section>",
 }
 ALONE = {
     SourceFormat.HTML.value: '{{% render "{}" %}}',
@@ -91,12 +91,12 @@ class PartPages(OrganizationRows):
     list_filter = ("organization", "source_format")
     list_select_related = ("organization",)
     search_fields = ("name", "description")
-    asked: ClassVar = ["organization", "name", "description", "source_format", "html", "text"]
+    editable: ClassVar = ["organization", "name", "description", "source_format", "html", "text"]
 
     def get_fields(self, request: HttpRequest, obj: Any | None = None) -> list[Any]:
         if obj is None:
-            return list(self.asked)
-        return [*self.asked, "preview", "used_by", "revision", "created_at", "updated_at"]
+            return list(self.editable)
+        return [*self.editable, "preview", "used_by", "revision", "created_at", "updated_at"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> list[Any]:
         if obj is None:
@@ -155,14 +155,14 @@ class PartPages(OrganizationRows):
 @admin.register(Layout)
 class LayoutPages(PartPages):
     form = LayoutForm
-    asked: ClassVar = [*PartPages.asked, "values"]
+    editable: ClassVar = [*PartPages.editable, "values"]
 
     def sample(self, part: Layout) -> TemplateContent:
         return TemplateContent(
             channel=Channel.EMAIL,
             language="en",
             html=SAMPLES[part.source_format] if part.html else "",
-            text=WORDS if part.text else "",
+            text=SAMPLE_TEXT if part.text else "",
             source_format=part.source_format,
             layout=part.name,
         )

@@ -81,10 +81,10 @@ class TemplatePages(VersionPages):
     actions = ("archive",)
 
     def get_fields(self, request: HttpRequest, obj: Any | None = None) -> list[Any]:
-        asked = ["organization", "code", "name", "description", "category", "on_unknown"]
+        editable = ["organization", "code", "name", "description", "category", "on_unknown"]
         if obj is None:
-            return asked
-        return [*asked, "fallback_version", "version_in_use", "created_at", "updated_at", "archived_at"]
+            return editable
+        return [*editable, "fallback_version", "version_in_use", "created_at", "updated_at", "archived_at"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> list[Any]:
         if obj is None:
@@ -112,7 +112,7 @@ class TemplatePages(VersionPages):
 
     def has_change_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
         return super().has_change_permission(request, obj) and (
-            obj is None or credentials.may_word(obj.code, operator_of(request).scopes)
+            obj is None or credentials.may_write(obj.code, operator_of(request).scopes)
         )
 
     def has_delete_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:

@@ -3,7 +3,7 @@
 import redis
 from django.conf import settings
 
-from apps.admin.doctor.findings import Finding, ok, warning, words_of, wrong
+from apps.admin.doctor.findings import Finding, message_of, ok, warning, wrong
 
 ANSWER_SECONDS = 2
 
@@ -33,14 +33,14 @@ def answers() -> list[Finding]:
     except redis.AuthenticationError as error:
         return [
             wrong(
-                f"Redis at {where} refuses us: {words_of(error)}.",
+                f"Redis at {where} refuses us: {message_of(error)}.",
                 "Correct the user name and password in REDIS_URL.",
             )
         ]
     except redis.RedisError as error:
         return [
             wrong(
-                f"Redis at {where} can't be reached: {words_of(error)}.",
+                f"Redis at {where} can't be reached: {message_of(error)}.",
                 "Start Redis, or correct REDIS_URL. Everything works without it, and sign-ins are not limited.",
             )
         ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from django.db import connections
 
 from apps.admin.doctor import cache, configuration, database, mail, push, rabbit, work
-from apps.admin.doctor.findings import Finding, Level, skipped, words_of, wrong
+from apps.admin.doctor.findings import Finding, Level, message_of, skipped, wrong
 from apps.admin.doctor.secrets import masked
 
 SECONDS = 15.0
@@ -63,7 +63,7 @@ def _within(check: Check, seconds: float) -> list[Finding]:
             found.extend(check.look())
         except Exception as error:  # noqa: BLE001 - a fault in one check must not hide the other checks
             found.append(
-                wrong(f"It could not be checked: {type(error).__name__}: {words_of(error)}.", "Try again.")
+                wrong(f"It could not be checked: {type(error).__name__}: {message_of(error)}.", "Try again.")
             )
         finally:
             connections.close_all()

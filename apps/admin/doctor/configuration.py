@@ -20,10 +20,10 @@ LOOPBACK = {"localhost", "127.0.0.1", "[::1]"}
 
 
 def settings_as_read() -> list[Finding]:
-    return [*_told(), *_judged()]
+    return [*_values(), *_problems()]
 
 
-def _told() -> Iterator[Finding]:
+def _values() -> Iterator[Finding]:
     for name in settings.ENVIRONMENT_VARIABLES:
         value = os.environ.get(name, "")
         if is_secret(name) and (secret := value or str(getattr(settings, name, ""))):
@@ -34,7 +34,7 @@ def _told() -> Iterator[Finding]:
             yield ok(f"{name} is not set: its default holds.")
 
 
-def _judged() -> Iterator[Finding]:
+def _problems() -> Iterator[Finding]:
     secrets = [str(getattr(settings, name)) for name in KEYS] + settings.ENCRYPTION_KEYS
     if len(set(secrets)) < len(secrets):
         yield wrong(f"Two of {', '.join(ALL_KEYS)} are the same.", "Give each a value of its own.")

@@ -6,7 +6,7 @@ import psycopg
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from apps.admin.doctor.findings import Finding, ok, words_of, wrong
+from apps.admin.doctor.findings import Finding, message_of, ok, wrong
 from notifier.lib.database import storage
 
 CLOCKS_AGREE = 5.0
@@ -33,22 +33,22 @@ def answers() -> list[Finding]:
         with psycopg.connect(**connection.get_connection_params()) as direct:
             row = direct.execute("SELECT pg_is_in_recovery(), current_setting('server_version')").fetchone()
     except psycopg.Error as error:
-        return [_refused(where, words_of(error))]
+        return [_refused(where, message_of(error))]
     standby, version = row or (False, "")
     if standby:
         return [wrong(f"The database at {where} is a standby: it can't be written to.", "Use the primary.")]
     return [ok(f"The database answers at {where} (PostgreSQL {version}).")]
 
 
-def _refused(where: str, words: str) -> Finding:
-    if "FATAL" not in words:
+def _refused(where: str, message: str) -> Finding:
+    if "FATAL" not in message:
         return wrong(
-            f"The database at {where} can't be reached: {words}.",
+            f"The database at {where} can't be reached: {message}.",
             "Start PostgreSQL, or correct the host and port in DATABASE_URL.",
         )
-    said = words.partition("FATAL:")[2].strip()
-    remedy = next((remedy for start, remedy in _REFUSALS if start in said), "See the server's log.")
-    return wrong(f"The database at {where} refuses us: {said}.", remedy)
+    reason = message.partition("FATAL:")[2].strip()
+    remedy = next((remedy for start, remedy in _REFUSALS if start in reason), "See the server's log.")
+    return wrong(f"The database at {where} refuses us: {reason}.", remedy)
 
 
 def migrations() -> list[Finding]:
@@ -78,7 +78,7 @@ def clock() -> list[Finding]:
             (theirs,) = cursor.fetchone()
         after = time.time()
     except DatabaseError as error:
-        return [wrong(f"The database's clock can't be read: {words_of(error)}.", "Run the doctor again.")]
+        return [wrong(f"The database's clock can't be read: {message_of(error)}.", "Run the doctor again.")]
     offset = theirs - (before + after) / 2
     if abs(offset) - (after - before) / 2 <= CLOCKS_AGREE:
         return [ok("The database's clock and this machine's agree.")]

@@ -43,6 +43,6 @@ def sandboxed(what: str) -> Finding:
     )
 
 
-def words_of(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
     """What a fault says of itself, in one line without a full stop."""
     return " ".join(str(error).split()).rstrip(".") or type(error).__name__

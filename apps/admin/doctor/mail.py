@@ -6,7 +6,7 @@ from time import monotonic
 
 from django.conf import settings
 
-from apps.admin.doctor.findings import Finding, ok, sandboxed, skipped, warning, words_of, wrong
+from apps.admin.doctor.findings import Finding, message_of, ok, sandboxed, skipped, warning, wrong
 from apps.notifications.channels.email.providers.esp.settings import KEY_NAMES, EspSettings
 from apps.notifications.channels.email.providers.smtp.outcomes import Ended
 from apps.notifications.channels.email.providers.smtp.session import Session
@@ -54,7 +54,7 @@ def signs_in() -> list[Finding]:
     try:
         accounts = configured(Channel.EMAIL)
     except ValueError as error:
-        return [wrong(f"EMAIL_PROVIDER_URL can't be used: {words_of(error)}.", "See docs/settings.md.")]
+        return [wrong(f"EMAIL_PROVIDER_URL can't be used: {message_of(error)}.", "See docs/settings.md.")]
     return [finding for account in accounts for finding in _signs_in(account)]
 
 
@@ -67,7 +67,7 @@ def _signs_in(account: Account) -> list[Finding]:
         relay = SmtpSettings.from_url(account.url)
         context = None if relay.tls == "none" else ssl.create_default_context(cafile=relay.ca_file or None)
     except (ValueError, OSError) as error:
-        return [wrong(f"EMAIL_PROVIDER_URL can't be used: {words_of(error)}.", "See docs/settings.md.")]
+        return [wrong(f"EMAIL_PROVIDER_URL can't be used: {message_of(error)}.", "See docs/settings.md.")]
     where = f"{relay.host}:{relay.port}"
     try:
         session = Session(relay, context, monotonic() + SESSION_SECONDS)
@@ -82,10 +82,12 @@ def _has_key(account: Account) -> list[Finding]:
         EspSettings.from_url(account.url).backend_options()
     except OSError as error:
         return [
-            wrong(f"The key of {account.name} can't be read: {words_of(error)}.", "Let this user read it.")
+            wrong(f"The key of {account.name} can't be read: {message_of(error)}.", "Let this user read it.")
         ]
-    said = f"{account.name} has a key for {account.scheme}; whether it is taken shows with the first email."
-    return [ok(said)]
+    sentence = (
+        f"{account.name} has a key for {account.scheme}; whether it is taken shows with the first email."
+    )
+    return [ok(sentence)]
 
 
 def _refused(where: str, outcome: Outcome) -> Finding:

@@ -7,7 +7,7 @@ from pathlib import Path
 import urllib3
 from django.conf import settings
 
-from apps.admin.doctor.findings import Finding, ok, sandboxed, skipped, warning, words_of, wrong
+from apps.admin.doctor.findings import Finding, message_of, ok, sandboxed, skipped, warning, wrong
 from apps.notifications.channels.outcome import Outcome, Result
 from apps.notifications.channels.push.providers.fcm.auth import AccessTokens, AuthError
 from apps.notifications.channels.push.providers.fcm.outcomes import outcome_of
@@ -44,7 +44,7 @@ def accepts() -> list[Finding]:
     try:
         accounts = configured(Channel.PUSH)
     except ValueError as error:
-        return [wrong(f"{words_of(error)}.", "Correct PUSH_PROVIDER_URL, or let this user read the file.")]
+        return [wrong(f"{message_of(error)}.", "Correct PUSH_PROVIDER_URL, or let this user read the file.")]
     return [finding for account in accounts for finding in _accepts(account)]
 
 
@@ -55,15 +55,15 @@ def _accepts(account: Account) -> list[Finding]:
         fcm = FcmSettings.from_url(account.url)
         tokens = AccessTokens(fcm.credentials, connect_timeout=fcm.connect_timeout)
     except ValueError as error:
-        return [wrong(f"{words_of(error)}.", "Correct PUSH_PROVIDER_URL, or let this user read the file.")]
+        return [wrong(f"{message_of(error)}.", "Correct PUSH_PROVIDER_URL, or let this user read the file.")]
     try:
-        outcome = _asked(fcm, tokens.current())
+        outcome = _validate_only(fcm, tokens.current())
     except AuthError as error:
         return [_refused(f"The FCM service account {fcm.credentials} gets no access token", error.outcome)]
     except urllib3.exceptions.HTTPError as error:
         return [
             wrong(
-                f"FCM can't be reached at {fcm.base_url}: {words_of(error)}.",
+                f"FCM can't be reached at {fcm.base_url}: {message_of(error)}.",
                 "Let this machine reach it (443), directly or through its proxy.",
             )
         ]
@@ -74,7 +74,7 @@ def _accepts(account: Account) -> list[Finding]:
     return [_refused(f"FCM does not take us for the project {fcm.project_id}{_whose(fcm)}", outcome)]
 
 
-def _asked(fcm: FcmSettings, access: str) -> Outcome:
+def _validate_only(fcm: FcmSettings, access: str) -> Outcome:
     timeout = urllib3.Timeout(connect=fcm.connect_timeout, read=min(fcm.read_timeout, READ_SECONDS))
     headers = {"Authorization": f"Bearer {access}", "Content-Type": "application/json"}
     address = f"{fcm.base_url.rstrip('/')}/v1/projects/{fcm.project_id}/messages:send"

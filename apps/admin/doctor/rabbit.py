@@ -10,7 +10,7 @@ from amqp.exceptions import AccessRefused, NotAllowed, NotFound, PreconditionFai
 from django.conf import settings
 from kombu import Connection
 
-from apps.admin.doctor.findings import Finding, ok, skipped, words_of, wrong
+from apps.admin.doctor.findings import Finding, message_of, ok, skipped, wrong
 from apps.notifications.queue import topology
 from apps.notifications.queue.broker import BROKER_ERRORS
 
@@ -51,7 +51,7 @@ def answers() -> list[Finding]:
 
 def _refused(error: Exception) -> Finding:
     parts = Connection(settings.BROKER_URL)
-    where, words = f"{parts.hostname}:{parts.port or 5672}", words_of(error)
+    where, message = f"{parts.hostname}:{parts.port or 5672}", message_of(error)
     if isinstance(error, AccessRefused):
         return wrong(
             f"The broker at {where} refuses the user name {parts.userid} or its password.",
@@ -59,16 +59,16 @@ def _refused(error: Exception) -> Finding:
         )
     if isinstance(error, NotAllowed):
         return wrong(
-            f"The broker at {where} refuses the virtual host {parts.virtual_host}: {words}.",
+            f"The broker at {where} refuses the virtual host {parts.virtual_host}: {message}.",
             "Create it and give the user its rights, or correct the end of BROKER_URL (`/` is written `//`).",
         )
     if isinstance(error, ssl.SSLCertVerificationError):
         return wrong(
-            f"The broker's certificate is not trusted: {words}.",
+            f"The broker's certificate is not trusted: {message}.",
             "Install its authority among the system's, or correct the host name in BROKER_URL.",
         )
     return wrong(
-        f"The broker at {where} can't be reached: {words}.",
+        f"The broker at {where} can't be reached: {message}.",
         "Start RabbitMQ, or correct the host and port in BROKER_URL. What is accepted meanwhile waits.",
     )
 
@@ -100,13 +100,13 @@ def _difference(connection: Any, entity: Any) -> Finding | None:
         getattr(entity(connection.channel()), declare)()
     except PreconditionFailed as error:
         return wrong(
-            f"The {kind} {entity.name} was declared with other arguments: {words_of(error)}.",
+            f"The {kind} {entity.name} was declared with other arguments: {message_of(error)}.",
             f"Stop the processes, delete the {kind} in RabbitMQ and start them again: "
             "they declare it anew, and the tick publishes what was in it.",
         )
     except AccessRefused as error:
         return wrong(
-            f"The broker's user may not declare the {kind} {entity.name}: {words_of(error)}.",
+            f"The broker's user may not declare the {kind} {entity.name}: {message_of(error)}.",
             "Give it the rights to configure, write and read in its virtual host.",
         )
     return None

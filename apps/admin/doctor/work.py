@@ -26,20 +26,22 @@ def events() -> list[Finding]:
     found = Counter(waiting[:1000])
     if not found:
         return [ok("Every event of an email service could be read.")]
-    told = ", ".join(f"{count} of {source}" for source, count in sorted(found.items()))
+    counts = ", ".join(f"{count} of {source}" for source, count in sorted(found.items()))
     remedy = "See them in the admin (Unread events); after an upgrade run manage.py reread_events."
-    return [wrong(f"Events of email services have a shape that this release does not know: {told}.", remedy)]
+    return [
+        wrong(f"Events of email services have a shape that this release does not know: {counts}.", remedy)
+    ]
 
 
 def providers() -> list[Finding]:
-    resting = ProviderState.objects.filter(open_until__gt=Now()).order_by("name")
+    open_circuits = ProviderState.objects.filter(open_until__gt=Now()).order_by("name")
     found = [
         wrong(
             f"The provider {state.name} rests until {timezone.localtime(state.open_until):%F %T %Z} "
             f"({state.code}): {state.detail.rstrip('.') or 'no detail'}.",
             "Correct the cause and restart the workers; the admin's provider states can end the rest at once.",
         )
-        for state in resting
+        for state in open_circuits
         if state.open_until
     ]
     return found or [ok("No provider rests.")]

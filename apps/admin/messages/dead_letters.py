@@ -55,8 +55,8 @@ class DeadLetterPages(Log):
         "Exactly: an id, a request_id, a correlation id, a recipient's address or a device's token."
     )
     fields = (
-        "id", "state", "failed", "reason", "code", "words", "notification", "request_id", "channel", "recipient",
-        "delivery_id", "template", "organization", "epoch", "queue", "body_text", "closed", "closed_by",
+        "id", "state", "failed", "reason", "code", "provider_reply", "notification", "request_id", "channel",
+        "recipient", "delivery_id", "template", "organization", "epoch", "queue", "body_text", "closed", "closed_by",
     )  # fmt: skip
     OF_A_DELIVERY = frozenset(
         {"notification", "request_id", "channel", "recipient", "delivery_id", "template", "epoch"}
@@ -127,7 +127,7 @@ class DeadLetterPages(Log):
         return (dead_letter.notification.request_id if dead_letter.notification else None) or ""
 
     @admin.display(description="the provider's words")
-    def words(self, dead_letter: DeadLetter) -> str:
+    def provider_reply(self, dead_letter: DeadLetter) -> str:
         return masked_words(dead_letter.detail)
 
     @admin.display

@@ -38,7 +38,7 @@ class DeliveryPages(Log):
     )
     fields: ClassVar[tuple[str, ...]] = (
         "id", "notification", "template", "organization", "masked_recipient", "language", "status", "reason",
-        "attempts", "resends", "provider", "provider_message_id", "error_code", "provider_words", "priority",
+        "attempts", "resends", "provider", "provider_message_id", "error_code", "provider_reply", "priority",
         "created", "due", "deadline", "published", "claimed_by", "leased", "epoch", "sent", "finished",
     )  # fmt: skip
 
@@ -71,13 +71,13 @@ class DeliveryPages(Log):
         return str(row.notification.template_version)
 
     @admin.display(description="the provider's words")
-    def provider_words(self, row: Delivery) -> str:
-        words = (
+    def provider_reply(self, row: Delivery) -> str:
+        reply = (
             row.error_detail.replace(row.recipient, row.masked_recipient)
             if row.recipient
             else row.error_detail
         )
-        return masked_words(words) or "-"
+        return masked_words(reply) or "-"
 
 
 @admin.register(EmailLog)

@@ -93,7 +93,7 @@ class NotificationPages(Log):
             rows = deliveries_of([notification])[notification.pk]
             context = {
                 "deliveries": [(row, _page_of(row), masked_words(row.error_detail)) for row in rows],
-                "events": events_of(notification, rows),
+                "entries": timeline_of(notification, rows),
             }
         return super().changeform_view(request, object_id, form_url, {**context, **(extra_context or {})})
 
@@ -102,31 +102,31 @@ def _page_of(row: Delivery) -> str:
     return reverse(f"admin:notifications_{row._meta.model_name}_change", args=[row.pk])
 
 
-def events_of(notification: Notification, rows: list[Delivery]) -> list[dict[str, Any]]:
+def timeline_of(notification: Notification, rows: list[Delivery]) -> list[dict[str, Any]]:
     """The timeline as a table: for each event its time, kind, the delivery concerned, and what it says."""
     recipients = {row.pk: row.masked_recipient for row in rows}
-    events = list(notification.events.order_by("id"))
-    people = _names(events)
+    entries = list(notification.events.order_by("id"))
+    people = _names(entries)
     return [
         {
-            "at": event.at,
-            "kind": event.kind,
-            "channel": event.channel,
-            "recipient": recipients.get(event.delivery_id, "") if event.delivery_id else "",
-            "words": said(event, people),
+            "at": entry.at,
+            "kind": entry.kind,
+            "channel": entry.channel,
+            "recipient": recipients.get(entry.delivery_id, "") if entry.delivery_id else "",
+            "lines": entry_lines(entry, people),
         }
-        for event in events
+        for entry in entries
     ]
 
 
-def said(event: Event, people: dict[str, str] | None = None) -> list[str]:
+def entry_lines(entry: Event, people: dict[str, str] | None = None) -> list[str]:
     """An event's data in short sentences, addresses masked."""
-    if event.kind == timeline.ACCEPTED:
-        first = f"{event.data.get('template')} v{event.data.get('version')}"
-        return [first, *(_decision(one) for one in event.data.get("decisions", []))]
+    if entry.kind == timeline.ACCEPTED:
+        first = f"{entry.data.get('template')} v{entry.data.get('version')}"
+        return [first, *(_decision(one) for one in entry.data.get("decisions", []))]
     return [
         masked_words(f"{key.replace('_', ' ')}: {(people or {}).get(str(value), value)}")
-        for key, value in event.data.items()
+        for key, value in entry.data.items()
     ]
 
 
@@ -136,11 +136,11 @@ def _decision(decision: dict[str, Any]) -> str:
     return f"{decision['channel']} to {recipient}: {decision['decision']}{reason}"
 
 
-def _names(events: list[Event]) -> dict[str, str]:
+def _names(entries: list[Event]) -> dict[str, str]:
     """The people whom the timeline names as `user:<id>`, readable."""
     ids = {
-        str(event.data["by"]).removeprefix("user:")
-        for event in events
-        if str(event.data.get("by", "")).startswith("user:")
+        str(entry.data["by"]).removeprefix("user:")
+        for entry in entries
+        if str(entry.data.get("by", "")).startswith("user:")
     }
     return {f"user:{user.pk}": user.email for user in User.objects.filter(pk__in=ids)}

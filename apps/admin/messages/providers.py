@@ -32,18 +32,18 @@ class Shared(ReadOnly):
 class ProviderPages(Shared):
     """The circuits of the providers that ever rested."""
 
-    list_display = ("name", "resting", "open_until", "opens", "code", "detail")
-    fields = ("name", "resting", "open_until", "probe_until", "opens", "code", "detail")
+    list_display = ("name", "circuit_open", "open_until", "opens", "code", "detail")
+    fields = ("name", "circuit_open", "open_until", "probe_until", "opens", "code", "detail")
     ordering = ("name",)
     actions = ("close_circuit", "open_circuit")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        rows: QuerySet[Any] = super().get_queryset(request).annotate(rests=Q(open_until__gt=Now()))
+        rows: QuerySet[Any] = super().get_queryset(request).annotate(is_open=Q(open_until__gt=Now()))
         return rows
 
     @admin.display(boolean=True)
-    def resting(self, state: ProviderState) -> bool:
-        return bool(getattr(state, "rests", False))
+    def circuit_open(self, state: ProviderState) -> bool:
+        return bool(getattr(state, "is_open", False))
 
     @admin.action(description="Close the circuit: give it messages again")
     def close_circuit(self, request: HttpRequest, queryset: QuerySet[ProviderState]) -> None:
@@ -71,15 +71,15 @@ class CircuitChangePages(Shared):
 class UnreadEventPages(Shared):
     """What email services told in a shape that this release doesn't know."""
 
-    list_display = ("told", "source", "state", "error", "times")
+    list_display = ("received", "source", "state", "error", "times")
     list_filter = ("state", "source")
     fields = (
-        "told",
+        "received",
         "source",
         "state",
         "error",
         "times",
-        "as_it_came",
+        "masked_body",
         "content_type",
         "closed",
         "closed_by",
@@ -87,11 +87,11 @@ class UnreadEventPages(Shared):
     ordering = ("-id",)
     actions = ("read_again", "ignore")
 
-    told = moment("created_at", "told")
+    received = moment("created_at", "received")
     closed = moment("closed_at")
 
     @admin.display(description="as it came")
-    def as_it_came(self, event: UnreadEvent) -> str:
+    def masked_body(self, event: UnreadEvent) -> str:
         """Addresses masked: who is meant is nobody's question here."""
         return masked_words(event.body.encode("latin-1").decode("utf-8", "replace")[:4000])
 

@@ -80,8 +80,16 @@ class SuppressionPages(OrganizationRows):
     def get_fields(self, request: HttpRequest, obj: Any | None = None) -> list[Any]:
         if obj is None:
             return ["organization", "channel", "address", "reason", "detail"]
-        told = ["organization", "channel", "masked", "reason", "words", "created_at", "created_by"]
-        return [*told, "lifted_at", "lifted_by", "lift_reason"]
+        readonly = [
+            "organization",
+            "channel",
+            "masked",
+            "reason",
+            "masked_detail",
+            "created_at",
+            "created_by",
+        ]
+        return [*readonly, "lifted_at", "lifted_by", "lift_reason"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> list[Any]:
         return self.get_fields(request, obj) if obj else []
@@ -109,7 +117,7 @@ class SuppressionPages(OrganizationRows):
         return masked_token(row.recipient) or row.recipient_hash[:8]
 
     @admin.display(description="detail")
-    def words(self, row: Suppression) -> str:
+    def masked_detail(self, row: Suppression) -> str:
         return masked_words(row.detail)
 
     @admin.action(description="Lift: send to the selected again", permissions=["lift"])

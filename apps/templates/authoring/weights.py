@@ -10,12 +10,12 @@ OBJECT_WEIGHT = 20
 
 def of_version(version: TemplateVersion) -> int:
     """Without its contents."""
-    said = (version.required, version.optional, version.variables, version.warnings, version.pinned)
-    return OBJECT_WEIGHT * sum(len(json.dumps(part)) for part in said)
+    fields = (version.required, version.optional, version.variables, version.warnings, version.pinned)
+    return OBJECT_WEIGHT * sum(len(json.dumps(part)) for part in fields)
 
 
 def of_content(content: TemplateContent) -> int:
     """Its sources, and what is rendered instead of them."""
     parts = (*content.EMAIL_PARTS, *content.PUSH_PARTS[:-1])
-    words = (*(getattr(content, part) for part in parts), *content.data.values(), *content.compiled.values())
-    return sum(map(len, words))
+    texts = (*(getattr(content, part) for part in parts), *content.data.values(), *content.compiled.values())
+    return sum(map(len, texts))

@@ -21,18 +21,18 @@ def main() -> None:
         # Some systems bound no address space; the caller's clock is there still.
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(what, (limit, limit))
-    asked = json.load(sys.stdin.buffer)
+    request = json.load(sys.stdin.buffer)
     # Not before the limits: what these load and do is what the limits are for.
     from apps.templates.html.inlining import inlined, sheets
     from apps.templates.html.mjml import MarkupError, compiled, inline_sheets
     from apps.templates.liquid.errors import TemplateSyntaxError
     from apps.templates.liquid.scanning import spans
 
-    text, css = asked["text"], None
+    text, css = request["text"], None
     try:
-        if asked["mjml"]:
+        if request["mjml"]:
             opaque = list(spans(text))
-            if hole := asked["hole"]:
+            if hole := request["hole"]:
                 start, end = hole
                 opaque = sorted([(start, end), *(one for one in opaque if not start <= one[0] < end)])
             css = inline_sheets(text, opaque)
@@ -42,7 +42,7 @@ def main() -> None:
         html = inlined(text, css)
         # Who waits for it would hold it several times over, and may not use it.
         answer: dict[str, str | int] = {"html": html}
-        if len(html) > asked["most"] or len(html.encode("utf-8", "surrogatepass")) > asked["most"]:
+        if len(html) > request["most"] or len(html.encode("utf-8", "surrogatepass")) > request["most"]:
             answer = {"too_long": True}
     except MarkupError as error:
         answer = {"message": error.message, "index": error.index}

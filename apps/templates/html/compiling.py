@@ -23,16 +23,16 @@ WALL_LIMIT = 15.0
 TOO_LONG = f"with its layout and styles in every element it would be longer than {COMPILED_LIMIT // 1024} KiB"
 PATIENCE = 2.0
 """Seconds that a request waits for a place: its thread is one of those that answer everybody."""
-places = ConcurrencyLimit(total=2, each=1)
+compiler_slots = ConcurrencyLimit(total=2, each=1)
 """Of one API process, and of an organization in it: many authors, or one who means harm, must not take all of the
 machine."""
 
 
-def compiled(source: Assembled, party: Hashable) -> str:
+def compiled(source: Assembled, organization_id: Hashable) -> str:
     """What to render and send instead of `source`, on behalf of `party`. Raises TemplateSyntaxError, Busy."""
     if not source.mjml and "<style" not in source.text.lower():
         return source.text
-    with places.slot(party, patience=PATIENCE):
+    with compiler_slots.slot(organization_id, patience=PATIENCE):
         answer = _run(source)
     if "message" in answer:
         raise source.syntax_error(answer["message"], answer["index"])
@@ -42,8 +42,8 @@ def compiled(source: Assembled, party: Hashable) -> str:
 
 
 def _run(source: Assembled) -> dict[str, Any]:
-    asked = {"text": source.text, "mjml": source.mjml, "hole": source.hole, "most": COMPILED_LIMIT}
-    given = json.dumps(asked).encode()
+    request = {"text": source.text, "mjml": source.mjml, "hole": source.hole, "most": COMPILED_LIMIT}
+    payload = json.dumps(request).encode()
     refused = TemplateSyntaxError(
         "compiling this takes too much time or memory: it needs fewer elements or style rules", 1, 1
     )
@@ -53,7 +53,7 @@ def _run(source: Assembled) -> dict[str, Any]:
     try:
         done = subprocess.run(  # noqa: S603 - this program, by its full path
             [sys.executable, "-m", "apps.templates.html.compiler"],
-            input=given,
+            input=payload,
             capture_output=True,
             cwd=ROOT,
             # None of ours: it holds secrets, and the compiler needs no setting.

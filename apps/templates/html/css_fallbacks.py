@@ -21,7 +21,7 @@ def joined(css: str) -> str:
     return "".join([*parts, css[position:]])
 
 
-def taken_apart(style: str) -> tuple[list[str], list[str]]:
+def split_declarations(style: str) -> tuple[list[str], list[str]]:
     """The declarations of an inlined style, and those that are important, in their order and without that word."""
     plain: list[str] = []
     important: list[str] = []

@@ -26,7 +26,7 @@ class SelectorError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class AttributeRule:
     """An attribute for what `path` selects. `value`: as (start, end) of the source."""
 
     path: str
@@ -49,7 +49,7 @@ def blocks(markup: str) -> Iterator[tuple[int, int]]:
             start = -1
 
 
-def attributes(markup: str) -> Iterator[Given]:
+def attributes(markup: str) -> Iterator[AttributeRule]:
     """What the blocks of a sound document ask for. Raises SelectorError."""
     path, named = "", None
     for tag in tags(markup):
@@ -63,7 +63,7 @@ def attributes(markup: str) -> Iterator[Given]:
             name = _written(named, "name")
             if not NAME.fullmatch(name):
                 raise SelectorError("this is no name of an attribute", named.start)
-            yield Given(path, name, (named.end, tag.start))
+            yield AttributeRule(path, name, (named.end, tag.start))
 
 
 def _written(tag: Tag, name: str) -> str:
@@ -74,7 +74,7 @@ def _written(tag: Tag, name: str) -> str:
     return value
 
 
-def given_to(made: str, wanted: list[tuple[Given, str]]) -> str:
+def with_attributes(made: str, wanted: list[tuple[AttributeRule, str]]) -> str:
     """`made` with each attribute, whose value comes beside it, on the elements that its path selects."""
     if not wanted:
         return made
@@ -82,15 +82,15 @@ def given_to(made: str, wanted: list[tuple[Given, str]]) -> str:
     parts, position = [], 0
     for tag, style in computed(masked(made, spans(made)), css):
         # A later one of the same name wins.
-        said = {
+        values = {
             wanted[int(number)][0].name: wanted[int(number)][1]
             for number in sorted(CHOSEN.findall(style), key=int)
         }
         at = tag.start + 1 + len(tag.name)
-        parts += [made[position:at], *(f' {name}="{value}"' for name, value in said.items())]
+        parts += [made[position:at], *(f' {name}="{value}"' for name, value in values.items())]
         position = at
         for own in tag.attributes:
-            if own.name in said:
+            if own.name in values:
                 parts.append(made[position : own.begins].rstrip())
                 position = max(own.start + len(own.text), own.begins + len(own.name))
     return "".join([*parts, made[position:]])

@@ -9,7 +9,7 @@ import re
 
 from css_inline import CSSInliner
 
-from apps.templates.html.css_fallbacks import joined, taken_apart
+from apps.templates.html.css_fallbacks import joined, split_declarations
 from apps.templates.liquid.markup import FILLER, Tag, masked, tags
 from apps.templates.liquid.scanning import spans
 
@@ -119,7 +119,7 @@ def _kept(tag: Tag, markup: str) -> str:
 def _styled(source: str, found: list[tuple[Tag, str]]) -> str:
     parts, position = [], 0
     for tag, style in found:
-        plain, important = ("".join(f"{one};" for one in some) for some in taken_apart(style))
+        plain, important = ("".join(f"{one};" for one in some) for some in split_declarations(style))
         first, last = plain.replace("&", "&amp;"), important.replace("&", "&amp;")
         own = tag.attribute("style")
         if own is None:
@@ -130,12 +130,12 @@ def _styled(source: str, found: list[tuple[Tag, str]]) -> str:
             if own.text[0] == "'":
                 first, last = first.replace("'", "&#39;"), last.replace("'", "&#39;")
             at, end = own.start + 1, own.start + len(own.text) - 1
-            said = source[at:end]
-            if not said.strip():
+            existing = source[at:end]
+            if not existing.strip():
                 first, last = f"{first}{last}", ""
-            parts += [source[position:at], first, " " if first and said.strip() else "", said]
+            parts += [source[position:at], first, " " if first and existing.strip() else "", existing]
             if last:
-                parts.append(f" {last}" if said.rstrip().endswith(";") else f"; {last}")
+                parts.append(f" {last}" if existing.rstrip().endswith(";") else f"; {last}")
             position = end
         else:
             # Bare, or without a value: it gets quotes.

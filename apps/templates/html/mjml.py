@@ -29,7 +29,7 @@ STRUCTURE = frozenset(HOLDERS.split())
 ODD = re.compile(r"""[^ !#-\[\]-~]""")
 """What the library spells its own way in attributes: quotes, backslashes, and all that isn't ASCII."""
 COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
-NO_WORDS = '<mj-attributes><mj-all alt="" /></mj-attributes>'
+EMPTY_ALT = '<mj-attributes><mj-all alt="" /></mj-attributes>'
 """An image of which nothing is said is not read out, instead of its address."""
 PLACE = re.compile(r" in \S+ template.*?(?: at position ([0-9]+).*)?\Z")
 
@@ -60,22 +60,22 @@ def compiled(source: str, opaque: Iterable[tuple[int, int]]) -> str:
         raise MarkupError(error.message, error.index) from None
     kept = [one for one in opaque if not any(start <= one[0] < end for start, end in cut)]
     inside = [one for one in kept if begins <= one[0] < ends]
-    given = _Given(source, sorted([*inside, *cut]), {start for start, _ in cut})
-    given.take(masked(markup, cut), begins, ends)
-    text = "".join(given.parts)
+    library_input = _LibraryInput(source, sorted([*inside, *cut]), {start for start, _ in cut})
+    library_input.take(masked(markup, cut), begins, ends)
+    text = "".join(library_input.parts)
     try:
         made = mjml2html(text, fonts={})
     except ValueError as error:
         found = PLACE.search(str(error))
         message = f"MJML can't be read here: {str(error)[: found.start() if found else None]}"
         at = len(text.encode()[: int(found[1])].decode(errors="ignore")) if found and found[1] else 0
-        raise MarkupError(message, given.place(at)) from None
-    for number, index in given.needed.items():
-        if given.token(number) not in made:
+        raise MarkupError(message, library_input.place(at)) from None
+    for number, index in library_input.needed.items():
+        if library_input.token(number) not in made:
             raise MarkupError("MJML has to know what stands here, and leaves this out", index)
     before = "".join(source[slice(*one)] for one in kept if one[0] < begins)
     after = "".join(source[slice(*one)] for one in kept if one[0] >= ends)
-    return f"{before}{html_attributes.given_to(given.restored(made), wanted)}{after}"
+    return f"{before}{html_attributes.with_attributes(library_input.restored(made), wanted)}{after}"
 
 
 def _root(markup: str) -> tuple[int, int]:
@@ -141,7 +141,7 @@ def _check(markup: str) -> None:
         raise MarkupError("an MJML document has a <mj-body> in its <mjml>", 0)
 
 
-class _Given:
+class _LibraryInput:
     """What the library is given: the source with a word of its own for everything that must come out unchanged.
 
     `needed`: the number of each Liquid tag's word, and where that tag stands.
@@ -152,7 +152,7 @@ class _Given:
         self.parts: list[str] = []
         self.needed: dict[int, int] = {}
         self._opaque, self._dropped = opaque, dropped
-        self._words: list[str] = []
+        self._originals: list[str] = []
         self._places: list[tuple[int, int]] = []
         self._length = self._next = 0
         self._key = secrets.token_hex(6)
@@ -163,7 +163,9 @@ class _Given:
     def restored(self, made: str) -> str:
         word = rf"n{self._key}x([0-9]+)x"
         return re.sub(
-            rf"<!--{self._key}{word}-->|{word}", lambda found: self._words[int(found[1] or found[2])], made
+            rf"<!--{self._key}{word}-->|{word}",
+            lambda found: self._originals[int(found[1] or found[2])],
+            made,
         )
 
     def place(self, index: int) -> int:
@@ -180,39 +182,39 @@ class _Given:
             if not begins <= tag.start < ends:
                 continue
             structure = bool(holders) and holders[-1] in STRUCTURE
-            self._words_of(position, tag.start, structure=structure)
+            self._copy(position, tag.start, structure=structure)
             if tag.kind == "empty" and tag.name == "mj-head":
                 # The library takes the last head there is.
                 position = tag.end
                 continue
             if tag.kind == "comment":
-                self._words_of(tag.start, tag.end)
+                self._copy(tag.start, tag.end)
             else:
                 self._tag(tag)
             position = tag.end
             if tag.kind == "open" and tag.name == ("mjml" if headless else "mj-head"):
-                self._append(f"<mj-head>{NO_WORDS}</mj-head>" if headless else NO_WORDS, tag.end)
+                self._append(f"<mj-head>{EMPTY_ALT}</mj-head>" if headless else EMPTY_ALT, tag.end)
             if tag.inside:
-                self._words_of(*tag.inside, odd=tag.name == "mj-title")
+                self._copy(*tag.inside, odd=tag.name == "mj-title")
                 position = tag.inside[1]
             if tag.kind == "close":
                 holders.pop()
             elif tag.kind == "open" and tag.name not in VOID:
                 holders.append(tag.name)
-        self._words_of(position, ends)
+        self._copy(position, ends)
 
     def _tag(self, tag: Tag) -> None:
         position = tag.start
         for one in tag.attributes:
             end = one.start + len(one.text)
             if one.text[:1] in ("'", '"'):
-                self._words_of(position, one.start)
+                self._copy(position, one.start)
                 self._keep(one.start, one.start + 1)
-                self._words_of(one.start + 1, end - 1, odd=True)
+                self._copy(one.start + 1, end - 1, odd=True)
                 position = end - 1
-        self._words_of(position, tag.end)
+        self._copy(position, tag.end)
 
-    def _words_of(self, start: int, end: int, *, structure: bool = False, odd: bool = False) -> None:
+    def _copy(self, start: int, end: int, *, structure: bool = False, odd: bool = False) -> None:
         position = start
         while self._next < len(self._opaque) and self._opaque[self._next][0] < end:
             begins, ends = self._opaque[self._next]
@@ -222,7 +224,7 @@ class _Given:
             if begins in self._dropped:
                 continue
             if not is_comment(self.source[begins:ends]):
-                self.needed[len(self._words)] = begins
+                self.needed[len(self._originals)] = begins
             self._replace(begins, self.source[begins:ends], hidden=structure)
         self._plain(position, end, structure, odd)
 
@@ -242,8 +244,8 @@ class _Given:
         self._append(self.source[start:end], start)
 
     def _replace(self, at: int, original: str, *, hidden: bool = False) -> None:
-        word = self.token(len(self._words))
-        self._words.append(original)
+        word = self.token(len(self._originals))
+        self._originals.append(original)
         self._append(f"<!--{self._key}{word}-->" if hidden else word, at)
 
     def _append(self, text: str, origin: int) -> None:

@@ -20,7 +20,7 @@ WRITING_CPU, WRITING_SECONDS = 3.0, 20.0
 """For a version that is checked, parsed and compiled: this thread's CPU time, and the compiler's by the clock."""
 BATCH_CPU = 5.0
 """For all trials of one batch."""
-DEAR_SECONDS = 0.02
+EXPENSIVE_SECONDS = 0.02
 """CPU time of a message that is worth counting; the common one takes a hundredth of it."""
 SHARE, SHARE_KEPT = 0.25, 5.0
 """CPU seconds of dear messages an organization is given each second, and how many it can save up."""
@@ -105,27 +105,27 @@ class Shares:
         """By party: the seconds that were left, and when."""
 
     @contextmanager
-    def rendering(self, party: Hashable) -> Iterator[None]:
+    def rendering(self, organization_id: Hashable) -> Iterator[None]:
         """One message of the party's, in its share."""
-        cheap = party in self._left and self._now(party) <= 0
-        cpu, why = (DEAR_SECONDS, OVER_SHARE) if cheap else (CPU_LIMIT, TOO_LONG)
+        cheap = organization_id in self._left and self._now(organization_id) <= 0
+        cpu, why = (EXPENSIVE_SECONDS, OVER_SHARE) if cheap else (CPU_LIMIT, TOO_LONG)
         with allowance(cpu=cpu, why=why) as spent:
             try:
                 yield
             finally:
-                if spent.began and (used := time.thread_time() - spent.began) > DEAR_SECONDS:
-                    self._charge(party, used)
+                if spent.began and (used := time.thread_time() - spent.began) > EXPENSIVE_SECONDS:
+                    self._charge(organization_id, used)
 
-    def _now(self, party: Hashable) -> float:
-        known = self._left.get(party)
+    def _now(self, organization_id: Hashable) -> float:
+        known = self._left.get(organization_id)
         if known is None:
             return SHARE_KEPT
         left, at = known
         return min(SHARE_KEPT, left + (time.monotonic() - at) * SHARE)
 
-    def _charge(self, party: Hashable, used: float) -> None:
+    def _charge(self, organization_id: Hashable, used: float) -> None:
         with self._lock:
-            self._left[party] = (self._now(party) - used, time.monotonic())
+            self._left[organization_id] = (self._now(organization_id) - used, time.monotonic())
             if len(self._left) > LIMITS_KEPT:
                 self._left = {one: kept for one, kept in self._left.items() if self._now(one) < SHARE_KEPT}
 

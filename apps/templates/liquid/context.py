@@ -13,7 +13,7 @@ from liquid.token import Token
 from liquid.undefined import UNDEFINED, FalsyStrictUndefined, is_undefined
 
 from apps.templates.liquid.budget import cpu_deadline
-from apps.templates.liquid.filters.registry import TAKEN
+from apps.templates.liquid.filters.registry import CONVERSIONS
 from apps.templates.liquid.limits import (
     BEFORE,
     LOOP_LIMIT,
@@ -113,7 +113,7 @@ class BoundedContext(RenderContext):
 
     def filter(self, name: str, token: Token | None) -> Callable[..., object]:
         function = super().filter(name, token)
-        before, taken = BEFORE.get(name), TAKEN.get(name)
+        before, convert = BEFORE.get(name), CONVERSIONS.get(name)
 
         def bounded(value: object, *args: Any, **kwargs: object) -> object:
             given = (value, *args, *kwargs.values())
@@ -124,8 +124,8 @@ class BoundedContext(RenderContext):
                         # `date`, `plus` and others would take it for an empty value.
                         raise UndefinedError(part.msg, token=token)  # type: ignore[attr-defined]
             try:
-                if taken:
-                    value, *rest = taken(value, *args)
+                if convert:
+                    value, *rest = convert(value, *args)
                     args = tuple(rest)
                 if before:
                     before(value, *args, **kwargs)

@@ -46,7 +46,7 @@ class Flat:
 
     def fill(self, variables: Mapping[str, Any]) -> str | None:
         """What the engine would say; None where that has to be asked."""
-        words = [self._pieces[0]]
+        parts = [self._pieces[0]]
         for path, piece in zip(self._paths, self._pieces[1:], strict=True):
             value: Any = variables
             for name in path:
@@ -57,9 +57,9 @@ class Flat:
                 value = str(value)
             elif type(value) is not str:
                 return None
-            words.append(escape(value) if self._html else value)
-            words.append(piece)
-        filled = "".join(words)
+            parts.append(escape(value) if self._html else value)
+            parts.append(piece)
+        filled = "".join(parts)
         # The engine counts octets.
         if not filled.isascii() and not _sound(filled) or len(filled) > OUTPUT_LIMIT // 4:
             return None

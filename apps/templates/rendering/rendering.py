@@ -105,10 +105,10 @@ def render(source: EmailContent | PushContent, variables: Mapping[str, object]) 
 
 
 def render_for(
-    party: Hashable, source: EmailContent | PushContent, variables: Mapping[str, object]
+    organization_id: Hashable, source: EmailContent | PushContent, variables: Mapping[str, object]
 ) -> EmailContent | PushContent:
     """The same in `party`'s share of this process: whoever waits for the answer shares a thread with others."""
-    with shares.rendering(party):
+    with shares.rendering(organization_id):
         return render(source, variables)
 
 

@@ -122,8 +122,8 @@ def test_a_draft_is_previewed_and_never_sent(api):
     assert shown["version"] is None
     assert shown["contents"]["email"]["subject"] == "Dear Grace"
     assert shown["contents"]["push"]["title"] == ""
-    asked = api.post(preview, {"draft": False, "variables": {"name": "Ada"}}).json()["data"]
-    assert (asked["version"], asked["contents"]["email"]["subject"]) == (1, "Hello Ada")
+    previewed = api.post(preview, {"draft": False, "variables": {"name": "Ada"}}).json()["data"]
+    assert (previewed["version"], previewed["contents"]["email"]["subject"]) == (1, "Hello Ada")
     assert errors(api.post(preview, {"draft": True, "version": 1})) == ["draft"]
     api.delete(URL)
     assert errors(api.post(preview, {"draft": True})) == ["draft"]

@@ -95,14 +95,14 @@ STRENGTH = {"p": 1, ".c": 10, "p.c": 11, "#i": 100}
 
 @given(RULES)
 def test_of_any_rules_the_last_said_is_what_the_cascade_says(rules) -> None:
-    words = {True: " !important", False: ""}
+    suffix = {True: " !important", False: ""}
     css = "".join(
-        f"{selector}{{{';'.join(f'{name}:{value}{words[loud]}' for name, value, loud in said)}}}"
-        for selector, said in rules
+        f"{selector}{{{';'.join(f'{name}:{value}{suffix[loud]}' for name, value, loud in declarations)}}}"
+        for selector, declarations in rules
     )
     wins: dict[str, tuple[tuple[bool, int, int], int]] = {}
-    for place, (selector, said) in enumerate(rules):
-        for name, value, loud in said:
+    for place, (selector, declarations) in enumerate(rules):
+        for name, value, loud in declarations:
             rank = (loud, STRENGTH[selector], place)
             if name not in wins or rank >= wins[name][0]:
                 wins[name] = rank, value

@@ -116,7 +116,7 @@ def test_odd_characters_in_attributes_stay_what_they_are(api):
 
 
 @pytest.mark.parametrize(
-    ("source", "place", "words"),
+    ("source", "place", "message"),
     [
         (document("\n  <mj-txt>x</mj-txt>"), "line 2, column 3", "no element <mj-txt>"),
         (document(section("\n<mj-text>a < b</mj-text>")), "line 2, column 12", "&lt;"),
@@ -135,11 +135,11 @@ def test_odd_characters_in_attributes_stay_what_they_are(api):
         (document(section("<mj-text>{% if name %}</mj-text>")), "line 1", "endif"),
     ],
 )  # fmt: skip
-def test_a_fault_says_where(source, place, words, api):
+def test_a_fault_says_where(source, place, message, api):
     before = stored()
     detail = error(api, source)
     assert place in detail
-    assert words in detail
+    assert message in detail
     assert stored() == before
 
 
@@ -205,11 +205,11 @@ class TestInALayout:
         api.post(f"{URL}partials/", {"name": "logo", "html": "<mj-image src='x'/>", "source_format": "mjml"})
         mjml = {**EMAIL_EN, "html": document(""), "source_format": "mjml", "layout": "brand"}
         html = {**EMAIL_EN, "html": "\n{% render 'logo' %}"}
-        for content, words in ((mjml, "MJML can't be put into it"), (html, "line 2, column 1")):
+        for content, message in ((mjml, "MJML can't be put into it"), (html, "line 2, column 1")):
             answer = api.post(URL, {"code": "x", "name": "x", "contents": [content]})
             (entry,) = refused(answer, 400)["errors"]
             assert entry["field"] == "contents[0].html"
-            assert words in entry["detail"]
+            assert message in entry["detail"]
 
     def test_a_fault_names_the_layout_or_partial_it_is_in(self, api):
         self.layout(api, document("\n\n{{ content }}"))

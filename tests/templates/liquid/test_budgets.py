@@ -21,8 +21,8 @@ DEAR = "{% for a in (1..4000) %}{{ name | append: 'x' | upcase | downcase | capi
 STYLED = {**EMAIL_EN, "html": "<style>p { color: red }</style><p>{{ name }}</p>"}
 LONG = '{% render "long" %}' * 12 + "y"
 FOUR = 4 * budget.CPU_LIMIT
-DEAD_LETTERS = string.ascii_letters
-WORDS = {"as", "by", "if", "in", "or"}
+ALPHABET = string.ascii_letters
+KEYWORDS = {"as", "by", "if", "in", "or"}
 
 
 @pytest.fixture(autouse=True)
@@ -123,11 +123,11 @@ class TestRequest:
         assert seconds < FOUR
 
     def test_names_that_many_conditions_around_them_ask_for_are_found_at_once(self, api, organization):
-        asked = iter(
-            pair for pair in map("".join, itertools.product(DEAD_LETTERS, repeat=2)) if pair not in WORDS
+        conditions = iter(
+            pair for pair in map("".join, itertools.product(ALPHABET, repeat=2)) if pair not in KEYWORDS
         )
-        around = "".join(f"{{% if {' and '.join(itertools.islice(asked, 90))} %}}" for _ in range(27))
-        used = f"{{{{ 'x' | append: {','.join(DEAD_LETTERS * 9)} }}}}" * 38
+        around = "".join(f"{{% if {' and '.join(itertools.islice(conditions, 90))} %}}" for _ in range(27))
+        used = f"{{{{ 'x' | append: {','.join(ALPHABET * 9)} }}}}" * 38
         content = {
             "channel": "email",
             "language": "en",
@@ -220,7 +220,7 @@ class TestKept:
             kept.forget()
 
     def test_sources_count_by_what_is_in_their_braces(self, api, organization):
-        dense = f"{{{{ 'x' | append: {','.join(DEAD_LETTERS * 9)} }}}}" * 60
+        dense = f"{{{{ 'x' | append: {','.join(ALPHABET * 9)} }}}}" * 60
         contents = [{**EMAIL_EN, "html": "", "text": f"{number}{dense}"} for number in range(2)]
         for content in contents:
             api.post("/api/v1/templates/substitute/", {"contents": [content]}, format="json")

@@ -28,7 +28,7 @@ class Command(BaseCommand):
         found.sort(key=lambda one: _ORDER.index(one[1].level))
         levels = Counter(finding.level for _, finding in found)
         if options["json"]:
-            told = [
+            report = [
                 {
                     "check": name,
                     "level": finding.level.value,
@@ -37,18 +37,18 @@ class Command(BaseCommand):
                 }
                 for name, finding in found
             ]
-            self.stdout.write(json.dumps({"ok": not levels[Level.WRONG], "findings": told}))
+            self.stdout.write(json.dumps({"ok": not levels[Level.WRONG], "findings": report}))
         else:
             self.stdout.write(_summary(levels))
             for name, finding in found:
-                self._tell(name, finding)
+                self._print_finding(name, finding)
         if levels[Level.WRONG]:
             sys.exit(1)
 
-    def _tell(self, name: str, finding: Finding) -> None:
+    def _print_finding(self, name: str, finding: Finding) -> None:
         style = getattr(self.style, _STYLES[finding.level])
-        words = f"{finding.sentence} {finding.remedy}".rstrip()
-        self.stdout.write(f"{style(f'{finding.level.value:8}')}{name:11}{words}")
+        text = f"{finding.sentence} {finding.remedy}".rstrip()
+        self.stdout.write(f"{style(f'{finding.level.value:8}')}{name:11}{text}")
 
 
 def _summary(levels: Counter[Level]) -> str:

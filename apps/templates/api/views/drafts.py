@@ -38,9 +38,9 @@ class DraftView(TemplateRows, APIView):
     @extend_schema(request=DraftSerializer, responses={200: DraftSerializer, 201: DraftSerializer})
     def put(self, request: Request, code: str) -> Response:
         template = self.template()
-        asked = DraftSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        fields: dict[str, Any] = {"base": None, **asked.validated_data}
+        serializer = DraftSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        fields: dict[str, Any] = {"base": None, **serializer.validated_data}
         try:
             with content_errors_shown():
                 draft = drafts.save(template=template, author=caller_of(request).user, **fields)
@@ -63,14 +63,14 @@ class PublishView(DraftView):
     @extend_schema(request=PublishSerializer, responses={201: VersionSerializer})
     def post(self, request: Request, code: str) -> Response:
         draft = self.draft()
-        asked = PublishSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
+        serializer = PublishSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         try:
             with content_errors_shown():
                 version = drafts.publish(
                     draft=draft,
-                    base=asked.validated_data.get("base"),
-                    active=asked.validated_data["activate"],
+                    base=serializer.validated_data.get("base"),
+                    active=serializer.validated_data["activate"],
                     author=caller_of(request).user,
                 )
         except drafts.StaleDraft as error:

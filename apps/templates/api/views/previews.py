@@ -24,7 +24,7 @@ from apps.users.models import Organization
 from apps.users.models.scopes import Scope
 
 
-def shown(
+def render_contents(
     contents: Iterable[TemplateContent],
     variables: Mapping[str, Any],
     *,
@@ -63,9 +63,9 @@ class PreviewView(TemplateRows, APIView):
     @extend_schema(request=PreviewSerializer, responses=PreviewedSerializer)
     def post(self, request: Request, code: str) -> Response:
         template = self.template()
-        asked = PreviewSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        fields = asked.validated_data
+        serializer = PreviewSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        fields = serializer.validated_data
         version = self._written(template, fields)
         contents: Sequence[TemplateContent]
         if isinstance(version, TemplateDraft):
@@ -85,7 +85,9 @@ class PreviewView(TemplateRows, APIView):
         return Response(
             {
                 "version": number,
-                "contents": shown(contents, variables, language=language, organization=template.organization),
+                "contents": render_contents(
+                    contents, variables, language=language, organization=template.organization
+                ),
             }
         )
 
@@ -108,9 +110,9 @@ class SubstituteView(TemplateRows, APIView):
 
     @extend_schema(request=SubstituteSerializer, responses=SubstitutedSerializer)
     def post(self, request: Request) -> Response:
-        asked = SubstituteSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        fields, organization = asked.validated_data, caller_of(request).organization
+        serializer = SubstituteSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        fields, organization = serializer.validated_data, caller_of(request).organization
         variables = fields["variables"]
         contents: Sequence[TemplateContent]
         if "contents" in fields:
@@ -124,13 +126,13 @@ class SubstituteView(TemplateRows, APIView):
             refuse(errors)
         fallback = organization.default_language
         language = fields.get("language", fallback)
-        words = shown(contents, variables, language=language, organization=organization)
-        if not words:
+        rendered = render_contents(contents, variables, language=language, organization=organization)
+        if not rendered:
             raise ValidationError(
                 {"language": f"There are several languages, but neither {language} nor {fallback}."},
                 code="no_content",
             )
-        return Response({"contents": words})
+        return Response({"contents": rendered})
 
 
 def _active(templates: QuerySet[Any], code: str) -> TemplateVersion:

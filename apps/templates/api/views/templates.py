@@ -57,7 +57,7 @@ class TemplateRows(OrganizationRows):
         if self.scopes.get(str(request.method)) != Scope.TEMPLATES_WRITE:
             return
         caller = caller_of(request)
-        if not credentials.may_word(str(kwargs.get("code")), caller.scopes, live=caller.live):
+        if not credentials.may_write(str(kwargs.get("code")), caller.scopes, live=caller.live):
             raise PermissionDenied("Only an administrator may change the mail that sets passwords.")
 
     def template(self) -> Template:
@@ -136,9 +136,9 @@ class ActivateView(TemplateRows, APIView):
     @extend_schema(request=ActivateSerializer, responses=TemplateSerializer)
     def post(self, request: Request, code: str) -> Response:
         template = self.template()
-        asked = ActivateSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        version = numbered(template, asked.validated_data["version"])
+        serializer = ActivateSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        version = numbered(template, serializer.validated_data["version"])
         authoring.activate(template=template, version=version)
         return Response(TemplateSerializer(template).data)
 
@@ -163,9 +163,9 @@ class DiffView(TemplateRows, APIView):
     @extend_schema(parameters=[DiffSerializer], responses=ComparedSerializer)
     def get(self, request: Request, code: str) -> Response:
         template = self.template()
-        asked = DiffSerializer(data=request.query_params.dict())
-        asked.is_valid(raise_exception=True)
-        numbers = asked.validated_data
+        serializer = DiffSerializer(data=request.query_params.dict())
+        serializer.is_valid(raise_exception=True)
+        numbers = serializer.validated_data
         versions = template.versions.order_by("-number")
         new = numbered(template, numbers["to"], field="to") if "to" in numbers else versions.first()
         if new is None:

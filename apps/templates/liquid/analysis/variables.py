@@ -73,7 +73,7 @@ def _uses(
     nodes: Iterable[Node],
     assigned: set[str],
     bound: frozenset[str],
-    asked: frozenset[str],
+    guarded: frozenset[str],
 ) -> Iterator[tuple[str, bool]]:
     """(name, needed) of every global in `nodes`. `assigned` grows as tags assign; `bound`: the loops' names;
     `asked`: what conditions around `nodes` found to be there."""
@@ -83,16 +83,16 @@ def _uses(
             for path, needed in _paths(expression, not isinstance(node, CONDITIONS)):
                 name = dotted(path)
                 if name and path.path[0] not in assigned and path.path[0] not in bound:
-                    yield name, needed and not _found_by(asked, name)
+                    yield name, needed and not _is_guarded(guarded, name)
         assigned.update(node.template_scope())
         inner = bound.union(node.block_scope())
         for child, known in branches(node, context):
-            yield from _uses(template, [child], assigned, inner, asked.union(known))
+            yield from _uses(template, [child], assigned, inner, guarded.union(known))
 
 
-def _found_by(asked: frozenset[str], name: str) -> bool:
+def _is_guarded(guarded: frozenset[str], name: str) -> bool:
     """Whether the name, what it belongs to, or something that belongs to it was found to be there."""
-    return f"{name}." in asked or not asked.isdisjoint(with_above(name))
+    return f"{name}." in guarded or not guarded.isdisjoint(with_above(name))
 
 
 def _paths(expression: Expression, needed: bool) -> Iterator[tuple[Path, bool]]:

@@ -95,10 +95,10 @@ def _whole(text: str) -> datetime | None:
     one: datetime
     other: datetime
     one, other = (parser.parse(text, default=probe, tzinfos=_zone) for probe in PROBES)
-    said = [getattr(one, part) == getattr(other, part) for part in ("year", "month", "day", "hour")]
-    if not any(said):
+    specified = [getattr(one, part) == getattr(other, part) for part in ("year", "month", "day", "hour")]
+    if not any(specified):
         return None
-    first = said.index(True)
+    first = specified.index(True)
     now = datetime.now(one.tzinfo or UTC)
     return one.replace(**{part: getattr(now, part) for part in ("year", "month", "day")[:first]})
 

@@ -31,7 +31,7 @@ append capitalize downcase escape escape_once escapejs lstrip newline_to_br prep
 replace replace_first replace_last rstrip split squish strip strip_html strip_newlines upcase url_decode url_encode
 base64_decode base64_encode base64_url_safe_decode base64_url_safe_encode
 """
-RECKONING = "abs at_least at_most ceil divided_by floor minus modulo plus round times"
+ARITHMETIC = "abs at_least at_most ceil divided_by floor minus modulo plus round times"
 LISTS = "compact concat find find_index has join map reject reverse sort sort_natural sum uniq where"
 
 WHOLE = (("<script", "</script>"), ("<style", "</style>"), ("<!--", "-->"))
@@ -99,9 +99,9 @@ def _cut(value: object, *given: object) -> Given:
     return text_of(value), *given[:1], *map(text_of, given[1:])
 
 
-TAKEN: Mapping[str, Callable[..., Given]] = {
+CONVERSIONS: Mapping[str, Callable[..., Given]] = {
     **dict.fromkeys(TEXTS.split(), _texts),
-    **dict.fromkeys(RECKONING.split(), _numbers),
+    **dict.fromkeys(ARITHMETIC.split(), _numbers),
     **dict.fromkeys(LISTS.split(), _list),
     "slice": _part,
     "truncate": _cut,

@@ -23,8 +23,8 @@ def formatted(moment: datetime, form: str) -> str:
         elif name in FRACTIONS:
             digits = int(width or FRACTIONS[name]) or FRACTIONS[name]
             return f"{moment.microsecond:06}".ljust(min(digits, WIDEST), "0")[:digits]
-        elif name in WORDS:
-            text, size, fill = WORDS[name](moment), 0, " "
+        elif name in TEXTS:
+            text, size, fill = TEXTS[name](moment), 0, " "
         else:
             return found[0]
         for flag in flags:
@@ -86,7 +86,7 @@ NUMBERS: Mapping[str, tuple[Callable[[datetime], int], int, str]] = {
 }
 FRACTIONS = {"L": 3, "N": 9}
 """Of a second; how many digits where the directive doesn't say."""
-WORDS: Mapping[str, Callable[[datetime], str]] = {
+TEXTS: Mapping[str, Callable[[datetime], str]] = {
     "A": lambda at: DAYS[at.weekday()],
     "a": lambda at: DAYS[at.weekday()][:3],
     "B": lambda at: MONTHS[at.month - 1],
