@@ -13,7 +13,7 @@ class OperatorAdminConfig(AppConfig):
 
 
 class SiteConfig(django_admin.AdminConfig):
-    """Django's admin, with our site in the place of its own."""
+    """Django's admin with `OperatorSite` as its default site."""
 
     default_site = "apps.admin.site.OperatorSite"
     default = False

@@ -32,9 +32,10 @@ class CategoryPages(OrganizationRows):
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         shown, counts, lacking, protected = super().get_deleted_objects(objs, request)
-        # Nobody may delete templates, and for nobody would they go along: what to say is that they are in it.
+        # No operator may delete templates, and they are protected from the cascade anyway: report them as
+        # protected, not as a missing permission.
         return shown, counts, lacking - {Template._meta.verbose_name}, protected
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> list[Any]:
-        # Callers send the code.
+        # API callers refer to a category by its code.
         return ["organization", "code", "created_at", "updated_at"] if obj else []

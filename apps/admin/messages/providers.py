@@ -16,7 +16,7 @@ from notifier.lib.masking import masked_words
 
 
 class Shared(ReadOnly):
-    """Providers serve every organization, so they are the superusers' affair."""
+    """Providers serve every organization, so only superusers see these pages."""
 
     list_select_related = False
 
@@ -30,7 +30,7 @@ class Shared(ReadOnly):
 
 @admin.register(ProviderState)
 class ProviderPages(Shared):
-    """The circuits of the providers that ever rested."""
+    """The circuit breakers of providers; a provider has a row once its circuit has opened."""
 
     list_display = ("name", "circuit_open", "open_until", "opens", "code", "detail")
     fields = ("name", "circuit_open", "open_until", "probe_until", "opens", "code", "detail")
@@ -45,19 +45,23 @@ class ProviderPages(Shared):
     def circuit_open(self, state: ProviderState) -> bool:
         return bool(getattr(state, "is_open", False))
 
-    @admin.action(description="Close the circuit: give it messages again")
+    @admin.action(description="Close the circuit: send through the provider again")
     def close_circuit(self, request: HttpRequest, queryset: QuerySet[ProviderState]) -> None:
         by = audit_name(request)
         closed = sum(circuit_breaker.close(state.name, by=by) for state in queryset)
         for state in queryset:
             rate_limit.forget(state.name)
-        self.message_user(request, f"{closed} closed. What waits for it goes out within a minute.")
+        self.message_user(request, f"{closed} circuits closed. Waiting messages are sent within a minute.")
 
-    @admin.action(description="Open the circuit: give it nothing until it is closed by hand")
+    @admin.action(
+        description="Open the circuit: send nothing through the provider until an operator closes it"
+    )
     def open_circuit(self, request: HttpRequest, queryset: QuerySet[ProviderState]) -> None:
         for state in queryset:
             circuit_breaker.open_by_hand(state.name, by=audit_name(request))
-        self.message_user(request, f"{len(queryset)} opened. Their messages wait, or take the next provider.")
+        self.message_user(
+            request, f"{len(queryset)} circuits opened. Messages wait, or go through the next provider."
+        )
 
 
 @admin.register(CircuitChange)
@@ -69,7 +73,7 @@ class CircuitChangePages(Shared):
 
 @admin.register(UnreadEvent)
 class UnreadEventPages(Shared):
-    """What email services told in a shape that this release doesn't know."""
+    """Webhook events of email services in a format that this release can't parse."""
 
     list_display = ("received", "source", "state", "error", "times")
     list_filter = ("state", "source")
@@ -90,18 +94,18 @@ class UnreadEventPages(Shared):
     received = moment("created_at", "received")
     closed = moment("closed_at")
 
-    @admin.display(description="as it came")
+    @admin.display(description="body")
     def masked_body(self, event: UnreadEvent) -> str:
-        """Addresses masked: who is meant is nobody's question here."""
+        """The body as received, with addresses masked: parsing it needs the format, not the recipient."""
         return masked_words(event.body.encode("latin-1").decode("utf-8", "replace")[:4000])
 
-    @admin.action(description="Read the selected again")
+    @admin.action(description="Parse the selected events again")
     def read_again(self, request: HttpRequest, queryset: QuerySet[UnreadEvent]) -> None:
         missed = [why for _, why in unread_events.read_again(queryset, by=audit_name(request))]
         read = missed.count("")
-        self.message_user(request, f"{read} read and applied; {len(missed) - read} can't be read yet.")
+        self.message_user(request, f"{read} parsed and applied; {len(missed) - read} still can't be parsed.")
 
-    @admin.action(description="Ignore the selected: forget what they say")
+    @admin.action(description="Ignore the selected events: never apply them")
     def ignore(self, request: HttpRequest, queryset: QuerySet[UnreadEvent]) -> None:
         done = unread_events.close(queryset, UnreadEvent.State.IGNORED, by=audit_name(request))
-        self.message_user(request, f"{done} ignored.")
+        self.message_user(request, f"{done} events ignored.")

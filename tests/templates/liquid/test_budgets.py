@@ -245,7 +245,7 @@ class TestCompiler:
     def test_an_organization_has_one_place(self, api, organization, monkeypatch):
         monkeypatch.setattr(compiling, "PATIENCE", 0.05)
         other = client_for(OrganizationFactory(slug="other"))
-        with compiling.places.slot(organization.pk, patience=0):
+        with compiling.compiler_slots.slot(organization.pk, patience=0):
             answer = self.written(api)
             assert refused(answer, 503, "compiler_busy")["message"]
             assert answer["Retry-After"] == "2"
@@ -254,14 +254,14 @@ class TestCompiler:
 
     def test_when_all_are_taken_it_waits_for_a_moment_alone(self, api, organization, monkeypatch):
         monkeypatch.setattr(compiling, "PATIENCE", 0.05)
-        with compiling.places.slot("a", patience=0), compiling.places.slot("b", patience=0):
+        with compiling.compiler_slots.slot("a", patience=0), compiling.compiler_slots.slot("b", patience=0):
             assert self.written(api).status_code == 503
         assert self.written(api).status_code == 201
 
     def test_every_way_to_it_says_so(self, api, organization, version, monkeypatch):
         monkeypatch.setattr(compiling, "PATIENCE", 0.0)
         draft = {"contents": [STYLED]}
-        with compiling.places.slot(organization.pk, patience=0):
+        with compiling.compiler_slots.slot(organization.pk, patience=0):
             for send, path, body in (
                 (api.post, "hello/versions/", draft),
                 (api.put, "hello/draft/", draft),

@@ -15,8 +15,8 @@ _STYLES = {Level.OK: "SUCCESS", Level.WARNING: "WARNING", Level.WRONG: "ERROR", 
 
 
 class Command(BaseCommand):
-    help = "Look at every setting and every connection, and say in sentences what is wrong. Nothing is sent."
-    # The checks below say in their own sentences what Django's would stop the command for.
+    help = "Check every setting and connection, and report what is wrong and how to fix it. Nothing is sent."
+    # Django's system checks would stop the command before ours could report the same problem with a remedy.
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -24,7 +24,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         found = [(check.name, finding) for check, findings in examine() for finding in findings]
-        # What somebody has to do stands first, whatever was looked at first.
+        # Findings that need action come first, in whatever order the checks ran.
         found.sort(key=lambda one: _ORDER.index(one[1].level))
         levels = Counter(finding.level for _, finding in found)
         if options["json"]:
