@@ -1,4 +1,4 @@
-"""The database: it answers, it has this release's tables, and its clock agrees with ours."""
+"""The database: reachable, migrated to this release, and its clock in agreement with this machine's."""
 
 import time
 
@@ -10,13 +10,13 @@ from apps.admin.doctor.findings import Finding, message_of, ok, wrong
 from notifier.lib.database import storage
 
 CLOCKS_AGREE = 5.0
-"""Seconds. A device or a relay that signs times allows for little more, and logs become hard to read."""
+"""Seconds of difference allowed: signed timestamps tolerate little more, and logs become hard to correlate."""
 SHOWN = 5
 
 _REFUSALS = (
     ("password authentication failed", "Correct the user name and password in DATABASE_URL."),
     ("role ", "Create the role, or correct the user name in DATABASE_URL."),
-    ("no pg_hba.conf entry", "Let this host in, in the server's pg_hba.conf."),
+    ("no pg_hba.conf entry", "Allow this host in the server's pg_hba.conf."),
     ("database ", "Create the database, or correct its name in DATABASE_URL."),
     ("too many clients", "Raise max_connections, or lower DATABASE_POOL_SIZE: each process has a pool."),
 )
@@ -29,7 +29,7 @@ def answers() -> list[Finding]:
         return [ok(f"The database is {connection.settings_dict['NAME']} ({connection.vendor}).")]
     where = f"{connection.settings_dict['HOST'] or 'localhost'}:{connection.settings_dict['PORT'] or 5432}"
     try:
-        # Past the pool, which says only that it has no connection to give.
+        # Not through the pool, whose error says only that no connection is available.
         with psycopg.connect(**connection.get_connection_params()) as direct:
             row = direct.execute("SELECT pg_is_in_recovery(), current_setting('server_version')").fetchone()
     except psycopg.Error as error:
@@ -55,7 +55,7 @@ def migrations() -> list[Finding]:
     executor = MigrationExecutor(connection)
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     if not plan:
-        return [ok("The tables are this release's.")]
+        return [ok("All migrations are applied.")]
     names = [f"{step.app_label}.{step.name}" for step, _ in plan]
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return [
@@ -68,9 +68,9 @@ def migrations() -> list[Finding]:
 
 def clock() -> list[Finding]:
     if not storage.on_postgresql():
-        return [ok("The database is in this machine, and has its clock.")]
+        return [ok("The database runs on this machine and uses its clock.")]
     try:
-        # The connection is made before the time is taken.
+        # Connect before taking the time.
         connection.ensure_connection()
         before = time.time()
         with connection.cursor() as cursor:
@@ -85,6 +85,6 @@ def clock() -> list[Finding]:
     return [
         wrong(
             f"The database's clock is {abs(offset):.0f} s {'ahead of' if offset > 0 else 'behind'} this machine's.",
-            "Let both be set by NTP.",
+            "Synchronize both by NTP.",
         )
     ]

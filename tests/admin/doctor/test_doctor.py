@@ -54,8 +54,8 @@ def test_all_is_well(worker, turning, smtp, fcm):
     for check in ("database", "migrations", "clock", "broker", "queues", "redis", "tick", "providers"):
         assert found.sentence(check, "ok")
     assert len(found.sentences("workers", "ok")) == len(topology.LANES)
-    assert found.sentence("email", "ok").endswith("takes us, without signing in; nothing was sent.")
-    assert found.sentence("push", "ok") == "FCM takes us for the project stand-in; nothing was sent."
+    assert found.sentence("email", "ok").endswith("accepts us, without signing in; nothing was sent.")
+    assert found.sentence("push", "ok") == "FCM accepts us for the project stand-in; nothing was sent."
     assert not smtp.messages
     assert not fcm.messages
 
@@ -64,8 +64,8 @@ def test_without_json_it_speaks_in_lines(transactional_db):
     done = command(EMAIL_PROVIDER_URL="", PUSH_PROVIDER_URL="")
     assert done.returncode == 1
     lines = done.stdout.splitlines()
-    assert "wrong   tick       No tick runs. Start manage.py tick: until then" in done.stdout
-    assert re.fullmatch(r"\d+ wrong, \d+ warnings, \d+ not looked at\.", lines[0])
+    assert "wrong   tick       No scheduler runs. Start manage.py tick: until then" in done.stdout
+    assert re.fullmatch(r"\d+ wrong, \d+ warnings, \d+ skipped\.", lines[0])
     # What is to be done stands before what is well.
     levels = [line.split()[0] for line in lines[1:]]
     order = ["wrong", "warning", "skipped", "ok"]
@@ -98,9 +98,9 @@ def test_a_failing_check_does_not_stop_the_others_and_no_password_is_printed(tra
     )
     assert "absent.json can't be used" in found.sentence("push")
     for check in ("migrations", "clock"):
-        assert found.sentence(check, "skipped") == "Not looked at, since database has to be well first."
+        assert found.sentence(check, "skipped") == "Skipped, since the check database must pass first."
     for check in ("queues", "workers"):
-        assert found.sentence(check, "skipped") == "Not looked at, since broker has to be well first."
+        assert found.sentence(check, "skipped") == "Skipped, since the check broker must pass first."
     assert PASSWORD not in found.text
     listed = " ".join(found.sentences("settings", "ok"))
     assert f"BROKER_URL is amqp://ada:***@{place}//." in listed
@@ -139,7 +139,7 @@ def test_settings_that_do_not_go_together(transactional_db):
         "DATABASE_POOL_SIZE is 10, and a worker's 16",
         "DEBUG is on",
         "PUBLIC_URL is not set",
-        "any name",
+        "any host name",
         "SECURE_COOKIES is",
     ):
         assert expected in warned
@@ -173,7 +173,7 @@ def test_clocks_that_disagree(shift, expected, transactional_db, monkeypatch):
             return time.time() + shift
 
     monkeypatch.setattr(database, "time", Shifted)
-    assert f"The database's clock is {expected} this machine's. Let both be set by NTP." == visit().sentence(
+    assert f"The database's clock is {expected} this machine's. Synchronize both by NTP." == visit().sentence(
         "clock"
     )
 
@@ -207,7 +207,7 @@ def test_a_queue_with_other_arguments_and_lanes_without_workers(rabbit, settings
     different, missing = sorted(found.sentences("queues"))
     assert different.startswith("The queue email.bulk was declared with other arguments: ")
     assert "PRECONDITION_FAILED" in different
-    assert missing.startswith("The queue push does not exist. Start the tick or a worker")
+    assert missing.startswith("The queue push does not exist. Start manage.py tick or a worker")
 
     idle = found.sentences("workers")
     assert (
@@ -220,22 +220,23 @@ def test_a_queue_with_other_arguments_and_lanes_without_workers(rabbit, settings
 # --- The work ---------------------------------------------------------------------------------------------
 
 
-def test_a_tick_that_is_dead(transactional_db):
+def test_a_scheduler_that_is_dead(transactional_db):
     TickLease.objects.create(name=loop.NAME, holder="host:17:ab", lease_until=from_now(-60))
     sentence = visit().sentence("tick")
     assert re.match(
-        r"The tick does not run: host:17:ab was last seen at \d{4}-\S+ \S+ UTC\. Start ", sentence
+        r"The scheduler does not run: host:17:ab was last seen at \d{4}-\S+ \S+ UTC\. Start ", sentence
     )
 
 
-def test_a_provider_that_rests(transactional_db):
+def test_a_provider_whose_circuit_is_open(transactional_db):
     ProviderState.objects.create(
         name="smtp", open_until=from_now(60), code="auth_failed", detail="auth: 535 no"
     )
     ProviderState.objects.create(name="fcm", open_until=from_now(-60), code="not_found")
     sentence = visit().sentence("providers")
     assert re.match(
-        r"The provider smtp rests until .* UTC \(auth_failed\): auth: 535 no\. Correct the ", sentence
+        r"The circuit of the provider smtp is open until .* UTC \(auth_failed\): auth: 535 no\. Correct the ",
+        sentence,
     )
 
 
@@ -248,7 +249,7 @@ def test_a_relay_that_says_nothing_is_not_waited_for_long(settings, transactiona
         began = time.monotonic()
         sentence = visit().sentence("email")
     assert time.monotonic() - began < 20
-    assert "broke the conversation off (timeout)" in sentence
+    assert "broke off the session (timeout)" in sentence
 
 
 def test_a_check_that_hangs_or_raises_stops_no_other():
@@ -267,7 +268,7 @@ def test_a_check_that_hangs_or_raises_stops_no_other():
     free.set()
     assert found == {
         "hanging": "No answer within 0 s.",
-        "after": "Not looked at, since hanging has to be well first.",
-        "broken": "It could not be checked: RuntimeError: no luck.",
+        "after": "Skipped, since the check hanging must pass first.",
+        "broken": "The check failed: RuntimeError: no luck.",
         "last": "Seen.",
     }

@@ -54,4 +54,4 @@ class Command(BaseCommand):
 def _summary(levels: Counter[Level]) -> str:
     if not levels[Level.WRONG]:
         return f"All is well; {levels[Level.WARNING]} warnings." if levels[Level.WARNING] else "All is well."
-    return f"{levels[Level.WRONG]} wrong, {levels[Level.WARNING]} warnings, {levels[Level.SKIPPED]} not looked at."
+    return f"{levels[Level.WRONG]} wrong, {levels[Level.WARNING]} warnings, {levels[Level.SKIPPED]} skipped."
