@@ -43,8 +43,8 @@ def test_replay_queues_once(
     django_capture_on_commit_callbacks: Any,
 ) -> None:
     with django_capture_on_commit_callbacks(execute=True):
-        assert "1 queued again." in messages_of(act(door, "replay", failed.dead_letter))
-        assert "0 queued again." in messages_of(act(door, "replay", failed.dead_letter))
+        assert "Dead letters replayed: 1." in messages_of(act(door, "replay", failed.dead_letter))
+        assert "Dead letters replayed: 0." in messages_of(act(door, "replay", failed.dead_letter))
     row = EmailLog.objects.get()
     assert (row.status, row.epoch, row.attempts) == ("queued", 1, 0)
     dead_letter = DeadLetter.objects.get()
@@ -59,20 +59,20 @@ def test_what_may_have_arrived_needs_its_own_action(
     door: Client, user: User, version: TemplateVersion
 ) -> None:
     rows = failed_rows(user, version, reason="unknown")
-    assert "0 queued again." in messages_of(act(door, "replay", rows.dead_letter))
+    assert "Dead letters replayed: 0." in messages_of(act(door, "replay", rows.dead_letter))
     assert EmailLog.objects.get().status == "unknown"
-    assert "1 queued again." in messages_of(act(door, "replay_unknown", rows.dead_letter))
+    assert "Dead letters replayed: 1." in messages_of(act(door, "replay_unknown", rows.dead_letter))
     assert EmailLog.objects.get().status == "queued"
 
 
 def test_discard_closes_once(door: Client, root: User, failed: SimpleNamespace) -> None:
-    assert "1 discarded." in messages_of(act(door, "discard", failed.dead_letter))
-    assert "0 discarded." in messages_of(act(door, "discard", failed.dead_letter))
+    assert "Dead letters discarded: 1." in messages_of(act(door, "discard", failed.dead_letter))
+    assert "Dead letters discarded: 0." in messages_of(act(door, "discard", failed.dead_letter))
     dead_letter = DeadLetter.objects.get()
     assert (dead_letter.state, dead_letter.closed_by) == ("discarded", f"user:{root.pk}")
     assert dead_letter.closed_at is not None
     assert Event.objects.filter(kind="discarded").count() == 1
-    assert "0 queued again." in messages_of(act(door, "replay", failed.dead_letter))
+    assert "Dead letters replayed: 0." in messages_of(act(door, "replay", failed.dead_letter))
 
 
 def test_a_foreign_message_is_shown_and_discarded_but_not_replayed(door: Client) -> None:
@@ -83,8 +83,8 @@ def test_a_foreign_message_is_shown_and_discarded_but_not_replayed(door: Client)
     assert "\\xff&lt;oops&gt;" in page
     assert 'value="replay"' not in page
     assert 'value="discard"' in page
-    assert "0 queued again." in messages_of(act(door, "replay", dead_letter))
-    assert "1 discarded." in messages_of(act(door, "discard", dead_letter))
+    assert "Dead letters replayed: 0." in messages_of(act(door, "replay", dead_letter))
+    assert "Dead letters discarded: 1." in messages_of(act(door, "discard", dead_letter))
 
 
 def test_an_action_takes_a_bounded_number(
@@ -92,7 +92,7 @@ def test_an_action_takes_a_bounded_number(
 ) -> None:
     monkeypatch.setattr(dead_letters, "AT_ONCE", 1)
     other = DeadLetter.objects.create(reason="undecodable", body_hash="1" * 64)
-    assert "1 discarded." in messages_of(act(door, "discard", failed.dead_letter, other))
+    assert "Dead letters discarded: 1." in messages_of(act(door, "discard", failed.dead_letter, other))
     assert DeadLetter.objects.filter(state="open").get() == other
 
 
@@ -141,7 +141,7 @@ def test_a_letters_page_has_its_ways_out(
     assert "foreign message" not in shown.lower()
 
     answer = act(door, status, rows.dead_letter)
-    assert "1 queued again." in messages_of(answer)
+    assert "Dead letters replayed: 1." in messages_of(answer)
     story = reverse("admin:notifications_notification_change", args=[rows.notification.pk])
     assert f'<a href="{story}">' in text_of(answer)
     assert 'name="action"' not in text_of(door.get(page))

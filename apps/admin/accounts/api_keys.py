@@ -126,4 +126,4 @@ class ApiKeyPages(OrganizationRows):
         for key in keys:
             self.log_change(request, key, "Revoked.")
         ApiKey.objects.filter(pk__in=[key.pk for key in keys]).update(revoked_at=Now())
-        self.message_user(request, f"{len(keys)} revoked. Requests with these keys are refused from now on.")
+        self.message_user(request, f"Keys revoked: {len(keys)}. Requests with them are refused from now on.")

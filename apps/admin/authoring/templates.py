@@ -136,7 +136,7 @@ class TemplatePages(VersionPages):
         for row in rows:
             self.log_change(request, row, "Archived.")
         Template.objects.filter(pk__in=[row.pk for row in rows]).update(archived_at=Now())
-        self.message_user(request, f"{len(rows)} archived.")
+        self.message_user(request, f"Templates archived: {len(rows)}.")
 
     def response_add(
         self, request: HttpRequest, obj: Template, post_url_continue: str | None = None

@@ -159,13 +159,13 @@ class DeadLetterPages(Log):
         ]
         done = len(replayed)
         level = messages.SUCCESS if done else messages.WARNING
-        self.message_user(request, f"{done} dead letters replayed: their messages are queued again.", level)
+        self.message_user(request, f"Dead letters replayed: {done}.", level)
         if replayed:
-            self.message_user(request, format_html("Follow the replayed messages: {}", _links(replayed)))
+            self.message_user(request, format_html("Queued again: {}", _links(replayed)))
         if done < len(chosen):
             self.message_user(
                 request,
-                f"{len(chosen) - done} not replayed: already closed, expired, without a delivery, or "
+                f"Not replayed: {len(chosen) - done}. They are already closed, expired, without a delivery, or "
                 + ("known to have failed." if reason else "possibly arrived (use the other replay action)."),
                 messages.WARNING,
             )
@@ -177,7 +177,7 @@ class DeadLetterPages(Log):
             for dead_letter in self._chosen(request, queryset)
         )
         self.message_user(
-            request, f"{done} dead letters discarded.", messages.SUCCESS if done else messages.WARNING
+            request, f"Dead letters discarded: {done}.", messages.SUCCESS if done else messages.WARNING
         )
 
     def _chosen(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> list[DeadLetter]:

@@ -51,7 +51,7 @@ class ProviderPages(Shared):
         closed = sum(circuit_breaker.close(state.name, by=by) for state in queryset)
         for state in queryset:
             rate_limit.forget(state.name)
-        self.message_user(request, f"{closed} circuits closed. Waiting messages are sent within a minute.")
+        self.message_user(request, f"Circuits closed: {closed}. Waiting messages are sent within a minute.")
 
     @admin.action(
         description="Open the circuit: send nothing through the provider until an operator closes it"
@@ -60,7 +60,7 @@ class ProviderPages(Shared):
         for state in queryset:
             circuit_breaker.open_by_hand(state.name, by=audit_name(request))
         self.message_user(
-            request, f"{len(queryset)} circuits opened. Messages wait, or go through the next provider."
+            request, f"Circuits opened: {len(queryset)}. Messages wait, or go through the next provider."
         )
 
 
@@ -103,9 +103,11 @@ class UnreadEventPages(Shared):
     def read_again(self, request: HttpRequest, queryset: QuerySet[UnreadEvent]) -> None:
         missed = [why for _, why in unread_events.read_again(queryset, by=audit_name(request))]
         read = missed.count("")
-        self.message_user(request, f"{read} parsed and applied; {len(missed) - read} still can't be parsed.")
+        self.message_user(
+            request, f"Events parsed and applied: {read}; still not parsable: {len(missed) - read}."
+        )
 
     @admin.action(description="Ignore the selected events: never apply them")
     def ignore(self, request: HttpRequest, queryset: QuerySet[UnreadEvent]) -> None:
         done = unread_events.close(queryset, UnreadEvent.State.IGNORED, by=audit_name(request))
-        self.message_user(request, f"{done} events ignored.")
+        self.message_user(request, f"Events ignored: {done}.")

@@ -135,7 +135,7 @@ class SuppressionPages(OrganizationRows):
             self.log_change(request, row, "Lifted.")
         chosen = Suppression.objects.filter(pk__in=[row.pk for row in rows])
         lifted = chosen.lift(by=audit_name(request), reason=reason)
-        self.message_user(request, f"{lifted} suppressions lifted.")
+        self.message_user(request, f"Suppressions lifted: {lifted}.")
 
     def save_model(self, request: HttpRequest, obj: Suppression, form: Any, change: bool) -> None:
         obj.created_by = audit_name(request)
