@@ -7,7 +7,7 @@ from apps.templates.models import CODE_PATTERN
 
 
 class TemplateCode:
-    """A template's code in a path; anything else is a 404 before a database sees it."""
+    """A template's code in a path; any other text is a 404 without a database query."""
 
     regex = CODE_PATTERN.removeprefix(r"\A").removesuffix(r"\Z")
 

@@ -1,4 +1,4 @@
-"""A template's draft over HTTP: read, written, thrown away, published."""
+"""Endpoints of a template's draft: read, write, discard, publish."""
 
 from typing import Any, ClassVar
 
@@ -20,11 +20,11 @@ from apps.users.access.permissions import caller_of
 class StaleDraft(APIException):
     status_code = 409
     default_code = "stale_draft"
-    default_detail = "Somebody else has changed the draft since you read it; read it again."
+    default_detail = "The draft was changed since you read it; read it again."
 
 
 class DraftView(TemplateRows, APIView):
-    """The version being written; one a template. It is never sent, and may be incomplete."""
+    """The version being written, at most one per template. It is never sent and may be incomplete."""
 
     scopes: ClassVar = READ_WRITE
 
@@ -56,7 +56,7 @@ class DraftView(TemplateRows, APIView):
 
 
 class PublishView(DraftView):
-    """Turn the draft into the template's next version, which never changes again; the draft is gone."""
+    """Turn the draft into the template's next version, which is immutable, and delete the draft."""
 
     http_method_names = ["post", "options"]
 
