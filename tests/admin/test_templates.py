@@ -170,8 +170,8 @@ def test_a_struck_out_language_is_left_out(door: Client, page: str) -> None:
     ("emails", "expected"),
     [
         ([], "Write at least one email or push."),
-        ([EMAIL, EMAIL], "A second email content in en"),
-        ([{**EMAIL, "subject": ""}], "An email content needs a subject."),
+        ([EMAIL, EMAIL], "There is already email content in en"),
+        ([{**EMAIL, "subject": ""}], "Email content needs a subject."),
         ([{**EMAIL, "language": "English!"}], "Use a language tag"),
     ],
 )

@@ -122,7 +122,7 @@ def test_odd_characters_in_attributes_stay_what_they_are(api):
         (document(section("\n<mj-text>a < b</mj-text>")), "line 2, column 12", "&lt;"),
         (document(section("\n<mj-text><p>x</mj-text>")), "line 2, column 10", "<p> is not closed"),
         (document(section("é\n<mj-text bad=x>x</mj-text>")), "", "can't be read"),
-        (document(section("\n<mj-image width='{{ w }}'/>")), "line 2, column 18", "leaves this out"),
+        (document(section("\n<mj-image width='{{ w }}'/>")), "line 2, column 18", "MJML drops what stands here"),
         (document("", "\n{% if a %}<mj-title>x</mj-title>{% endif %}"), "line 2, column 1", ""),
         ("<mjml><mj-body>\n<mj-section>", "line 2, column 1", "not closed"),
         ("<p>{{ name }}</p>", "line 1, column 1", "begins with <mjml>"),

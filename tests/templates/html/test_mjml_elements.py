@@ -69,7 +69,7 @@ def test_without_them_nothing_else_changes() -> None:
     [
         (attrs("", ("a", "1")), "needs a path"), (attrs("{{ x }}", ("a", "1")), "needs a path"),
         (attrs("a{b:c}", ("a", "1")), "one CSS selector"),
-        (attrs("b", ("", "1")), "needs a name"), (attrs("b", ("a b", "1")), "no name of an attribute"),
+        (attrs("b", ("", "1")), "needs a name"), (attrs("b", ("a b", "1")), "no valid attribute name"),
         (attrs("b", ("{{ x }}", "1")), "needs a name"),
         (attrs("b", ('a"', "1")), "begins no tag"), ("<mj-html-attributes>", "not closed"),
         ("<mj-html-attribute/>", "can't be read"),
