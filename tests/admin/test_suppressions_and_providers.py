@@ -34,11 +34,11 @@ def test_an_address_is_suppressed_lifted_and_suppressed_again(
     row = Suppression.objects.get()
     assert row.recipient_hash == recipient_hash("email", "ada@example.com")
     again = text_of(door.post(reverse(ADD), posted(organization, address="ADA@example.com")))
-    assert "Nothing is sent to this recipient already." in again
+    assert "This recipient is already suppressed." in again
     assert row.created_by.startswith("user:")
     chosen = {"action": "lift", "_selected_action": [str(row.pk)]}
     page = reverse("admin:notifications_suppression_changelist")
-    assert "Say why" in text_of(door.post(page, chosen, follow=True))
+    assert "Give a reason" in text_of(door.post(page, chosen, follow=True))
     row.refresh_from_db()
     assert row.lifted_at is None
     door.post(page, {**chosen, "reason": "The mailbox is back."})
@@ -77,7 +77,7 @@ def test_an_address_that_nobody_can_have_is_refused(
 def test_an_address_is_suppressed_in_every_spelling(door: Client, organization: Organization) -> None:
     assert door.post(reverse(ADD), posted(organization, address="ada@bücher.example")).status_code == 302
     again = text_of(door.post(reverse(ADD), posted(organization, address='"ada"@xn--bcher-kva.example')))
-    assert "Nothing is sent to this recipient already." in again
+    assert "This recipient is already suppressed." in again
     row = Suppression.objects.get()
     assert row.recipient == "ada@xn--bcher-kva.example"
     page = reverse("admin:notifications_suppression_changelist")

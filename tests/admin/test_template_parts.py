@@ -40,7 +40,7 @@ def test_a_layout_is_made_shown_and_changed(door: Client, brand: Layout) -> None
     assert (brand.values, brand.text, brand.revision) == ({"colour": "#0a7d43"}, "{{ content }}\n--", 1)
     page = text_of(door.get(reverse("admin:templates_layout_change", args=[brand.pk])))
     assert 'sandbox=""' in page
-    assert "&lt;body bgcolor=&quot;#0a7d43&quot;&gt;&lt;p&gt;Here stands" in page
+    assert "&lt;body bgcolor=&quot;#0a7d43&quot;&gt;&lt;p&gt;The template" in page
     assert "[sender]" in page
     assert "colour: #0a7d43" in page
 
