@@ -133,7 +133,7 @@ class TestParts:
             ({"text": "{{ content }}\n {{ content }}"}, "text", "line 2, column 2"),
             ({"text": "\n{% render 'nope' %}{{ content }}"}, "text", 'line 2, column 1: there is no partial'),
             ({"html": "{{ layout.nope }}{{ content }}"}, "html", "no value named nope"),
-            ({"html": "{{ layout.colour | upcase }}{{ content }}"}, "html", "stands by itself"),
+            ({"html": "{{ layout.colour | upcase }}{{ content }}"}, "html", "must be used alone"),
             ({"html": "x" * 65537}, "html", "65536"),
             ({"source_format": "mjml"}, "html", "begins with <mjml>"),
             ({"source_format": "pug"}, "source_format", ""),
@@ -283,8 +283,10 @@ class TestAVersion:
         partial(api, "a", text="a")
         partial(api, "b", text="\n{% render 'a' %}")
         detail = error(api.patch(f"{URL}partials/a/", {"text": "x {% render 'b' %}"}), "text")
-        assert detail == 'the partial "a", line 1, column 3: the partial "b" holds itself: b → a → b'
-        assert "holds itself" in error(api.patch(f"{URL}partials/a/", {"text": "{% render 'a' %}"}), "text")
+        assert detail == 'the partial "a", line 1, column 3: the partial "b" includes itself: b → a → b'
+        assert "includes itself" in error(
+            api.patch(f"{URL}partials/a/", {"text": "{% render 'a' %}"}), "text"
+        )
 
     def test_partials_are_nested_ten_deep_at_most(self, api, organization):
         partial(api, "p0", text="x")
