@@ -53,7 +53,7 @@ class TestCategories:
             ("a b", "lower-case"),
         ],
     )
-    def test_a_code_that_cant_be_taken_is_said(
+    def test_an_invalid_code_is_reported(
         self, code: str, expected: str, door: Client, news: Category
     ) -> None:
         body = {"organization": str(news.organization_id), "code": code, "name": "Again"}

@@ -96,7 +96,7 @@ def test_an_action_takes_a_bounded_number(
     assert DeadLetter.objects.filter(state="open").get() == other
 
 
-def test_the_list_tells_recipient_and_request_and_begins_with_the_open_ones(
+def test_the_list_shows_recipient_and_request_and_begins_with_the_open_ones(
     door: Client, failed: SimpleNamespace
 ) -> None:
     page = reverse(PAGE)
@@ -129,7 +129,7 @@ def test_a_list_costs_the_same_for_many(door: Client, user: User, version: Templ
 @pytest.mark.parametrize(
     ("reason", "status"), [("rejected", "replay"), ("unknown", "replay_unknown")], ids=["failed", "unknown"]
 )
-def test_a_letters_page_has_its_ways_out(
+def test_an_open_dead_letters_page_offers_its_actions(
     reason: str, status: str, door: Client, user: User, version: TemplateVersion
 ) -> None:
     rows = failed_rows(user, version, reason=reason)
@@ -147,7 +147,7 @@ def test_a_letters_page_has_its_ways_out(
     assert 'name="action"' not in text_of(door.get(page))
 
 
-def test_a_letters_page_offers_nothing_to_who_may_only_look(
+def test_a_dead_letters_page_offers_nothing_to_read_only_staff(
     failed: SimpleNamespace, organization: Organization, staff: Any
 ) -> None:
     page = reverse("admin:notifications_deadletter_change", args=[failed.dead_letter.pk])

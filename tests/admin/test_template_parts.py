@@ -96,7 +96,7 @@ def test_a_version_is_written_in_a_layout(door: Client, brand: Layout, version: 
     assert "Changed since v2 was written: layout brand." in text_of(door.get(about))
     used = text_of(door.get(reverse("admin:templates_layout_change", args=[brand.pk])))
     assert "v2, from revision 1" in used
-    # The next one begins with the same layout, and says so when that is gone.
+    # The next version starts with the same layout, and shows an error when that is deleted.
     Layout.objects.all().delete()
     again = door.get(page)
     assert '<option value="brand" selected>' in text_of(again)

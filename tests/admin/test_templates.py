@@ -72,7 +72,7 @@ def test_a_version_can_wait_and_be_activated(door: Client, page: str, version: T
 
 
 def first_button(answer: Any) -> str:
-    """What the Enter key presses in the form that holds the page's words."""
+    """The button that the Enter key presses in the page's main form."""
     form = re.search(r'<form(?=[^>]*id="(?:version|template_form)").*?</form>', text_of(answer), re.DOTALL)
     assert form is not None
     found = re.search(r'<(?:input|button)[^>]*type="submit"[^>]*name="(\w+)"', form[0])
@@ -84,7 +84,7 @@ def test_the_enter_key_publishes_nothing(door: Client, page: str, version: Templ
     assert first_button(door.get(page)) == "_preview"
     answer = door.post(page, posted([EMAIL], [], _preview="1"))
     assert answer.status_code == 200
-    # Nor on the page that asks whether to.
+    # Nor on the confirmation page.
     confirmation = door.post(page, posted([EMAIL], [], _activate="1"))
     assert first_button(confirmation) == "_preview"
     # Another version's button must not be the first one on the template's own page either.
@@ -94,7 +94,7 @@ def test_the_enter_key_publishes_nothing(door: Client, page: str, version: Templ
     assert first_button(change) == "_continue"
 
 
-def test_publishing_is_asked_about_with_what_changes_for_callers(
+def test_publishing_asks_for_confirmation_and_shows_what_changes_for_callers(
     door: Client, page: str, version: TemplateVersion
 ) -> None:
     answer = door.post(page, posted([EMAIL], [PUSH], _activate="1"))
@@ -175,7 +175,7 @@ def test_a_struck_out_language_is_left_out(door: Client, page: str) -> None:
         ([{**EMAIL, "language": "English!"}], "Use a language tag"),
     ],
 )
-def test_what_cant_be_saved_says_why(
+def test_what_cant_be_saved_shows_why(
     door: Client, page: str, emails: list[dict[str, str]], expected: str
 ) -> None:
     answer = door.post(page, posted(emails, [], _publish="1"))

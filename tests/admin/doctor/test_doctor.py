@@ -1,4 +1,4 @@
-"""`manage.py doctor`: each fault is prepared for real, and the sentence that names it is looked for."""
+"""`manage.py doctor`: each error is set up for real, and the finding must name it."""
 
 import os
 import re
@@ -108,7 +108,7 @@ def test_a_failing_check_does_not_stop_the_others_and_no_password_is_printed(tra
         assert os.environ[key] not in found.text
 
 
-def test_every_setting_is_told(settings, transactional_db):
+def test_every_setting_is_listed(settings, transactional_db):
     source = (ROOT / "notifier/settings.py").read_text()
     read = set(
         re.findall(

@@ -117,7 +117,7 @@ def test_fcm_out_of_reach(fcm, settings, transactional_db):
 # --- Sandbox ----------------------------------------------------------------------------------------------
 
 
-def test_the_sandbox_is_nothing_to_leave_unsaid(settings, transactional_db):
+def test_the_sandbox_is_reported(settings, transactional_db):
     settings.EMAIL_PROVIDER_URL = settings.PUSH_PROVIDER_URL = "sandbox://"
     found = visit()
     assert "emails are marked as sent and reach no recipient" in found.sentence("email", "warning")

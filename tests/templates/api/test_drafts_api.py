@@ -129,7 +129,7 @@ def test_a_draft_is_previewed_and_never_sent(api):
     assert errors(api.post(preview, {"draft": True})) == ["draft"]
 
 
-def test_unused_variables_are_told(api):
+def test_unused_variables_are_reported(api):
     other = {"name": "nickname", "type": "string"}
     draft = write(api, EMAIL_EN, variables=[NAME, other])
     assert draft["warnings"] == ["nickname is declared, but no content uses it."]

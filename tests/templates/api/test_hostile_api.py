@@ -1,4 +1,4 @@
-"""Hostile templates through the API: an answer soon, which says where and what."""
+"""Hostile templates through the API: a fast response, with the error's position and reason."""
 
 import time
 from itertools import pairwise

@@ -83,7 +83,7 @@ class TestParts:
         assert api.get(f"{URL}layouts/").json()["data"] == [brand]
         changed = api.patch(f"{URL}layouts/brand/", {"text": "{{ content }}"}).json()["data"]
         assert (changed["text"], changed["html"], changed["revision"]) == ("{{ content }}", BRAND["html"], 2)
-        # What is said about it changes no message.
+        # The description is in no message.
         edited = api.patch(f"{URL}layouts/brand/", {"description": "Ours"}).json()["data"]
         assert (edited["description"], edited["revision"]) == ("Ours", 2)
         assert (
@@ -192,7 +192,7 @@ class TestAVersion:
         assert answer.json()["data"] == before
         assert error(api.post(f"{URL}hello/versions/", {"contents": [source]}), "contents[0].layout")
 
-    def test_is_told_apart_from_newer_parts(self, api, brand):
+    def test_is_distinguished_from_newer_parts(self, api, brand):
         partial(api, "bye", text="Bye")
         template(api, {**HELLO, "text": "{% render 'bye' %}"})
         template(api, EMAIL_EN, code="without")
@@ -303,7 +303,7 @@ class TestAVersion:
         assert error(api.post(URL, {"code": "x", "name": "x", **body}), "contents[0].layout")
 
 
-def test_a_draft_says_when_a_change_has_broken_it(api, brand):
+def test_a_draft_warns_when_a_change_has_broken_it(api, brand):
     api.post(URL, {"code": "hello", "name": "Hello"})
     assert api.put(f"{URL}hello/draft/", {"contents": [HELLO]}).status_code == 201
     preview = {"draft": True, "variables": {"name": "Ada"}}

@@ -1,4 +1,4 @@
-"""A fallback version is used where the promised one can't be rendered, and the timeline says so."""
+"""A fallback version is used where the active one can't be rendered, and the timeline has an entry for it."""
 
 import pytest
 

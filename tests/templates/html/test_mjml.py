@@ -135,7 +135,7 @@ def test_odd_characters_in_attributes_stay_what_they_are(api):
         (document(section("<mj-text>{% if name %}</mj-text>")), "line 1", "endif"),
     ],
 )  # fmt: skip
-def test_a_fault_says_where(source, place, message, api):
+def test_an_error_has_its_position(source, place, message, api):
     before = stored()
     detail = error(api, source)
     assert place in detail
@@ -196,7 +196,7 @@ class TestInALayout:
 
     def test_html_stands_in_an_mjml_layouts_text(self, api):
         self.layout(api, document(section("<mj-text>{{ content }}</mj-text>")))
-        # Kept to the letter: only the layout is MJML.
+        # Unchanged: only the layout is MJML.
         html = self.shown(api, "<P>a < b{{ name }}<br>", "html")
         assert "<P>a < bAda<br></div>" in html
 
@@ -211,7 +211,7 @@ class TestInALayout:
             assert entry["field"] == "contents[0].html"
             assert message in entry["detail"]
 
-    def test_a_fault_names_the_layout_or_partial_it_is_in(self, api):
+    def test_an_error_names_the_layout_or_partial_it_is_in(self, api):
         self.layout(api, document("\n\n{{ content }}"))
         partial = {"name": "logo", "html": "\n<mj-image>", "source_format": "mjml"}
         assert api.post(f"{URL}partials/", partial).status_code == 201

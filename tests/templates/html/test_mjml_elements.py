@@ -75,7 +75,7 @@ def test_without_them_nothing_else_changes() -> None:
         ("<mj-html-attribute/>", "can't be read"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_them_is_told(head: str, expected: str) -> None:
+def test_an_error_in_them_is_reported(head: str, expected: str) -> None:
     with pytest.raises(MarkupError, match=expected):
         html_of(document(HELLO, head))
 
@@ -100,9 +100,7 @@ IMAGE = '<mj-image src="http://i.test/a.png" />'
         ('<mj-text>x <img src="http://i.test/b.png"/></mj-text>', "", [None]),
     ],
 )  # fmt: skip
-def test_an_image_of_which_nothing_is_said_has_empty_words(
-    column: str, head: str, expected: list[str | None]
-) -> None:
+def test_an_image_without_alt_gets_an_empty_one(column: str, head: str, expected: list[str | None]) -> None:
     made = html_of(document(column, head))
     images = re.findall(r"<img[^>]*>", made)
     assert [(found := re.search(r'alt="([^"]*)"', image)) and found[1] for image in images] == expected

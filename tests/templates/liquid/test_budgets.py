@@ -186,7 +186,9 @@ class TestRequest:
 
 
 class TestShare:
-    def test_who_has_used_it_up_renders_what_is_cheap_alone(self, expensive, api, user, version):
+    def test_an_organization_that_has_used_it_up_renders_only_cheap_messages(
+        self, expensive, api, user, version
+    ):
         codes = set()
         for _ in range(40):
             answer, seconds = taken(lambda: post(api, user, template_code="expensive"))

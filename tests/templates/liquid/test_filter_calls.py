@@ -1,4 +1,4 @@
-"""A call that would fail at every rendering is refused when the source is saved, and told where it stands."""
+"""A filter call that would fail at every rendering is refused when the source is saved, with its position."""
 
 import pytest
 

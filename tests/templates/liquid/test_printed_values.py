@@ -1,4 +1,4 @@
-"""What stands for a value where a text is wanted: nothing for nil, words for true and false."""
+"""How values print: nil as an empty text, true and false as words."""
 
 import json
 

@@ -71,7 +71,7 @@ def test_of_a_layout(wrapper: str, expected: str) -> None:
     assert rendered(" x ", Part(wrapper, name="brand", values={"colour": "red"})) == expected
 
 
-def test_a_fault_beside_a_dash_is_told_where_it_is() -> None:
+def test_an_error_beside_a_dash_has_its_position() -> None:
     source = "\n\n a {%- render 'name' -%} \n {% render 'nowhere' %}"
     with pytest.raises(TemplateSyntaxError, match="no partial named") as caught:
         rendered(source)
