@@ -27,7 +27,7 @@ def _attempts(name: str, rate: str) -> Any:
 
 class OperatorSite(admin.AdminSite):
     site_header = site_title = "Notifier"
-    index_title = "What happened, and what is waiting"
+    index_title = "Messages, templates and accounts"
 
     def get_urls(self) -> list[Any]:
         return [path("roles/", self.admin_view(self.roles), name="roles"), *super().get_urls()]

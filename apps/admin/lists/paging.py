@@ -33,7 +33,7 @@ class BoundedPaginator(Base):
 
 
 class UncountedList(ChangeList):
-    """Shows the total of all rows only where a filter or a search narrows the list, and never counts for it."""
+    """Shows the link back to all rows only where a filter or a search narrows the list."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

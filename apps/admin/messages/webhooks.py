@@ -44,7 +44,7 @@ class CallbackPages(Log):
         "made", "due", "finished", "tries",
     )  # fmt: skip
 
-    made = moment("created_at", "made")
+    made = moment("created_at", "created")
     due = moment("due_at")
     finished = moment("finished_at")
 
@@ -60,7 +60,7 @@ class CallbackPages(Log):
     def goes_to(self, row: Callback) -> str:
         return row.url or "the endpoint"
 
-    @admin.display
+    @admin.display(description="attempt log")
     def tries(self, row: Callback) -> str:
         lines = (
             (attempt.number, attempt.at.strftime("%Y-%m-%d %H:%M:%S"), attempt.url, attempt.code)

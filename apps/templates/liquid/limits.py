@@ -1,4 +1,4 @@
-"""Limits on what a template may cost. A hostile one ends in an error within about a second and some ten megabytes.
+"""Limits on what a template may cost. A hostile one ends in an error within about a second and a few tens of MB.
 
 The library's own limits count loop rounds, output and nesting. They don't cover what a single expression can do:
 an endless range, a string doubled by its own filter, an integer squared again and again. So every filter
