@@ -82,5 +82,5 @@ def test_an_error_beside_a_dash_has_its_position() -> None:
     "source", ["{%- render name -%}", "{%- render 'name', a: 1 -%}", "{%- include 'name' -%}"]
 )
 def test_other_forms_say_what_to_write(source: str) -> None:
-    with pytest.raises(TemplateSyntaxError, match="puts a partial in"):
+    with pytest.raises(TemplateSyntaxError, match="includes a partial"):
         rendered(source)
