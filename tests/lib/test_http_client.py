@@ -11,11 +11,14 @@ from hypothesis import strategies as st
 
 from notifier.lib.http.client import (
     ANSWER_LIMIT,
+    Answer,
     HttpPool,
     Interrupted,
     NotConnected,
     PoolExhausted,
     ReadTimedOut,
+    Unreadable,
+    post_once,
 )
 from tests.conftest import wait_until
 
@@ -194,3 +197,64 @@ def test_garbage_is_a_fault_or_an_answer_and_nothing_else(octets):
     finally:
         pool.close()
         server.listener.close()
+
+
+def once(server: Server, *, wanted: int = 100, seconds: float = 5.0) -> Answer:
+    port = int(server.url.rpartition(":")[2])
+    until = time.monotonic() + seconds
+    return post_once(
+        socket.getaddrinfo("127.0.0.1", port, type=socket.SOCK_STREAM), host="127.0.0.1", secure=False,
+        path="/hook", headers={"Host": "a", "Connection": "close"}, body=b"!", connect_until=until, until=until,
+        wanted=lambda status: wanted,
+    )  # fmt: skip
+
+
+class TestPostOnce:
+    @pytest.mark.parametrize(
+        "raw",
+        [
+            b"HTTP/1.1 204 No Content\n\n",
+            b"HTTP/1.0 204\r\n\r\n",
+            b"HTTP/1.1 204 OK\r\nX-Long: a\r\n b\r\n\r\n",
+            b"HTTP/1.1 204 OK\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1 204 OK\r\nX-Name: \xe9\r\n\r\n",
+        ],
+    )
+    def test_a_server_that_speaks_it_loosely_is_understood(self, server, raw):
+        """A success that is not understood would be sent again."""
+        server.answers = [([raw], True)]
+        assert once(server).status == 204
+
+    def test_no_more_is_read_than_is_wanted(self, server):
+        server.answers = [([b"HTTP/1.1 500 No\r\nContent-Length: 1000\r\n\r\n" + b"a" * 1000], True)]
+        assert once(server, wanted=10).body == b"a" * 10
+
+    def test_a_success_does_not_wait_for_a_body_that_nobody_wants(self, server):
+        server.answers = [([b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", 30.0], True)]
+        began = time.monotonic()
+        assert once(server, wanted=0).status == 200
+        assert time.monotonic() - began < 5
+
+    @pytest.mark.parametrize(
+        ("pieces", "error"),
+        [
+            ([b"garbage\r\n\r\n"], Unreadable),
+            ([b"HTTP/1.1 200", 3.0], ReadTimedOut),
+            ([], Interrupted),
+        ],
+    )
+    def test_what_keeps_an_answer_from_coming_is_told_apart(self, server, pieces, error):
+        server.answers = [(pieces, True)]
+        with pytest.raises(error):
+            once(server, seconds=1.0)
+
+    def test_nothing_is_written_where_nobody_listens(self):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+        found = socket.getaddrinfo("127.0.0.1", port, type=socket.SOCK_STREAM)
+        until = time.monotonic() + 5
+        with pytest.raises(NotConnected):
+            post_once(
+                found, host="127.0.0.1", secure=False, path="/", headers={}, body=b"", connect_until=until,
+                until=until, wanted=lambda status: 0,
+            )  # fmt: skip

@@ -1,23 +1,30 @@
-"""HTTP/1.1 requests over a few kept connections, none of them ever sent twice.
+"""HTTP/1.1 POST requests, none of them ever sent twice; every wait is bounded by a moment of the monotonic clock.
 
-The parsing is llhttp's. A general client spends five times as much on a request, most of it on what a JSON
-answer of a hundred bytes does not need. Every wait is bounded, and each fault says how far the request had come:
+`HttpPool` keeps a few connections to one server that we know, and parses its answers strictly, with llhttp: a
+general client spends five times as much on a request, most of it on what a JSON answer of a hundred bytes does not
+need. `post_once` makes a connection of its own to an address that its caller has checked, and reads the answer of a
+server that nobody here knows as leniently as Python's http.client does, and no more of it than is wanted. Both
+connect, write and fail in the same way, and each error says how far the request had come:
 
     HttpError
     ├── NotConnected    nothing was written
     ├── PoolExhausted   nothing was written: every connection is in use
     └── Interrupted     the request may have arrived
-        └── ReadTimedOut
+        ├── ReadTimedOut
+        └── Unreadable  the answer is not HTTP, or too large
 """
 
+import http.client
+import io
 import select
 import socket
 import ssl
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import httptools
@@ -51,12 +58,124 @@ class ReadTimedOut(Interrupted):
     pass
 
 
+class Unreadable(Interrupted):
+    pass
+
+
 class Answer(NamedTuple):
     """`headers`: by lower-case name, the last of several."""
 
     status: int
     headers: dict[str, str]
     body: bytes
+
+
+Address = tuple[Any, ...]
+"""As `socket.getaddrinfo` returns it."""
+
+
+def connect(
+    addresses: Sequence[Address], *, until: float, tls: ssl.SSLContext | None, host: str, tls_until: float
+) -> socket.socket:
+    """A socket to the first of these addresses that answers, with TLS for `host` if a context is given. Raises
+    NotConnected, whose cause tells a time that ran out (TimeoutError) and TLS (SSLError) apart."""
+    failed: OSError = TimeoutError("no address answered in time")
+    for family, kind, protocol, _, address in addresses:
+        connection = socket.socket(family, kind, protocol)
+        try:
+            connection.settimeout(_left(until))
+            connection.connect(address)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError as error:
+            connection.close()
+            failed = error
+            continue
+        if tls is None:
+            return connection
+        try:
+            connection.settimeout(_left(tls_until))
+            return tls.wrap_socket(connection, server_hostname=host)
+        except OSError as error:
+            connection.close()
+            raise NotConnected(str(error)) from error
+    raise NotConnected(str(failed)) from failed
+
+
+def post_once(
+    addresses: Sequence[Address],
+    *,
+    host: str,
+    secure: bool,
+    path: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    connect_until: float,
+    until: float,
+    wanted: Callable[[int], int],
+) -> Answer:
+    """The answer to one POST over a connection of its own. `addresses`: what `host` resolved to and the caller
+    has checked; the name is not looked up again. `wanted`: how many bytes of the body to read, by the answer's
+    status; what can't be read of them is left out. Raises NotConnected, Interrupted."""
+    connection = connect(
+        addresses, until=connect_until, tls=_verifying() if secure else None, host=host, tls_until=until
+    )
+    try:
+        connection.settimeout(_left(until))
+        request = http.client.HTTPConnection(host, 80)
+        request.sock = connection
+        request.request("POST", path, body, dict(headers))
+        response = http.client.HTTPResponse(_UntilReader(connection, until), method="POST")  # type: ignore[arg-type]
+        response.begin()
+        return Answer(
+            response.status,
+            {name.lower(): value for name, value in response.getheaders()},
+            _read_body(response, wanted(response.status)),
+        )
+    except TimeoutError as error:
+        raise ReadTimedOut("no answer in time") from error
+    except OSError as error:
+        raise Interrupted(str(error)) from error
+    except (http.client.HTTPException, ValueError) as error:
+        raise Unreadable(f"{type(error).__name__}: {error}") from error
+    finally:
+        connection.close()
+
+
+def _read_body(response: http.client.HTTPResponse, size: int) -> bytes:
+    try:
+        return response.read(size) if size else b""
+    except (OSError, http.client.HTTPException):
+        # The status has said what matters.
+        return b""
+
+
+def _left(until: float) -> float:
+    left = until - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("no answer in time")
+    return left
+
+
+@cache
+def _verifying() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+class _UntilReader(io.RawIOBase):
+    """What a server sends, until a moment: a socket's own timeout begins anew with every byte."""
+
+    def __init__(self, connection: socket.socket, until: float) -> None:
+        self._connection, self._until = connection, until
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._connection.settimeout(_left(self._until))
+        return self._connection.recv_into(buffer)
 
 
 class _Reading:
@@ -154,18 +273,12 @@ class HttpPool:
             connection.close()
 
     def _connect(self) -> socket.socket:
+        until = time.monotonic() + self._connect_timeout
         try:
-            connection = socket.create_connection((self._host, self._port), self._connect_timeout)
+            addresses = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
         except OSError as error:
             raise NotConnected(str(error)) from error
-        try:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self._tls is not None:
-                return self._tls.wrap_socket(connection, server_hostname=self._host)
-        except OSError as error:
-            connection.close()
-            raise NotConnected(str(error)) from error
-        return connection
+        return connect(addresses, until=until, tls=self._tls, host=self._host, tls_until=until)
 
     def _exchange(self, connection: socket.socket, request: bytes) -> tuple[Answer, bool]:
         """The answer, and whether the connection serves for another request."""
@@ -182,18 +295,15 @@ class HttpPool:
                     raise Interrupted("the server closed the connection before its answer was complete")
                 reading.parser.feed_data(octets)
                 if reading.size > ANSWER_LIMIT:
-                    raise Interrupted(f"the answer is larger than {ANSWER_LIMIT} bytes")
+                    raise Unreadable(f"the answer is larger than {ANSWER_LIMIT} bytes")
                 if not reading.complete:
-                    left = ends - time.monotonic()
-                    if left <= 0:
-                        raise ReadTimedOut("no complete answer in time")
-                    connection.settimeout(left)
+                    connection.settimeout(_left(ends))
         except TimeoutError as error:
             raise ReadTimedOut("no answer in time") from error
         except OSError as error:
             raise Interrupted(str(error)) from error
         except httptools.HttpParserError as error:
-            raise Interrupted(f"the answer is not HTTP: {error}") from error
+            raise Unreadable(f"the answer is not HTTP: {error}") from error
         return Answer(reading.status, reading.headers, b"".join(reading.body)), reading.keep
 
 

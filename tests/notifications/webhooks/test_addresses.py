@@ -11,6 +11,7 @@ import pytest
 from apps.notifications.models import Callback, CallbackAttempt, Notification, WebhookEndpoint
 from apps.notifications.webhooks import client
 from notifier.lib.http import address_guard
+from notifier.lib.http import client as http_client
 from tests.conftest import post, wait_until
 from tests.support.webhook_receiver import Receiver
 
@@ -170,7 +171,7 @@ def test_tls_is_for_the_name_not_for_the_address(certified, monkeypatch, setting
     with Receiver(certificate=certified) as receiver:
         port = urlsplit(receiver.url).port
         assert client.post(f"https://hooks.example:{port}/", b"{}", {}).code == "tls_failed"
-        monkeypatch.setattr(client, "_tls", lambda: trusting)
+        monkeypatch.setattr(http_client, "_verifying", lambda: trusting)
         assert client.post(f"https://other.example:{port}/", b"{}", {}).code == "tls_failed"
         assert client.post(f"https://hooks.example:{port}/", b"{}", {}).status == 204
     (call,) = receiver.calls
