@@ -7,7 +7,7 @@ from typing import Any
 import redis
 from django.conf import settings
 from django.core.cache import cache
-from django.db import DatabaseError, connection
+from django.db import connection
 from drf_spectacular.utils import extend_schema
 from kombu.connection import Connection
 from rest_framework import serializers
@@ -18,6 +18,8 @@ from rest_framework.views import APIView
 
 from apps.notifications.queue.broker import BROKER_ERRORS
 from notifier.http.envelope import envelope
+from notifier.lib import threads
+from notifier.lib.database.recovery import DATABASE_ERRORS
 
 OK = "ok"
 DOWN = "down"
@@ -35,6 +37,10 @@ class ReadySerializer(serializers.Serializer[Any]):
     database = serializers.ChoiceField(choices=STATES)
     broker = serializers.ChoiceField(choices=STATES)
     cache = serializers.ChoiceField(choices=STATES)
+    loops = serializers.ChoiceField(
+        choices=STATES,
+        help_text="Down: a background loop of the process that answers fails; its log says why.",
+    )
 
 
 class LiveView(APIView):
@@ -50,7 +56,8 @@ class LiveView(APIView):
 
 
 class ReadyView(APIView):
-    """200 `ok`, or `degraded` (no broker or cache: all is still accepted); 503 `down` (no database)."""
+    """200 `ok`, or `degraded` (no broker, no cache, or a failing background loop: all is still accepted); 503 `down`
+    (no database)."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
@@ -78,7 +85,12 @@ def _probed() -> dict[str, str]:
     global _looked_at, _found
     with _looking:
         if time.monotonic() - _looked_at >= STANDS_SECONDS:
-            _found = {"database": _database(), "broker": _broker(), "cache": _cache()}
+            _found = {
+                "database": _database(),
+                "broker": _broker(),
+                "cache": _cache(),
+                "loops": _loops(),
+            }
             _looked_at = time.monotonic()
         return dict(_found)
 
@@ -94,7 +106,7 @@ def _database() -> str:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
         return OK
-    except DatabaseError:
+    except DATABASE_ERRORS:
         return DOWN
 
 
@@ -111,6 +123,10 @@ def _broker() -> str:
         return DOWN
     finally:
         probe.collect(socket_timeout=0.2)  # type: ignore[no-untyped-call]
+
+
+def _loops() -> str:
+    return DOWN if any(state.failing for state in threads.states()) else OK
 
 
 def _cache() -> str:

@@ -198,6 +198,7 @@ def test_readiness_names_what_is_away(db, settings, monkeypatch):
         "database": "ok",
         "broker": "down",
         "cache": "down",
+        "loops": "ok",
     }
 
     monkeypatch.setattr("notifier.http.health._database", lambda: "down")

@@ -3,11 +3,12 @@
 import time
 
 import psycopg
-from django.db import DatabaseError, connection
+from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from apps.admin.doctor.findings import Finding, message_of, ok, wrong
 from notifier.lib.database import storage
+from notifier.lib.database.recovery import DATABASE_ERRORS
 
 CLOCKS_AGREE = 5.0
 """Seconds of difference allowed: signed timestamps tolerate little more, and logs become hard to correlate."""
@@ -77,7 +78,7 @@ def clock() -> list[Finding]:
             cursor.execute("SELECT extract(epoch FROM clock_timestamp())::float8")
             (theirs,) = cursor.fetchone()
         after = time.time()
-    except DatabaseError as error:
+    except DATABASE_ERRORS as error:
         return [wrong(f"The database's clock can't be read: {message_of(error)}.", "Run the doctor again.")]
     offset = theirs - (before + after) / 2
     if abs(offset) - (after - before) / 2 <= CLOCKS_AGREE:

@@ -9,7 +9,6 @@ not writable affects the page, and nothing else.
 import atexit
 import errno
 import fcntl
-import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO
@@ -21,6 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from apps.notifications.observability import metrics
+from notifier.lib.threads import Loop
 
 log = structlog.get_logger(__name__)
 
@@ -68,22 +68,17 @@ class Exposition(Collector):
     def __init__(self) -> None:
         self._slot: Slot | None = None
         self._served = False
-        self._thread: threading.Thread | None = None
-        self._ends = threading.Event()
         self._logged: set[str] = set()
+        self._loop = Loop("metrics", self._turn, every=EVERY_SECONDS, ends=self._end)
 
     def start(self) -> None:
-        folder: Path | None = settings.METRICS_DIR
-        if folder is not None and self._thread is None:
-            self._thread = threading.Thread(target=self._run, args=(folder,), name="metrics", daemon=True)
-            self._thread.start()
+        if settings.METRICS_DIR is not None:
+            self._loop.start()
             atexit.register(self.stop)
 
     def stop(self) -> None:
         """Write the last numbers and free the slot. Called at exit."""
-        if self._thread is not None:
-            self._ends.set()
-            self._thread.join(2)
+        self._loop.stop()
 
     def collect(self) -> list[Metric]:
         """The sum of all processes' metrics, with the gauges of running ones only."""
@@ -98,28 +93,32 @@ class Exposition(Collector):
         before = self._slot.before if self._slot else []
         return added_up([before, metrics.REGISTRY.collect()])
 
-    def _run(self, folder: Path) -> None:
-        ended = False
-        while not ended:
-            ended = self._ends.is_set()
-            self._try("metrics_not_written", lambda: self._write(folder))
-            self._try("metrics_not_served", self._serve)
-            self._ends.wait(EVERY_SECONDS)
+    def _turn(self) -> None:
+        written = self._try("metrics_not_written", self._write)
+        served = self._try("metrics_not_served", self._serve)
+        if error := written or served:
+            raise error
+
+    def _end(self) -> None:
+        self._try("metrics_not_written", self._write)
         if self._slot is not None:
             self._slot.free()
 
-    def _try(self, event: str, step: Callable[[], None]) -> None:
+    def _try(self, event: str, step: Callable[[], None]) -> Exception | None:
         try:
             step()
-            self._logged.discard(event)
         except (OSError, ValueError) as error:
             # Logged once, not every few seconds, until it works again.
             if event not in self._logged:
                 self._logged.add(event)
                 log.warning(event, reason=str(error))
+            return error
+        self._logged.discard(event)
+        return None
 
-    def _write(self, folder: Path) -> None:
+    def _write(self) -> None:
         if self._slot is None:
+            folder: Path = settings.METRICS_DIR
             self._slot = take_slot(folder)
         self._slot.write(self._own_families())
 

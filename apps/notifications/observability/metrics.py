@@ -8,7 +8,10 @@ from functools import lru_cache
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, disable_created_metrics
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
+
+from notifier.lib import threads
 
 # It would add a sample with the creation time to each series, which is not used.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -64,5 +67,24 @@ class Looked(Collector):
         return self.families
 
 
+class Loops(Collector):
+    """The background loops of this process. Summed over processes, the gauge says in how many a loop fails."""
+
+    def collect(self) -> Iterable[Metric]:
+        failing = GaugeMetricFamily(
+            "notifier_loops_failing",
+            "Processes in which this background loop has died or its last turn raised.",
+            labels=["loop"],
+        )
+        failures = CounterMetricFamily(
+            "notifier_loop_failures", "Turns of background loops that raised.", labels=["loop"]
+        )
+        for state in threads.states():
+            failing.add_metric([state.name], int(state.failing))
+            failures.add_metric([state.name], state.failures)
+        return failing, failures
+
+
 LOOKED = Looked()
 REGISTRY.register(LOOKED)
+REGISTRY.register(Loops())

@@ -9,10 +9,9 @@ from typing import Any
 
 import structlog
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError
 
 from apps.notifications.feedback import maildir
-from notifier.lib.database.recovery import forget_broken_connections
+from notifier.lib.database.recovery import DATABASE_ERRORS, forget_broken_connections
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +41,7 @@ class Command(BaseCommand):
                 self._print(maildir.read_new(folder), options["json"])
             except BrokenPipeError:
                 raise
-            except (OSError, DatabaseError) as error:
+            except (OSError, *DATABASE_ERRORS) as error:
                 raise CommandError(f"Not everything was read: {error}") from error
             return
         stop = threading.Event()
@@ -54,7 +53,7 @@ class Command(BaseCommand):
                     self._print(read, options["json"])
             except BrokenPipeError:
                 raise
-            except (OSError, DatabaseError) as error:
+            except (OSError, *DATABASE_ERRORS) as error:
                 log.error("bounces_not_read", reason=str(error))
                 forget_broken_connections()
             stop.wait(EVERY_SECONDS)
