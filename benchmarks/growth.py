@@ -6,7 +6,7 @@ import time
 from django.db import connection
 
 from benchmarks.bulk import deliver
-from benchmarks.stage import Stage, dead_letter_consumer, stat_of
+from benchmarks.stage import Stage, stat_of, wait_for_messages
 from benchmarks.table import Row
 from benchmarks.world import batches, body, forget, post_all
 
@@ -159,7 +159,7 @@ def measure_memory(stage: Stage, key: str) -> list[Row]:
                     for some in batches(part, 1000)
                 ]
                 post_all(host, "/api/v1/notifications/batch/", bodies, key=key, connections=2)
-            dead_letter_consumer(sink.count, wanted, {})
+            wait_for_messages(sink.count, wanted, {})
             sizes.append(_resident(pids[0]))
     return [
         Row(

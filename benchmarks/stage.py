@@ -27,12 +27,12 @@ PATIENCE = 300.0
 def stat_of(pid: int) -> tuple[float, int]:
     """(CPU seconds, peak resident bytes) of a process and the children that it has waited for."""
     try:
-        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         status = Path(f"/proc/{pid}/status").read_text()
     except FileNotFoundError:
         return 0.0, 0
     peak = re.search(r"VmHWM:\s+(\d+)", status)
-    return sum(map(int, words[11:15])) / TICKS, int(peak[1]) * 1024 if peak else 0
+    return sum(map(int, fields[11:15])) / TICKS, int(peak[1]) * 1024 if peak else 0
 
 
 def children_of(pid: int) -> list[int]:
@@ -108,10 +108,10 @@ class Stage:
             service.close()
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def start(self, *words: str, **environment: str) -> subprocess.Popen[bytes]:
+    def start(self, *command: str, **environment: str) -> subprocess.Popen[bytes]:
         with (self.directory / "log").open("ab") as log:
             process = subprocess.Popen(  # noqa: S603 - our own commands
-                words,
+                command,
                 cwd=ROOT,
                 env={**self.environment, **environment},
                 stdin=subprocess.DEVNULL,
@@ -149,8 +149,8 @@ class Stage:
             self._started.append(process)
 
             def counted() -> int:
-                said = re.findall(rb"mesg=(\d+)", counts.read_bytes()[-200:])
-                return int(said[-1]) if said else 0
+                reported = re.findall(rb"mesg=(\d+)", counts.read_bytes()[-200:])
+                return int(reported[-1]) if reported else 0
 
             sink = Sink("smtp-sink", port, process, counted)
         else:
@@ -221,8 +221,8 @@ class Stage:
         )  # fmt: skip
 
     @contextmanager
-    def _serving(self, port: int, *words: str, **environment: str) -> Iterator[tuple[str, int]]:
-        process = self.start(*words, **environment)
+    def _serving(self, port: int, *command: str, **environment: str) -> Iterator[tuple[str, int]]:
+        process = self.start(*command, **environment)
         try:
             _until_open(port)
             yield f"127.0.0.1:{port}", process.pid
@@ -245,7 +245,7 @@ def _until_open(port: int) -> None:
 
 
 @dataclass
-class Consumed:
+class Throughput:
     """A drain: messages a second from the first to the last, and what it cost. `cpu`: seconds by process."""
 
     rate: float
@@ -253,7 +253,7 @@ class Consumed:
     peak: int
 
 
-def dead_letter_consumer(count: Callable[[], int], wanted: int, processes: dict[str, list[int]]) -> Consumed:
+def wait_for_messages(count: Callable[[], int], wanted: int, processes: dict[str, list[int]]) -> Throughput:
     """Wait until `count` gets to `wanted`, by the clock of its first message. Raises TimeoutError."""
     ends = time.monotonic() + PATIENCE
     while not (first := count()):
@@ -268,7 +268,7 @@ def dead_letter_consumer(count: Callable[[], int], wanted: int, processes: dict[
     took = time.monotonic() - began
     after = _cpu(processes)
     peak = sum(stat_of(pid)[1] for pids in processes.values() for one in pids for pid in children_of(one))
-    return Consumed((last - first) / took, {name: after[name] - before[name] for name in after}, peak)
+    return Throughput((last - first) / took, {name: after[name] - before[name] for name in after}, peak)
 
 
 def _cpu(processes: dict[str, list[int]]) -> dict[str, float]:

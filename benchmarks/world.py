@@ -127,10 +127,10 @@ def post_all(
             began = time.perf_counter()
             connection.request("POST", path, octets, headers)
             answer = connection.getresponse()
-            said = answer.read()
+            content = answer.read()
             taken[number] = time.perf_counter() - began
             if answer.status // 100 != 2:
-                errors.append(f"{answer.status}: {said[:300]!r}")
+                errors.append(f"{answer.status}: {content[:300]!r}")
         connection.close()
 
     threads = [threading.Thread(target=work) for _ in range(connections)]

@@ -360,7 +360,7 @@ RETRY_POLICIES: dict[str, dict[str, Any]] = {
 CALLBACK_SCHEDULE: list[int] = read(
     "CALLBACK_SCHEDULE", partial(env.list, cast=int),
     [5, 300, 1800, 2 * HOUR, 5 * HOUR, 10 * HOUR, 14 * HOUR, 20 * HOUR, 24 * HOUR],
-    "waits in seconds between a callback's tries, comma-separated", valid=lambda waits: min(waits) > 0,
+    "waits in seconds between a callback's tries, comma-separated", valid=lambda delays: min(delays) > 0,
 )  # fmt: skip
 CALLBACK_ALLOWED_HOSTS: list[str] = read(
     "CALLBACK_ALLOWED_HOSTS", env.list, ["localhost", "127.0.0.1"] if LOCAL else [],
@@ -400,5 +400,5 @@ USE_TZ = True
 USE_I18N = False
 
 # --- What was read ------------------------------------------------------------------------------------------
-ENVIRONMENT_VARIABLES = tuple(env.asked)
+ENVIRONMENT_VARIABLES = tuple(env.names_read)
 """Every variable above, by its name."""

@@ -53,9 +53,9 @@ class AuditedQuerySet(models.QuerySet[Row]):
             before = {row.pk: row for row in self.select_for_update(of=("self",)).order_by("pk")[:AT_ONCE]}
             changed = super().update(**values)
             for row in self.model._base_manager.filter(pk__in=before):
-                _tell(row, "changed", before=_columns(before[row.pk], values), after=_columns(row, values))
+                _record(row, "changed", before=_columns(before[row.pk], values), after=_columns(row, values))
             if changed > len(before):
-                _tell_of_others(row, changed - len(before), values)
+                _record_others(row, changed - len(before), values)
         return changed
 
 
@@ -77,17 +77,17 @@ def _saved(sender: type[models.Model], instance: Any, created: bool, raw: bool, 
     if not _operator.get() or raw:
         return
     if created:
-        _tell(instance, "created", before={}, after=_columns(instance))
+        _record(instance, "created", before={}, after=_columns(instance))
     elif instance._audited is not None:
-        _tell(instance, "changed", before=_columns(instance._audited), after=_columns(instance))
+        _record(instance, "changed", before=_columns(instance._audited), after=_columns(instance))
 
 
 def _deleted(sender: type[models.Model], instance: Any, **_: Any) -> None:
     if _operator.get():
-        _tell(instance, "deleted", before=_columns(instance), after={})
+        _record(instance, "deleted", before=_columns(instance), after={})
 
 
-def tell_deleted(row: models.Model) -> None:
+def record_deletion(row: models.Model) -> None:
     """For one that is gone for everybody who asks, though its row goes later."""
     _deleted(type(row), row)
 
@@ -100,7 +100,7 @@ def _columns(row: models.Model, names: Iterable[str] | None = None) -> dict[str,
     }
 
 
-def _tell(row: Any, action: str, *, before: dict[str, Any], after: dict[str, Any]) -> None:
+def _record(row: Any, action: str, *, before: dict[str, Any], after: dict[str, Any]) -> None:
     if action == "changed":
         same = [name for name in after if before.get(name) == after[name]]
         before = {name: value for name, value in before.items() if name not in same}
@@ -118,20 +118,20 @@ def _tell(row: Any, action: str, *, before: dict[str, Any], after: dict[str, Any
     )
 
 
-def _tell_of_others(row: Any, count: int, values: dict[str, Any]) -> None:
+def _record_others(row: Any, count: int, values: dict[str, Any]) -> None:
     """One line for what one statement changed beyond the rows that are told one by one, of which `row` is one."""
     after = _shown(_columns(row, values), personal=_is_personal(row))
     _write(row, "changed", row_id="", label=f"{count} more rows", before={}, after=after)
 
 
-def _write(row: Any, action: str, **said: Any) -> None:
+def _write(row: Any, action: str, **fields: Any) -> None:
     kind = row._meta.label_lower
     apps.get_model("users", "AuditEntry").objects.create(
         organization_id=row.pk if kind == "users.organization" else _organization_of(row),
         actor=_operator.get(),
         action=action,
         kind=kind,
-        **said,
+        **fields,
     )
 
 

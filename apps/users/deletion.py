@@ -26,8 +26,8 @@ def leave(person: User) -> None:
             return
         person.preferences.all().delete()
         for device in person.devices.all():
-            audit_log.tell_deleted(device)
-        audit_log.tell_deleted(person)
+            audit_log.record_deletion(device)
+        audit_log.record_deletion(person)
         # Their address is free again, their password and their tokens are dead, and nothing more is sent to them.
         with audit_log.acting():
             User.objects.filter(pk=person.pk).update(

@@ -57,11 +57,11 @@ def drop(stage: Stage) -> None:
         server.execute(f'DROP DATABASE IF EXISTS "{stage.database}_peers" WITH (FORCE)')
 
 
-def run(stage: Stage, interpreter: Path, port: int, *words: str) -> None:
+def run(stage: Stage, interpreter: Path, port: int, *arguments: str) -> None:
     """Raises CalledProcessError."""
     with (stage.directory / "log").open("ab") as log:
         subprocess.run(  # noqa: S603
-            [str(interpreter), *words],
+            [str(interpreter), *arguments],
             cwd=ROOT, env={**stage.environment, **variables(stage, port)}, check=True, stdout=log, stderr=log,
             timeout=300,
         )  # fmt: skip

@@ -18,10 +18,10 @@ class _Environment(environ.Env):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked: dict[str, None] = {}
+        self.names_read: dict[str, None] = {}
 
     def get_value(self, var: str, *arguments: Any, **options: Any) -> Any:
-        self.asked[var] = None
+        self.names_read[var] = None
         return super().get_value(var, *arguments, **options)
 
 
@@ -52,7 +52,7 @@ def _read_files() -> None:
 _read_files()
 env = _Environment()
 T = TypeVar("T")
-WORDS = {
+BOOLEANS = {
     "true": True,
     "1": True,
     "yes": True,
@@ -84,9 +84,9 @@ def read(
 def flag(name: str, default: bool) -> bool:
     """`name` as true or false; any other word is refused instead of being taken for false."""
     word = str(env.str(name, default=str(default))).lower()
-    if word not in WORDS:
+    if word not in BOOLEANS:
         raise ImproperlyConfigured(f"{name} must be true or false; it is {word!r}.")
-    return WORDS[word]
+    return BOOLEANS[word]
 
 
 def secret(name: str, local: Path | None, *, optional: bool = False) -> str:

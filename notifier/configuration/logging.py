@@ -31,13 +31,13 @@ def mask(text: str) -> str:
 
 def _mask_addresses(text: str) -> str:
     # From each @ backwards: a pattern that begins at every letter takes quadratic time on what a caller may send.
-    kept, position = [], 0
+    pieces, position = [], 0
     for at in _AT.finditer(text):
         before = text[position : at.start()]
         around = _start_of_local(before)
-        kept += [before[: around + 1], "***" if around < len(before) else "", at[0]]
+        pieces += [before[: around + 1], "***" if around < len(before) else "", at[0]]
         position = at.end()
-    return "".join([*kept, text[position:]])
+    return "".join([*pieces, text[position:]])
 
 
 def _start_of_local(before: str) -> int:
@@ -60,8 +60,8 @@ def mask_event(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Mut
         event[key] = _masked(value)
     for name in CALLERS_OWN:
         # Only now: half a token would not look like one.
-        if len(told := str(event.get(name, ""))) > CALLERS_LIMIT:
-            event[name] = f"{told[:CALLERS_LIMIT]}…"
+        if len(text := str(event.get(name, ""))) > CALLERS_LIMIT:
+            event[name] = f"{text[:CALLERS_LIMIT]}…"
     return event
 
 

@@ -14,8 +14,8 @@ from rest_framework.settings import api_settings
 
 DEPTH_LIMIT = 32
 TOO_LARGE = "This number is out of range: use a text for more than 64 bits."
-BATCH_SIZE = 64 * 1024
-CHUNKS = 128
+READ_SIZE = 64 * 1024
+READS_LIMIT = 128
 """Twice the largest body that is taken: who sends more loses the connection."""
 
 
@@ -33,8 +33,8 @@ class WholeBodyMiddleware:
         response = self.get_response(request)
         # The caller may be gone: there is nobody to tell.
         with suppress(UnreadablePostError):
-            for _ in range(CHUNKS):
-                if not request.read(BATCH_SIZE):
+            for _ in range(READS_LIMIT):
+                if not request.read(READ_SIZE):
                     break
         return response
 
@@ -93,8 +93,8 @@ class Unstorable(Exception):
     @property
     def field(self) -> str:
         """As `variables.names[2]`; names that can't be shown themselves, or are long, in part."""
-        words = [f"[{part}]" if isinstance(part, int) else f".{_shown(part)}" for part in self.parts]
-        return "".join(words).removeprefix(".") if words and words[0][0] == "." else "".join(["body", *words])
+        parts = [f"[{part}]" if isinstance(part, int) else f".{_shown(part)}" for part in self.parts]
+        return "".join(parts).removeprefix(".") if parts and parts[0][0] == "." else "".join(["body", *parts])
 
 
 def _shown(name: str) -> str:

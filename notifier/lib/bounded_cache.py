@@ -10,7 +10,7 @@ ENTRY_WEIGHT = 1_000
 """Of the least of them."""
 
 
-class Kept(Generic[Value]):
+class BoundedCache(Generic[Value]):
     """What `make` makes of its arguments, `most` of it at most, by the weight that it gives beside the value. What
     was unused for longest goes first; what is too heavy by itself is made anew each time. Thread-safe."""
 
@@ -20,17 +20,17 @@ class Kept(Generic[Value]):
         self._held: OrderedDict[Hashable, tuple[Value, int]] = OrderedDict()
         self.weight = 0
 
-    def __call__(self, *asked: Hashable) -> Value:
+    def __call__(self, *args: Hashable) -> Value:
         with self._lock:
-            if (held := self._held.get(asked)) is not None:
-                self._held.move_to_end(asked)
+            if (held := self._held.get(args)) is not None:
+                self._held.move_to_end(args)
                 return held[0]
         # Outside the lock: two at once make it twice.
-        value, weight = self._make(*asked)
+        value, weight = self._make(*args)
         weight += ENTRY_WEIGHT
         with self._lock:
-            if weight <= self._most and asked not in self._held:
-                self._held[asked] = value, weight
+            if weight <= self._most and args not in self._held:
+                self._held[args] = value, weight
                 self.weight += weight
                 while self.weight > self._most:
                     _, (_, freed) = self._held.popitem(last=False)

@@ -64,9 +64,9 @@ def _spelled(address: str) -> str:
             globally_deliverable=False,
         )
     except email_validator.EmailNotValidError as error:
-        words = str(error).rstrip(".")
-        raise InvalidAddress(f"Enter a valid email address, as name@example.com. {words}.") from error
-    local, domain = _own_dead_letters(read), joined or read.ascii_domain
+        detail = str(error).rstrip(".")
+        raise InvalidAddress(f"Enter a valid email address, as name@example.com. {detail}.") from error
+    local, domain = _local_part(read), joined or read.ascii_domain
     if not domain.startswith("["):
         domain = domain.lower()
         _refuse_unknown_top(domain)
@@ -92,7 +92,7 @@ def _joined(address: str) -> str:
         return ""
 
 
-def _own_dead_letters(read: email_validator.ValidatedEmail) -> str:
+def _local_part(read: email_validator.ValidatedEmail) -> str:
     """The local part. The library writes a few names, `Info` say, in lower case; these keep their letters, too."""
     given = read.original.rpartition("@")[0]
     bare = _QUOTED_PAIR.sub(r"\1", given[1:-1]) if given.startswith('"') else given
@@ -105,10 +105,10 @@ def _refuse_look_alikes(address: str) -> None:
     if address.isascii():
         return
     for char in address.partition("@")[0]:
-        dead_letter = unicodedata.normalize("NFC", char)
-        if dead_letter != char and len(dead_letter) == 1:
+        letter = unicodedata.normalize("NFC", char)
+        if letter != char and len(letter) == 1:
             raise InvalidAddress(
-                f"The email address has the look-alike U+{ord(char):04X} in it. Write {dead_letter!r} in its place."
+                f"The email address has the look-alike U+{ord(char):04X} in it. Write {letter!r} in its place."
             )
 
 

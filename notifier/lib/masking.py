@@ -21,7 +21,7 @@ def masked_token(token: str) -> str:
     return f"{token[:4]}***" if token else ""
 
 
-def masked_words(text: str) -> str:
+def masked_text(text: str) -> str:
     """`text`, a provider's words say, with every address in it masked."""
     return ADDRESS.sub(lambda found: f"{found[1] or found[2]}***@{found[3]}", text)
 
@@ -30,7 +30,7 @@ def masked_value(value: Any) -> Any:
     """A JSON value with every text in it masked likewise; names of keys stay."""
     match value:
         case str():
-            return masked_words(value)
+            return masked_text(value)
         case dict():
             return {name: masked_value(inner) for name, inner in value.items()}
         case list():

@@ -137,8 +137,8 @@ def checked(body: bytes) -> tuple[dict[str, Any], Answer | None]:
         return {}, invalid_argument("Invalid Topic.", "message.webpush.headers")
     if error := _timing_error(message) or _data_error(message):
         return {}, invalid_argument(*error)
-    told = json.dumps([message.get("notification"), message.get("data")], ensure_ascii=False)
-    if len(told.encode("utf-8", "surrogatepass")) > LARGEST:
+    content = json.dumps([message.get("notification"), message.get("data")], ensure_ascii=False)
+    if len(content.encode("utf-8", "surrogatepass")) > LARGEST:
         return {}, invalid_argument("Android message is too big", "message")
     return message, None
 

@@ -11,7 +11,7 @@ from typing import Any
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from django.utils import timezone
 
-KEPT = 200
+MESSAGES_LIMIT = 200
 FAILS_ONCE = "fail-once"
 """Addresses that begin with this are refused the first time."""
 
@@ -20,7 +20,7 @@ class Inbox:
     """The newest messages, each with a growing `number` by which a page asks for what it lacks."""
 
     def __init__(self) -> None:
-        self._items: deque[dict[str, Any]] = deque(maxlen=KEPT)
+        self._items: deque[dict[str, Any]] = deque(maxlen=MESSAGES_LIMIT)
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
 

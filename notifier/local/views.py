@@ -67,10 +67,10 @@ def _unsent() -> list[dict[str, Any]]:
         .exclude(status__in=(Status.SENT, Status.DELIVERED))
         .select_related("notification__template_version__template")[:UNSENT_SHOWN]
     ]
-    return sorted(map(_told, rows), key=itemgetter("at"), reverse=True)[:UNSENT_SHOWN]
+    return sorted(map(_unsent_item, rows), key=itemgetter("at"), reverse=True)[:UNSENT_SHOWN]
 
 
-def _told(row: Delivery) -> dict[str, Any]:
+def _unsent_item(row: Delivery) -> dict[str, Any]:
     return {
         "id": str(row.pk),
         "at": (row.finished_at or row.created_at).isoformat(),

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 class Operation(NamedTuple):
     id: str
-    words: str = ""
+    description: str = ""
     """Empty: the view's."""
     also: tuple[int, ...] = ()
     """Refusals beyond those that every operation of its kind has."""

@@ -95,7 +95,7 @@ class EnvelopeSchema(AutoSchema):  # type: ignore[no-untyped-call]
         return [self.path.removeprefix(PREFIX).split("/")[0]]
 
     def get_description(self) -> str:  # type: ignore[override]
-        return self._operation.words or str(super().get_description())  # type: ignore[no-untyped-call]
+        return self._operation.description or str(super().get_description())  # type: ignore[no-untyped-call]
 
     def get_summary(self) -> str | None:
         """The description's first sentence, which the pages show beside the path."""

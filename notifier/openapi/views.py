@@ -22,12 +22,12 @@ def _rendered(renderer: Any) -> bytes:
     return bytes(renderer().render(document(), renderer_context={}))
 
 
-class KeptYaml(OpenApiYamlRenderer):
+class CachedYaml(OpenApiYamlRenderer):
     def render(self, data: Any, media_type: Any = None, renderer_context: Any = None) -> Any:
         return _rendered(OpenApiYamlRenderer)
 
 
-class KeptJson(OpenApiJsonRenderer):
+class CachedJson(OpenApiJsonRenderer):
     def render(self, data: Any, media_type: Any = None, renderer_context: Any = None) -> Any:
         return _rendered(OpenApiJsonRenderer)
 
@@ -40,7 +40,7 @@ class ByParameter(DefaultContentNegotiation):
 
 class SchemaView(SpectacularAPIView):
     content_negotiation_class = ByParameter
-    renderer_classes = [KeptYaml, KeptJson]
+    renderer_classes = [CachedYaml, CachedJson]
 
     def _get_schema_response(self, request: Request) -> Response:
         name = self._get_filename(request, "1")  # type: ignore[no-untyped-call]

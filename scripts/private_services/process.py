@@ -146,12 +146,12 @@ class Instance:
         pid = self._process.pid
         (self.directory / "pid").write_text(f"{pid} {started(pid)} {self.stop_signal.name}\n")
         if not self.detached:
-            words = [str(pid), self.kill_signal.name[3:], str(self.directory) if self._temporary else ""]
+            arguments = [str(pid), self.kill_signal.name[3:], str(self.directory) if self._temporary else ""]
             self._guard = subprocess.Popen(
-                ["sh", "-c", GUARD, "guard", *words], stdin=subprocess.PIPE, start_new_session=True
+                ["sh", "-c", GUARD, "guard", *arguments], stdin=subprocess.PIPE, start_new_session=True
             )
         try:
-            wait_for(self._answers, timeout, self._last_words)
+            wait_for(self._answers, timeout, self._end_of_log)
         except BaseException:
             self.kill()
             raise
@@ -210,14 +210,14 @@ class Instance:
 
     def _answers(self) -> bool:
         if not self.running:
-            raise StartFailed(self._last_words())
+            raise StartFailed(self._end_of_log())
         try:
             self.check()
         except (NoAnswer, OSError):
             return False
         return True
 
-    def _last_words(self) -> str:
+    def _end_of_log(self) -> str:
         log = (self.directory / "log").read_text(errors="replace")[-2000:]
         return f"{self.name} on port {self.port} did not become usable. The end of its log:\n{log}"
 

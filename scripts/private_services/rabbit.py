@@ -122,14 +122,14 @@ class PrivateRabbit(Instance):
             lambda: "the memory alarm did not change",
         )
 
-    def _control(self, *words: str) -> str:
+    def _control(self, *arguments: str) -> str:
         done = subprocess.run(
-            [_home() / "sbin" / "rabbitmqctl", "-n", self.node, *words],
+            [_home() / "sbin" / "rabbitmqctl", "-n", self.node, *arguments],
             env=self.environment(), cwd=self.directory, timeout=30,
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode:
-            raise StartFailed(f"rabbitmqctl {words[0]} failed: {done.stdout}{done.stderr}")
+            raise StartFailed(f"rabbitmqctl {arguments[0]} failed: {done.stdout}{done.stderr}")
         return done.stdout.strip()
 
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from notifier.lib.bounded_cache import ENTRY_WEIGHT, Kept
+from notifier.lib.bounded_cache import ENTRY_WEIGHT, BoundedCache
 
 MOST = 10 * ENTRY_WEIGHT
 
@@ -14,7 +14,7 @@ def kept():
         made[name] += 1
         return name.upper(), weight
 
-    return Kept(make, most=MOST), made
+    return BoundedCache(make, most=MOST), made
 
 
 def test_it_is_made_once():

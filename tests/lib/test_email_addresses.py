@@ -12,7 +12,7 @@ from apps.users.recipient_hashes import former_hashes, recipient_hash
 from notifier.configuration.logging import mask
 from notifier.lib import email_addresses
 from notifier.lib.email_addresses import InvalidAddress, comparable, sender, spelled, tidied
-from notifier.lib.masking import masked_words
+from notifier.lib.masking import masked_text
 
 ATEXT = "abcdefghijklmnopqrstuvwxyzABCXYZ0123456789!#$%&'*+/=?^_`{|}~-"
 labels = some.from_regex(r"\A[A-Za-z0-9]([A-Za-z0-9-]{0,8}[A-Za-z0-9])?\Z")
@@ -347,5 +347,5 @@ def test_any_name_in_quotes_comes_back(name):
     ],
 )
 def test_words_and_log_lines_have_every_address_masked(text, shown):
-    assert masked_words(text) == shown
+    assert masked_text(text) == shown
     assert mask(text) == shown

@@ -10,7 +10,7 @@ from apps.admin.lists.times import moment
 from apps.notifications.feedback import unread_events
 from apps.notifications.models import CircuitChange, ProviderState, UnreadEvent
 from apps.notifications.routing import circuit_breaker, rate_limit
-from notifier.lib.masking import masked_words
+from notifier.lib.masking import masked_text
 
 
 class Shared(ReadOnly):
@@ -91,7 +91,7 @@ class UnreadEventPages(Shared):
     @admin.display(description="as it came")
     def as_it_came(self, event: UnreadEvent) -> str:
         """Addresses masked: who is meant is nobody's question here."""
-        return masked_words(event.body.encode("latin-1").decode("utf-8", "replace")[:4000])
+        return masked_text(event.body.encode("latin-1").decode("utf-8", "replace")[:4000])
 
     @admin.action(description="Read the selected again")
     def read_again(self, request: HttpRequest, queryset: QuerySet[UnreadEvent]) -> None:

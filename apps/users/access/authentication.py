@@ -55,11 +55,11 @@ class ApiKeyAuthentication(BaseAuthentication):
     keyword = b"api-key"
 
     def authenticate(self, request: Request) -> tuple[ApiKey, Caller] | None:
-        words = get_authorization_header(request).split()
-        if not words or words[0].lower() != self.keyword:
+        parts = get_authorization_header(request).split()
+        if not parts or parts[0].lower() != self.keyword:
             return None
-        prefix, _, secret = words[-1].decode("latin-1").partition(".")
-        key = _key(prefix) if len(words) == 2 and secret and "\0" not in prefix else None
+        prefix, _, secret = parts[-1].decode("latin-1").partition(".")
+        key = _key(prefix) if len(parts) == 2 and secret and "\0" not in prefix else None
         if key is None or not key.matches(secret):
             raise AuthenticationFailed("This API key is unknown, expired or revoked.", "invalid_api_key")
         if key.addresses and not in_networks(client_address(request._request), key.addresses):
@@ -110,8 +110,8 @@ class BearerAuthentication(JWTAuthentication):
     """`Authorization: Bearer <JWT>`, with the person's organization and role behind it."""
 
     def authenticate(self, request: Request) -> Any:
-        words = get_authorization_header(request).split()
-        if len(words) == 2 and words[0].lower() == b"bearer" and words[1].count(b".") != 2:
+        parts = get_authorization_header(request).split()
+        if len(parts) == 2 and parts[0].lower() == b"bearer" and parts[1].count(b".") != 2:
             # A JWT has two dots.
             raise InvalidToken("This is no JWT. An API key goes as `Authorization: Api-Key …`.")
         found = super().authenticate(request)

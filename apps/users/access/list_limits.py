@@ -14,7 +14,7 @@ from notifier.lib.database import storage
 
 PATIENCE = 0.5
 """Seconds that one more list waits for a place. It holds a thread meanwhile, and a connection."""
-places = ConcurrencyLimit(total=1000, each=3)
+concurrency_limit = ConcurrencyLimit(total=1000, each=3)
 """With the one that waits: half of the eight threads that an API process has unless told otherwise."""
 
 
@@ -33,7 +33,7 @@ def bounded(organization: Organization) -> Iterator[None]:
     """Around the queries of a list. Raises TooManyLists; a query that takes too long is an OperationalError."""
     with ExitStack() as held:
         try:
-            held.enter_context(places.slot(organization.pk, patience=PATIENCE))
+            held.enter_context(concurrency_limit.slot(organization.pk, patience=PATIENCE))
         except Busy as error:
             raise TooManyLists from error
         if storage.on_postgresql() and settings.QUERY_TIMEOUT:

@@ -62,9 +62,9 @@ def settled(
         if after != general:
             changes[None, channel] = after
         for category in categories:
-            asked = wanted.get((category, channel), allows(choices, channel, category))
-            if asked != choices.get((category.pk, channel), after):
-                changes[category.pk, channel] = asked
+            chosen = wanted.get((category, channel), allows(choices, channel, category))
+            if chosen != choices.get((category.pk, channel), after):
+                changes[category.pk, channel] = chosen
     return changes
 
 

@@ -19,7 +19,7 @@ from apps.users.audit_log import acting
 from apps.users.channels import Channel
 from apps.users.models import Category, PreferenceSource, User
 from apps.users.preferences import links, opt_outs
-from apps.users.preferences.translations import WORDS, spoken
+from apps.users.preferences.translations import TRANSLATIONS, supported_language
 from notifier.lib.database.tenancy import everywhere
 from notifier.lib.masking import masked_address
 from notifier.lib.redis import sliding_window
@@ -42,8 +42,10 @@ HEADERS = {
 
 
 def answer(page: str, status: int, language: str, **context: Any) -> HttpResponse:
-    words = WORDS[language]
-    shown = render_to_string(f"preferences/{page}.html", {"language": language, "words": words, **context})
+    translations = TRANSLATIONS[language]
+    shown = render_to_string(
+        f"preferences/{page}.html", {"language": language, "text": translations, **context}
+    )
     return HttpResponse(shown, status=status, headers=HEADERS)
 
 
@@ -57,7 +59,9 @@ def too_often(request: HttpRequest, signed_for: str) -> HttpResponse | None:
         standing = throttling.take_request(request, None)
     if standing.allowed:
         return None
-    refusal = answer("nothing", 429, spoken(request.headers.get("Accept-Language", "")), reason="wait")
+    refusal = answer(
+        "nothing", 429, supported_language(request.headers.get("Accept-Language", "")), reason="wait"
+    )
     refusal["Retry-After"] = str(throttling.seconds(standing))
     return refusal
 
@@ -82,7 +86,9 @@ class PreferencePage(View):
         )
         user = people.filter(pk=reach.user).first() if reach is not None else None
         if reach is None or user is None:
-            return answer("nothing", 404, spoken(request.headers.get("Accept-Language", "")), reason="gone")
+            return answer(
+                "nothing", 404, supported_language(request.headers.get("Accept-Language", "")), reason="gone"
+            )
         self.user = user
         self.category = user.organization.categories.filter(pk=reach.category or links.NOTHING).first()
         return super().dispatch(request, *args, **kwargs)
@@ -101,18 +107,18 @@ class PreferencePage(View):
             return self._page()
         source = PreferenceSource.PAGE if by_hand else PreferenceSource.ONE_CLICK
         self._store({(self.category.pk, Channel.EMAIL): False}, source)
-        return self._page(said="stopped")
+        return self._page(message="stopped")
 
     def _choose(self, wanted: dict[tuple[str, str], bool]) -> HttpResponse:
         codes = {category.code: category for category in self._categories() if not category.mandatory}
-        asked = {
+        by_category = {
             (codes.get(code), channel): enabled
             for (code, channel), enabled in wanted.items()
             if code == REST or code in codes
         }
         choices = opt_outs.choices_of(self.user)
-        self._store(opt_outs.settled(choices, asked, list(codes.values())), PreferenceSource.PAGE)
-        return self._page(said="saved")
+        self._store(opt_outs.settled(choices, by_category, list(codes.values())), PreferenceSource.PAGE)
+        return self._page(message="saved")
 
     def _store(self, changes: dict[tuple[uuid.UUID | None, str], bool], source: PreferenceSource) -> None:
         opt_outs.choose(self.user, changes, source=source)
@@ -121,26 +127,26 @@ class PreferencePage(View):
     def _categories(self) -> list[Category]:
         return list(self.user.organization.categories.order_by("name", "code"))
 
-    def _page(self, said: str = "") -> HttpResponse:
-        language = spoken(self.user.language, self.user.organization.default_language)
-        words = WORDS[language]
+    def _page(self, message: str = "") -> HttpResponse:
+        language = supported_language(self.user.language, self.user.organization.default_language)
+        translations = TRANSLATIONS[language]
         choices = opt_outs.choices_of(self.user)
         rows: list[dict[str, Any]] = [
             {"code": category.code, "name": category.name, "category": category}
             for category in self._categories()
         ]
-        rows.append({"code": REST, "name": words["rest"], "category": None})
+        rows.append({"code": REST, "name": translations["rest"], "category": None})
         for row in rows:
             row["cells"] = [
-                (channel, words[channel], opt_outs.allows(choices, channel, row["category"]))
+                (channel, translations[channel], opt_outs.allows(choices, channel, row["category"]))
                 for channel in Channel.values
             ]
-        told, stoppable = "", False
+        category_name, stoppable = "", False
         if self.category is not None:
-            told = self.category.name
-            said = "mandatory" if self.category.mandatory else said
-            stoppable = not said and opt_outs.allows(choices, Channel.EMAIL, self.category)
-        heading = words["for"].format(
+            category_name = self.category.name
+            message = "mandatory" if self.category.mandatory else message
+            stoppable = not message and opt_outs.allows(choices, Channel.EMAIL, self.category)
+        heading = translations["for"].format(
             organization=self.user.organization.name, address=masked_address(self.user.email)
         )
         return answer(
@@ -148,9 +154,9 @@ class PreferencePage(View):
             200,
             language,
             heading=heading,
-            said=words[said].format(category=told) if said else "",
-            stop=words["stop_what"].format(category=told) if stoppable else "",
-            channels=[words[channel] for channel in Channel.values],
+            message=translations[message].format(category=category_name) if message else "",
+            stop=translations["stop_what"].format(category=category_name) if stoppable else "",
+            channels=[translations[channel] for channel in Channel.values],
             rows=rows,
         )
 

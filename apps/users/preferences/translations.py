@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-WORDS: Mapping[str, Mapping[str, str]] = {
+TRANSLATIONS: Mapping[str, Mapping[str, str]] = {
     "en": {
         "title": "Your notifications",
         "for": "Messages from {organization} to {address}",
@@ -108,7 +108,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "wait": "Han llegado demasiadas solicitudes desde su red. Espere un minuto e inténtelo de nuevo.",
     },
 }
-RESET_WORDS: Mapping[str, Mapping[str, str]] = {
+RESET_TRANSLATIONS: Mapping[str, Mapping[str, str]] = {
     "en": {
         "title": "A new password",
         "for": "For {address} at {organization}",
@@ -149,6 +149,8 @@ RESET_WORDS: Mapping[str, Mapping[str, str]] = {
 DEFAULT = "en"
 
 
-def spoken(*languages: str) -> str:
+def supported_language(*languages: str) -> str:
     """The first of these language tags that the page speaks (`fr-CA` is French), else English."""
-    return next((base for tag in languages if (base := tag.partition("-")[0].lower()) in WORDS), DEFAULT)
+    return next(
+        (base for tag in languages if (base := tag.partition("-")[0].lower()) in TRANSLATIONS), DEFAULT
+    )

@@ -15,9 +15,9 @@ class FilteredRows:
     filter_class: ClassVar[type[StrictSerializer]] = PageQuery
 
     def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        asked = self.filter_class(data=self.request.query_params.dict())
-        asked.is_valid(raise_exception=True)
-        return self.narrowed(queryset, asked.validated_data)
+        serializer = self.filter_class(data=self.request.query_params.dict())
+        serializer.is_valid(raise_exception=True)
+        return self.narrowed(queryset, serializer.validated_data)
 
-    def narrowed(self, rows: QuerySet[Any], asked: Mapping[str, Any]) -> QuerySet[Any]:
+    def narrowed(self, rows: QuerySet[Any], filters: Mapping[str, Any]) -> QuerySet[Any]:
         return rows

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 def parameters_of(view: Any, method: str) -> tuple[str, ...]:
     """Their names: of the view's `parameters` (method → serializer) or, for a list, of its `filter_class`."""
-    asked: type[StrictSerializer] | None = getattr(view, "parameters", {}).get(method)
-    if asked is None and method == "GET":
-        asked = getattr(view, "filter_class", None)
-    return tuple(asked().fields) if asked is not None else ()
+    serializer: type[StrictSerializer] | None = getattr(view, "parameters", {}).get(method)
+    if serializer is None and method == "GET":
+        serializer = getattr(view, "filter_class", None)
+    return tuple(serializer().fields) if serializer is not None else ()
 
 
 class KnownParameters(BasePermission):
@@ -83,8 +83,8 @@ class DryRunQuery(StrictSerializer):
     )
 
     @classmethod
-    def asked(cls, request: Request) -> bool:
-        """Raises ValidationError."""
+    def is_dry_run(cls, request: Request) -> bool:
+        """Whether the request's query has `dry_run` switched on. Raises ValidationError."""
         query = cls(data=request.query_params.dict())
         query.is_valid(raise_exception=True)
         return bool(query.validated_data["dry_run"])

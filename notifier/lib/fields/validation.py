@@ -12,7 +12,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from notifier.lib.email_addresses import ADDRESS_LIMIT, InvalidAddress, spelled
-from notifier.lib.masking import masked_words
+from notifier.lib.masking import masked_text
 
 LANGUAGE_PATTERN = r"\A[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}\Z"
 CATEGORY_PATTERN = r"\A[a-z0-9][a-z0-9._-]{0,49}\Z"
@@ -73,8 +73,8 @@ class OneOfField(serializers.ChoiceField):
 
     def __init__(self, choices: Any, **kwargs: Any) -> None:
         super().__init__(choices, **kwargs)
-        words = ", ".join(map(str, self.choices))
-        self.error_messages["invalid_choice"] = f"Use one of: {words}."
+        allowed = ", ".join(map(str, self.choices))
+        self.error_messages["invalid_choice"] = f"Use one of: {allowed}."
 
 
 class MomentField(serializers.DateTimeField):
@@ -92,7 +92,7 @@ class MaskedField(serializers.CharField):
     """Words in which a person's address may stand."""
 
     def to_representation(self, value: Any) -> str:
-        return masked_words(str(value))
+        return masked_text(str(value))
 
 
 class FlagField(serializers.BooleanField):

@@ -174,9 +174,9 @@ class TestPage:
         assert f"<button>{words}</button>" in browser.get(page).content.decode()
 
     def test_every_language_has_all_words(self):
-        for words in translations.WORDS.values():
-            assert words.keys() == translations.WORDS["en"].keys()
-            for name, sentence in translations.WORDS["en"].items():
+        for words in translations.TRANSLATIONS.values():
+            assert words.keys() == translations.TRANSLATIONS["en"].keys()
+            for name, sentence in translations.TRANSLATIONS["en"].items():
                 assert re.findall(r"{\w+}", sentence) == re.findall(r"{\w+}", words[name]), name
 
     def test_it_needs_no_script_and_tells_nobody_its_address(self, browser, page, db):

@@ -184,7 +184,7 @@ class NotificationListView(NotificationRows, generics.ListAPIView[Notification])
     )
     def post(self, request: Request) -> Response:
         caller = caller_of(request)
-        dry_run = DryRunQuery.asked(request)
+        dry_run = DryRunQuery.is_dry_run(request)
         one = parse_submission(request, ONE, self.body(request))
         if dry_run:
             planned = submission.preview(caller=caller, asked=one)

@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from apps.notifications.models import Suppression
 from apps.notifications.operations.suppression_review import doubtful
 from apps.users.models import Organization
-from notifier.lib.masking import masked_words
+from notifier.lib.masking import masked_text
 
 WORDS = 90
 _LINE = "{:<36}  {:<16}  {:<28}  {:<16}  {}"
@@ -47,7 +47,7 @@ class Command(BaseCommand):
             self.stdout.write(f"{found} in doubt. {did}" if found else "None is in doubt.")
 
     def _tell(self, row: Suppression, said: str, *, as_json: bool) -> None:
-        words = masked_words(row.detail)
+        words = masked_text(row.detail)
         if as_json:
             told = {
                 "id": str(row.pk),

@@ -50,22 +50,22 @@ class PreferencesSerializer(StrictSerializer):
         refused = {
             code: {
                 channel: serializers.ErrorDetail("Nobody can opt out of this category.", "mandatory")
-                for channel, enabled in asked.items()
+                for channel, enabled in channels.items()
                 if enabled is False
             }
-            for code, asked in value.items()
-            if known[code].mandatory and False in asked.values()
+            for code, channels in value.items()
+            if known[code].mandatory and False in channels.values()
         }
         if refused:
             raise serializers.ValidationError(refused)
-        return {known[code]: dict(asked) for code, asked in value.items()}
+        return {known[code]: dict(channels) for code, channels in value.items()}
 
     def choices(self) -> dict[tuple[uuid.UUID | None, str], bool | None]:
-        asked = self.validated_data
-        general = {(None, channel): asked[channel] for channel in Channel.values if channel in asked}
+        data = self.validated_data
+        general = {(None, channel): data[channel] for channel in Channel.values if channel in data}
         return general | {
             (category.pk, channel): enabled
-            for category, channels in asked.get("categories", {}).items()
+            for category, channels in data.get("categories", {}).items()
             for channel, enabled in channels.items()
         }
 

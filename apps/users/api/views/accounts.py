@@ -39,9 +39,9 @@ class RegisterView(OpenView):
         if not settings.ALLOW_REGISTRATION:
             raise RegistrationClosed
         organization = Organization.objects.default()
-        asked = RegisterSerializer(data=request.data, context={"organization": organization})
-        asked.is_valid(raise_exception=True)
-        user = User.objects.create_user(organization=organization, **asked.validated_data)
+        serializer = RegisterSerializer(data=request.data, context={"organization": organization})
+        serializer.is_valid(raise_exception=True)
+        user = User.objects.create_user(organization=organization, **serializer.validated_data)
         return Response(MeSerializer(user).data, status.HTTP_201_CREATED)
 
 
@@ -69,8 +69,8 @@ class PasswordView(APIView):
         # Locked: of two at once the second sees that its old password is old.
         with transaction.atomic():
             user = User.objects.select_for_update().get(pk=person_of(request).pk)
-            asked = PasswordSerializer(data=request.data, context={"user": user})
-            asked.is_valid(raise_exception=True)
-            user.set_password(asked.validated_data["new_password"])
+            serializer = PasswordSerializer(data=request.data, context={"user": user})
+            serializer.is_valid(raise_exception=True)
+            user.set_password(serializer.validated_data["new_password"])
             user.save(update_fields=["password", "updated_at"])
         return Response(status=status.HTTP_204_NO_CONTENT)

@@ -52,11 +52,11 @@ class KeyListView(KeyRows, FilteredRows, generics.ListCreateAPIView[ApiKey]):
     @extend_schema(request=ApiKeySerializer, responses={201: IssuedKeySerializer})
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         caller = caller_of(request)
-        asked = self.get_serializer(data=request.data)
-        asked.is_valid(raise_exception=True)
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         check_quota(caller.organization)
         key, plain = ApiKey.objects.issue(
-            organization=caller.organization, created_by=caller.user, **asked.validated_data
+            organization=caller.organization, created_by=caller.user, **serializer.validated_data
         )
         return issued(key, plain)
 
@@ -75,10 +75,12 @@ class KeyDetailView(KeyRows, generics.RetrieveDestroyAPIView[ApiKey]):
     def patch(self, request: Request, api_key: str) -> Response:
         key = self.get_object()
         require_reach(request, key)
-        asked = KeyChangeSerializer(data=request.data, context={"caller": caller_of(request), "key": key})
-        asked.is_valid(raise_exception=True)
-        if asked.validated_data:
-            ApiKey.objects.filter(pk=key.pk).update(**asked.validated_data)
+        serializer = KeyChangeSerializer(
+            data=request.data, context={"caller": caller_of(request), "key": key}
+        )
+        serializer.is_valid(raise_exception=True)
+        if serializer.validated_data:
+            ApiKey.objects.filter(pk=key.pk).update(**serializer.validated_data)
             key.refresh_from_db()
         return Response(ApiKeySerializer(key).data)
 
@@ -95,8 +97,8 @@ class RotateView(KeyRows, APIView):
     @extend_schema(request=KeyRotationSerializer, responses={201: IssuedKeySerializer})
     def post(self, request: Request, api_key: str) -> Response:
         caller = caller_of(request)
-        asked = KeyRotationSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
+        serializer = KeyRotationSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         with transaction.atomic():
             old = get_object_or_404(self.get_queryset().select_for_update(), pk=api_key)
             require_reach(request, old)
@@ -106,7 +108,7 @@ class RotateView(KeyRows, APIView):
             if not ApiKey.objects.alive().filter(pk=old.pk).exists():
                 raise KeyEnded
             check_quota(caller.organization)
-            key, plain = old.rotate(overlap=asked.validated_data["overlap"], by=caller.user)
+            key, plain = old.rotate(overlap=serializer.validated_data["overlap"], by=caller.user)
         return issued(key, plain)
 
 

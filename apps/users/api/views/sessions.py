@@ -46,12 +46,12 @@ class LoginView(OpenView):
 
     @extend_schema(request=LoginSerializer, responses=TokenPairSerializer)
     def post(self, request: Request) -> Response:
-        asked = LoginSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        left = failed_sign_ins.standing(asked.validated_data["email"])
+        serializer = LoginSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        left = failed_sign_ins.standing(serializer.validated_data["email"])
         if left.remaining < 1:
             raise Throttled(throttling.seconds(left))
-        user = authenticate(request, **asked.validated_data)
+        user = authenticate(request, **serializer.validated_data)
         if not isinstance(user, User) or not self.admits(user):
             raise AuthenticationFailed(
                 "No active account has this address and password.", "invalid_credentials"
@@ -72,9 +72,9 @@ class RefreshView(OpenView):
 
     @extend_schema(request=RefreshSerializer, responses=TokenPairSerializer)
     def post(self, request: Request) -> Response:
-        asked = RefreshSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        return Response(sessions.renew(asked.validated_data["refresh"]))
+        serializer = RefreshSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        return Response(sessions.renew(serializer.validated_data["refresh"]))
 
 
 @attempts("logout", "60/m")
@@ -83,7 +83,7 @@ class LogoutView(OpenView):
 
     @extend_schema(request=RefreshSerializer, responses={204: None})
     def post(self, request: Request) -> Response:
-        asked = RefreshSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        sessions.end(asked.validated_data["refresh"])
+        serializer = RefreshSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        sessions.end(serializer.validated_data["refresh"])
         return Response(status=status.HTTP_204_NO_CONTENT)

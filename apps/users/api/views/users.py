@@ -53,8 +53,8 @@ class UserListView(UserRows, FilteredRows, generics.ListCreateAPIView[User]):
     serializer_class = UserSerializer
     filter_class = UserFilterSerializer
 
-    def narrowed(self, rows: QuerySet[Any], asked: Mapping[str, Any]) -> QuerySet[Any]:
-        return rows.filter(User.at(asked["email"])) if "email" in asked else rows
+    def narrowed(self, rows: QuerySet[Any], filters: Mapping[str, Any]) -> QuerySet[Any]:
+        return rows.filter(User.at(filters["email"])) if "email" in filters else rows
 
     def perform_create(self, serializer: Any) -> None:
         serializer.save(organization=caller_of(self.request).organization, password=make_password(None))
@@ -86,10 +86,10 @@ class UserByAddressView(UserRows, APIView):
 
     @extend_schema(responses=UserSerializer)
     def get(self, request: Request, address: str) -> Response:
-        asked = UserFilterSerializer(data={"email": address})
-        if not asked.is_valid():
+        serializer = UserFilterSerializer(data={"email": address})
+        if not serializer.is_valid():
             raise Http404
-        person = get_object_or_404(self.get_queryset(), User.at(asked.validated_data["email"]))
+        person = get_object_or_404(self.get_queryset(), User.at(serializer.validated_data["email"]))
         return Response(UserSerializer(person, context=self.get_serializer_context()).data)
 
 
@@ -106,9 +106,9 @@ class PreferencesView(UserRows, APIView):
     @extend_schema(request=PreferencesSerializer, responses=PreferencesSerializer)
     def patch(self, request: Request, pk: str) -> Response:
         user = self.reached(get_object_or_404(self.get_queryset(), pk=pk))
-        asked = PreferencesSerializer(data=request.data, context={"organization": user.organization_id})
-        asked.is_valid(raise_exception=True)
-        opt_outs.choose(user, asked.choices(), source=PreferenceSource.API)
+        serializer = PreferencesSerializer(data=request.data, context={"organization": user.organization_id})
+        serializer.is_valid(raise_exception=True)
+        opt_outs.choose(user, serializer.choices(), source=PreferenceSource.API)
         return Response(opt_outs.shown(user))
 
 
@@ -139,9 +139,9 @@ class DeviceListView(DeviceRows, FilteredRows, generics.ListCreateAPIView[Device
 
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         owner = self.owner()
-        asked = self.get_serializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        values = dict(asked.validated_data)
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        values = dict(serializer.validated_data)
         token = values.pop("token")
         registered = Device.objects.filter(organization=owner.organization_id)
         quotas.check("QUOTA_DEVICES", owner.organization_id, registered, "devices")
