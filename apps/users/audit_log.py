@@ -1,7 +1,7 @@
-"""The audit log writes itself: whatever an operator changes in an audited table leaves a line, in the same
-transaction, whichever view, page or command did it.
+"""The audit log records by itself: every change by an operator in an audited table stores an entry in the same
+transaction, whichever view, page or command made it.
 
-Workers, callers' sends and the system's own book-keeping have no operator, and leave none.
+Workers, callers' sends and the system's own bookkeeping have no operator, and store no entry.
 """
 
 import json
@@ -21,16 +21,16 @@ Row = TypeVar("Row", bound=models.Model)
 HIDDEN = "(hidden)"
 SECRET = re.compile(r"password|secret\Z|token|hash|prefix")
 PERSONAL = frozenset({"email", "name", "recipient", "detail"})
-"""Of people and addresses: the log outlives them."""
+"""Columns that are hidden for people and addresses, because the log outlives them."""
 BOOK_KEEPING = frozenset({"updated_at", "last_used_at", "last_login", "failing_since", "created_at"})
 AT_ONCE = 1000
-"""Rows of one statement that are told one by one."""
+"""Rows of one statement that get an entry each; the rest share one."""
 
 _operator: ContextVar[str] = ContextVar("operator", default="")
 
 
 def act_as(name: str) -> None:
-    """From here on, until the request's or command's `acting` ends, changes are this operator's."""
+    """Attribute changes from here on to this operator, until the `acting` of the request or command ends."""
     _operator.set(name)
 
 
@@ -44,7 +44,7 @@ def acting(name: str = "") -> Iterator[None]:
 
 
 class AuditedQuerySet(models.QuerySet[Row]):
-    """For tables whose rows are also changed by UPDATE."""
+    """For tables whose rows are also changed by UPDATE: records those changes too."""
 
     def update(self, **values: Any) -> int:
         if not _operator.get() or not values.keys() - BOOK_KEEPING:
@@ -60,7 +60,7 @@ class AuditedQuerySet(models.QuerySet[Row]):
 
 
 def watch(*kinds: type[models.Model]) -> None:
-    """Tell of every row of these models that is made, saved or deleted. Called once, when the apps are ready."""
+    """Record every creation, change and deletion of rows of these models. Called once, when the apps are ready."""
     for kind in kinds:
         pre_save.connect(_remember, sender=kind, dispatch_uid=f"audit-before-{kind.__name__}")
         post_save.connect(_saved, sender=kind, dispatch_uid=f"audit-saved-{kind.__name__}")
@@ -88,7 +88,7 @@ def _deleted(sender: type[models.Model], instance: Any, **_: Any) -> None:
 
 
 def record_deletion(row: models.Model) -> None:
-    """For one that is gone for everybody who asks, though its row goes later."""
+    """Record the deletion of a row that no caller can see any more, though the row itself is deleted later."""
     _deleted(type(row), row)
 
 
@@ -119,7 +119,7 @@ def _record(row: Any, action: str, *, before: dict[str, Any], after: dict[str, A
 
 
 def _record_others(row: Any, count: int, values: dict[str, Any]) -> None:
-    """One line for what one statement changed beyond the rows that are told one by one, of which `row` is one."""
+    """One entry for the rows of a statement beyond those that have an entry each, of which `row` is one."""
     after = _shown(_columns(row, values), personal=_is_personal(row))
     _write(row, "changed", row_id="", label=f"{count} more rows", before={}, after=after)
 
@@ -151,5 +151,5 @@ def _shown(columns: dict[str, Any], *, personal: bool) -> dict[str, Any]:
         name: HIDDEN if value and (SECRET.search(name) or (personal and name in PERSONAL)) else value
         for name, value in columns.items()
     }
-    # Dates, ids and what else is no JSON.
+    # Through JSON: dates, ids and other values become strings.
     return dict(json.loads(json.dumps(shown, cls=DjangoJSONEncoder, default=str)))

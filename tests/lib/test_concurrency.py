@@ -1,3 +1,5 @@
+"""How many run at once, in all and for one key."""
+
 import threading
 
 import pytest

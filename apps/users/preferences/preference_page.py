@@ -1,4 +1,4 @@
-"""A person's preferences behind the signed link of a message: no sign-in, no cookie, no script.
+"""The page of a person's preferences behind the signed link of a message: no sign-in, no cookie, no script.
 
 Only a POST changes anything: mail scanners open every link that they see. The POST that a mailbox's own button
 sends (RFC 8058) ends the emails of the link's category at once.
@@ -27,11 +27,11 @@ from notifier.lib.redis import sliding_window
 log = structlog.get_logger(__name__)
 
 CLICKS_A_MINUTE = 20
-"""Of one person's links. Each is a change of their preferences, and one is enough."""
+"""The limit for the links of one person: each click changes their preferences, and one click is enough."""
 REST = "*"
-"""The row of the table that is about everything without a row of its own. No category has this code."""
+"""The code of the row for everything without a row of its own. No category has this code."""
 HEADERS = {
-    # The address of the page is the key to it.
+    # The URL of the page is the credential.
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
     "X-Robots-Tag": "noindex",
@@ -50,9 +50,9 @@ def answer(page: str, status: int, language: str, **context: Any) -> HttpRespons
 
 
 def too_often(request: HttpRequest, signed_for: str) -> HttpResponse | None:
-    """The refusal of a call past its limit. `signed_for`: whose link it is; empty for a link that isn't ours."""
+    """A 429 for a request over its limit, else None. `signed_for`: whose link it is; empty for an invalid link."""
     if signed_for and request.POST.get("List-Unsubscribe") == "One-Click":
-        # A mailbox's servers send the clicks of very many people: what is signed counts for its own alone.
+        # A mailbox provider's servers send the clicks of very many people: a signed link counts for its person alone.
         name = f"one-click:{signed_for}"
         standing = sliding_window.take(name, limit=CLICKS_A_MINUTE, weight=1, length=throttling.MINUTE)
     else:
@@ -66,7 +66,7 @@ def too_often(request: HttpRequest, signed_for: str) -> HttpResponse | None:
     return refusal
 
 
-# The link itself is the proof of who asks; a mailbox's button can't send a token.
+# The link authenticates the request; a mailbox's button can't send a CSRF token.
 @method_decorator(csrf_exempt, name="dispatch")
 class PreferencePage(View):
     http_method_names = ["get", "head", "post"]
@@ -74,7 +74,7 @@ class PreferencePage(View):
     user: User
     category: Category | None
 
-    # Whoever has the link, signed in to the admin or not, is its person.
+    # The holder of the link acts as its person, whether signed in to the admin or not.
     @everywhere()
     @acting()
     def dispatch(self, request: HttpRequest, *args: Any, token: str, **kwargs: Any) -> Any:
@@ -98,7 +98,7 @@ class PreferencePage(View):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         if request.POST.get("List-Unsubscribe") == "One-Click":
-            # The page's own button says that it is.
+            # Only the page's own form sends `by_hand`.
             return self._unsubscribe(by_hand="by_hand" in request.POST)
         return self._choose(_wanted(request))
 
@@ -162,7 +162,7 @@ class PreferencePage(View):
 
 
 def _wanted(request: HttpRequest) -> dict[tuple[str, str], bool]:
-    """By (row, channel), of the rows that the page showed: a box without a tick sends nothing."""
+    """By (row, channel), for the rows that the page showed: a cleared checkbox sends nothing."""
     return {
         (row, channel): f"{row}/{channel}" in request.POST
         for row in request.POST.getlist("row")

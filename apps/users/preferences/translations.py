@@ -1,4 +1,4 @@
-"""What the preference page says, in the languages that it speaks."""
+"""The texts of the preference page and the password reset page, by language."""
 
 from collections.abc import Mapping
 
@@ -150,7 +150,8 @@ DEFAULT = "en"
 
 
 def supported_language(*languages: str) -> str:
-    """The first of these language tags that the page speaks (`fr-CA` is French), else English."""
+    """The first of these language tags that has translations (`fr-CA` counts as French), else English; the base
+    language alone, as `fr`."""
     return next(
         (base for tag in languages if (base := tag.partition("-")[0].lower()) in TRANSLATIONS), DEFAULT
     )

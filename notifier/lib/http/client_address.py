@@ -1,3 +1,5 @@
+"""The IP address of the caller of a request, behind trusted proxies, and the network that it counts as."""
+
 import ipaddress
 import re
 from collections.abc import Iterable

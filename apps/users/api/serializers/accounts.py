@@ -1,4 +1,4 @@
-"""Accounts and sign-ins as the API shows and takes them."""
+"""Accounts and sessions: request and response fields."""
 
 from typing import Any
 

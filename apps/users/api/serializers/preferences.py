@@ -1,4 +1,4 @@
-"""A person's preferences and the organization's categories as the API shows and takes them."""
+"""A person's preferences and the organization's categories: request and response fields."""
 
 import re
 import uuid
@@ -21,15 +21,15 @@ from notifier.lib.fields.validation import (
 
 
 class CategoryPreferenceSerializer(StrictSerializer):
-    email = FlagField(required=False, allow_null=True, help_text="Null: as in general.")
-    push = FlagField(required=False, allow_null=True, help_text="Null: as in general.")
+    email = FlagField(required=False, allow_null=True, help_text="Null: as for the channel in general.")
+    push = FlagField(required=False, allow_null=True, help_text="Null: as for the channel in general.")
     mandatory = FlagField(read_only=True)
 
 
 class PreferencesSerializer(StrictSerializer):
-    """Each channel: true where the person allows it. What is missing stays as it is.
+    """Each channel: true where the person allows it. Fields that are left out stay as they are.
 
-    Under `categories`, by code, what differs from that; a mandatory category can't be refused.
+    `categories` holds, by code, the exceptions to that; a mandatory category can't be refused.
     """
 
     email = FlagField(required=False)

@@ -1,4 +1,4 @@
-"""The audit log over the API."""
+"""The endpoint of the audit log."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar

@@ -1,5 +1,4 @@
-"""API keys: made, listed, rotated, revoked. Whoever may do it gives at most what they have, and touches no key that
-may do more."""
+"""Endpoints of API keys. A caller gives a key at most its own permissions, and changes no key that has more."""
 
 from typing import Any, ClassVar
 
@@ -44,7 +43,7 @@ class KeyRows(OrganizationRows):
 
 
 class KeyListView(KeyRows, FilteredRows, generics.ListCreateAPIView[ApiKey]):
-    """List the organization's keys, the ended ones too, or make one. Only the latter answer shows the key."""
+    """List the organization's keys, the ended ones too, or make one. Only its creation shows the key itself."""
 
     scopes: ClassVar = {"GET": Scope.API_KEYS_WRITE, "POST": Scope.API_KEYS_WRITE}
     serializer_class = ApiKeySerializer
@@ -62,9 +61,9 @@ class KeyListView(KeyRows, FilteredRows, generics.ListCreateAPIView[ApiKey]):
 
 
 class KeyDetailView(KeyRows, generics.RetrieveDestroyAPIView[ApiKey]):
-    """One key. Its name and limit may change, what it may do never.
+    """One key. Its name and limit may change, its permissions never.
 
-    Deleting revokes it at once; its row stays, for what it did stays attributed to it.
+    Deleting revokes it at once; its row stays, because what it did stays attributed to it.
     """
 
     scopes: ClassVar = dict.fromkeys(("GET", "PATCH", "DELETE"), Scope.API_KEYS_WRITE)
@@ -90,7 +89,7 @@ class KeyDetailView(KeyRows, generics.RetrieveDestroyAPIView[ApiKey]):
 
 
 class RotateView(KeyRows, APIView):
-    """A new key like this one (name, scopes, kind, length of life); this one ends after `overlap` seconds."""
+    """A new key like this one (name, scopes, kind, lifetime); this one ends after `overlap` seconds."""
 
     scopes: ClassVar = {"POST": Scope.API_KEYS_WRITE}
 
@@ -102,7 +101,7 @@ class RotateView(KeyRows, APIView):
         with transaction.atomic():
             old = get_object_or_404(self.get_queryset().select_for_update(), pk=api_key)
             require_reach(request, old)
-            # Its like is in the answer.
+            # The new key has the same limit and networks, and the caller gets it in the response.
             if not (may_give_limit(caller, old.rate_limit) and may_give_addresses(caller, old.addresses)):
                 raise BeyondReach
             if not ApiKey.objects.alive().filter(pk=old.pk).exists():

@@ -1,4 +1,4 @@
-"""Signing in, staying signed in, signing out."""
+"""Endpoints of sessions: sign in, renew, sign out."""
 
 from typing import Any
 
@@ -20,20 +20,20 @@ from apps.users.models.scopes import Role
 
 
 def attempts(name: str, rate: str) -> Any:
-    """Bounds a view's POSTs by address; views of one `name` share the bound."""
+    """Limits a view's POSTs by network address; views of one `name` share the limit."""
     return method_decorator(
         ratelimit(group=name, key="ip", rate=rate, method="POST", block=True), name="post"
     )
 
 
 class OpenView(APIView):
-    """Needs no credentials: what it takes is one."""
+    """A view without authentication: its body is the credential."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
 
     def get_authenticate_header(self, request: Request) -> str:
-        # Without a scheme to name, DRF would answer a wrong password with a 403.
+        # Without a scheme to name, DRF would make a wrong password a 403.
         return 'Bearer realm="api"'
 
 
@@ -60,7 +60,7 @@ class LoginView(OpenView):
 
 
 class AdminLoginView(LoginView):
-    """The same for those who run the system; a member is answered as a wrong password is."""
+    """The same for operators; a member gets the response of a wrong password."""
 
     def admits(self, user: User) -> bool:
         return user.role != Role.MEMBER
@@ -68,7 +68,7 @@ class AdminLoginView(LoginView):
 
 @attempts("refresh", "60/m")
 class RefreshView(OpenView):
-    """Exchange a refresh token for a new pair. It works once."""
+    """Exchange a refresh token for a new pair. Each refresh token works once."""
 
     @extend_schema(request=RefreshSerializer, responses=TokenPairSerializer)
     def post(self, request: Request) -> Response:
@@ -79,7 +79,7 @@ class RefreshView(OpenView):
 
 @attempts("logout", "60/m")
 class LogoutView(OpenView):
-    """End a session: its refresh token is dead from now on, its access token within minutes."""
+    """End a session: its refresh token is revoked at once, its access token expires within minutes."""
 
     @extend_schema(request=RefreshSerializer, responses={204: None})
     def post(self, request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""People, their preferences and devices."""
+"""Endpoints of people, their preferences and devices."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -29,7 +29,7 @@ from notifier.lib.fields.filters import FilteredRows
 
 
 class UserRows(OrganizationRows):
-    """People as rows: a person without the scope sees themself."""
+    """The rows of people: a person without the scope sees only themself."""
 
     def get_queryset(self) -> QuerySet[User]:
         return self.visible(User.objects.filter(erased_at=None).order_by("id"), self_path="pk")
@@ -38,7 +38,7 @@ class UserRows(OrganizationRows):
         return {"request": self.request, "caller": caller_of(self.request)}
 
     def reached(self, person: User) -> User:
-        """The person, whom whoever changes anything about them must reach. Raises BeyondReach."""
+        """The person, after a check that the caller may change them, where the method does. Raises BeyondReach."""
         if self.request.method not in SAFE_METHODS:
             require_reach(self.request, person)
         return person
@@ -79,7 +79,7 @@ class UserDetailView(UserRows, generics.RetrieveUpdateDestroyAPIView[User]):
 
 
 class UserByAddressView(UserRows, APIView):
-    """The person of this address, in any case."""
+    """The person with this address, in any case."""
 
     scopes: ClassVar = {"GET": Scope.USERS_READ}
     self_service = ("GET",)
@@ -113,12 +113,12 @@ class PreferencesView(UserRows, APIView):
 
 
 class DeviceRows(UserRows):
-    """One person's devices; a person out of sight is a 404, not an empty list."""
+    """One person's devices; a person whom the caller can't see is a 404, not an empty list."""
 
     kwargs: dict[str, Any]
 
     def owner(self) -> User:
-        # Whoever registers a device for somebody reads what that person is told.
+        # A caller who registers a device for a person receives that person's messages.
         return self.reached(get_object_or_404(UserRows.get_queryset(self), pk=self.kwargs["pk"]))
 
     def get_queryset(self) -> QuerySet[Any]:
@@ -149,7 +149,7 @@ class DeviceListView(DeviceRows, FilteredRows, generics.ListCreateAPIView[Device
             device, created = Device.objects.update_or_create(
                 organization=owner.organization,
                 token_hash=recipient_hash(Channel.PUSH, token),
-                # Its name goes too: what the former owner called it is not the new one's to read.
+                # The name is cleared too: the new owner must not read what the former one called it.
                 defaults={"name": "", **values, "user": owner, "token": token, "retired_at": None},
             )
             Device.objects.retire_surplus(owner)

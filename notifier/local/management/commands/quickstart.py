@@ -1,3 +1,5 @@
+"""`manage.py quickstart`: API, worker, scheduler and stand-in providers in one process (`make run`)."""
+
 import socket
 import threading
 from pathlib import Path
