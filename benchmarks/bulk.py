@@ -51,7 +51,7 @@ def cost_of(one: Throughput, count: int) -> str:
 
 
 def deliver(stage: Stage, key: str, sink: Sink, count: int, *, threads: int = THREADS) -> Throughput:
-    """Accepted first, with no worker there; the clock runs from the first message at the sink to the last."""
+    """Accept all messages first, without a worker; measured from the first message at the sink to the last."""
     forget()
     before = sink.count()
     with stage.wsgi() as (host, _):
@@ -70,7 +70,7 @@ def deliver(stage: Stage, key: str, sink: Sink, count: int, *, threads: int = TH
 
 
 def settled(count: int) -> None:
-    """Every row says so. Raises TimeoutError."""
+    """Wait until every row is recorded as sent. Raises TimeoutError."""
     from apps.notifications.models import EmailLog
 
     ends = time.monotonic() + 60
@@ -81,7 +81,7 @@ def settled(count: int) -> None:
 
 
 def bare(port: int, count: int) -> float:
-    """Two processes that send ready bytes over a kept connection each: what the machine can do with smtplib."""
+    """Two processes that each send ready bytes over a persistent connection: the machine's limit with smtplib."""
     html, text = (
         source.replace("{{ name }}", "Ada").replace("{{ order }}", "A-1") for source in (HTML, TEXT)
     )

@@ -1,4 +1,4 @@
-"""The same work with millions of rows in the tables as with none, and a worker's memory after long work."""
+"""The same work with millions of rows in the tables and with none, and a worker's memory after long work."""
 
 import json
 import time
@@ -12,7 +12,7 @@ from benchmarks.world import batches, body, forget, post_all
 
 LISTS = 10
 """How often the admin's pages are read for one figure."""
-# Ids by time, as ours are: old rows have old ones.
+# Time-ordered ids, as the product's are: old rows have old ids.
 _ID = """(lpad(to_hex((extract(epoch FROM {at}) * 1000)::bigint), 12, '0') || '7' || substr(md5(random()::text), 1, 3)
   || '8' || substr(md5(random()::text), 1, 15))::uuid"""
 _GROW = f"""
@@ -78,7 +78,7 @@ def _work(stage: Stage, key: str, repeats: int) -> dict[str, list[float]]:
 def _deliver(stage: Stage, key: str, sink: object, count: int) -> float:
     from unittest import mock
 
-    # What is there stays: it is what this measures.
+    # The existing rows stay: they are what this measures.
     with mock.patch("benchmarks.bulk.forget"), mock.patch("benchmarks.bulk.settled"):
         return deliver(stage, key, sink, count).rate  # type: ignore[arg-type]
 

@@ -59,7 +59,7 @@ def _tail(
         time.sleep(3)
         if flood:
             post_batches(host, key, flood)
-            # Not before: it sends as fast as they are accepted.
+            # Started only now: it sends as fast as they are accepted.
             later.enter_context(
                 stage.workers("email.bulk", processes=1, threads=2, nice=10, EMAIL_PROVIDER_URL=bulk_url)
             )

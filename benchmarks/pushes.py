@@ -69,7 +69,7 @@ def _account(stage: Stage, sink: Sink) -> str:
 
 
 def bare(port: int, count: int, account: str) -> float:
-    """firebase-admin as its documentation has it, at the stand-in's address."""
+    """firebase-admin used as documented, with the stand-in's address."""
     import firebase_admin
     from firebase_admin import credentials, messaging
 

@@ -1,4 +1,4 @@
-"""Where the benchmarks run: services, sinks and processes of their own, and what these cost."""
+"""The environment of the benchmarks: their own services, sinks and processes, and measurements of these."""
 
 import os
 import re
@@ -25,7 +25,7 @@ PATIENCE = 300.0
 
 
 def stat_of(pid: int) -> tuple[float, int]:
-    """(CPU seconds, peak resident bytes) of a process and the children that it has waited for."""
+    """(CPU seconds, peak resident bytes) of a process and of the children that it has waited for."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         status = Path(f"/proc/{pid}/status").read_text()
@@ -61,7 +61,7 @@ def postgres_cpu() -> float:
 
 @dataclass
 class Sink:
-    """A far end. `name`: what it is, for the table."""
+    """A receiving server. `name`: its program, for the table."""
 
     name: str
     port: int
@@ -71,7 +71,7 @@ class Sink:
 
 @dataclass
 class Stage:
-    """Made once a run. `environment`: what the product's processes are started with."""
+    """Created once for a run. `environment`: the variables of the product's processes."""
 
     quick: bool
     directory: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="notifier-bench-")))
@@ -79,7 +79,7 @@ class Stage:
     _started: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def open(self, database_url: str) -> None:
-        """Services of its own but for PostgreSQL, where it has a database of its own."""
+        """Start a private RabbitMQ and Redis; on the given PostgreSQL server it uses a database of its own."""
         self._rabbit, self._redis = PrivateRabbit(), PrivateRedis()
         self._rabbit.start()
         self._redis.start()
@@ -123,7 +123,7 @@ class Stage:
         return process
 
     def end(self, process: subprocess.Popen[bytes]) -> None:
-        """In order if it can, and its children with it."""
+        """Terminate the process; kill it and its children if it does not end within 20 seconds."""
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
             try:
@@ -134,7 +134,7 @@ class Stage:
 
     @contextmanager
     def smtp_sink(self, delay: float = 0.0) -> Iterator[Sink]:
-        """smtp-sink where it is installed and nothing is to be delayed, else our own."""
+        """smtp-sink where it is installed and no delay is wanted, else `benchmarks.sinks`."""
         port, found = (
             free_port(),
             shutil.which("smtp-sink", path=f"{os.environ['PATH']}:/usr/sbin:/usr/lib/postfix/sbin"),
@@ -181,7 +181,7 @@ class Stage:
     def workers(
         self, queue: str, *, processes: int, threads: int, nice: int = 0, **environment: str
     ) -> Iterator[list[int]]:
-        """Workers of one queue; their pids."""
+        """Run workers of one queue; yields their pids."""
         celery = str(Path(sys.executable).parent / "celery")
         started = [
             self.start(
@@ -201,7 +201,7 @@ class Stage:
     def wsgi(
         self, application: str = "notifier.wsgi:application", **environment: str
     ) -> AbstractContextManager[tuple[str, int]]:
-        """An API server with two processes; its host and port, and the pid."""
+        """Run an API server with two processes; yields `host:port` and the pid."""
         port = free_port()
         granian = str(Path(sys.executable).parent / "granian")
         return self._serving(
@@ -212,7 +212,7 @@ class Stage:
         )  # fmt: skip
 
     def api(self) -> AbstractContextManager[tuple[str, int]]:
-        """docker/api with as many processes and threads as `wsgi`; likewise."""
+        """The same with docker/api, with as many processes and threads as `wsgi`."""
         port = free_port()
         return self._serving(
             port,
@@ -246,7 +246,7 @@ def _until_open(port: int) -> None:
 
 @dataclass
 class Throughput:
-    """A drain: messages a second from the first to the last, and what it cost. `cpu`: seconds by process."""
+    """How fast messages arrived: `rate` a second from the first to the last, `cpu` seconds by process, `peak` bytes."""
 
     rate: float
     cpu: dict[str, float]
@@ -254,7 +254,7 @@ class Throughput:
 
 
 def wait_for_messages(count: Callable[[], int], wanted: int, processes: dict[str, list[int]]) -> Throughput:
-    """Wait until `count` gets to `wanted`, by the clock of its first message. Raises TimeoutError."""
+    """Wait until `count` reaches `wanted`; measured from the first message on. Raises TimeoutError."""
     ends = time.monotonic() + PATIENCE
     while not (first := count()):
         if time.monotonic() > ends:

@@ -1,4 +1,4 @@
-"""Queues so many emails with one of the peers: `python -m benchmarks.peers.queue celery_email|post_office|task N`."""
+"""Queues N emails with one of the peers: `python -m benchmarks.peers.queue celery_email|post_office|task N`."""
 
 import os
 import sys

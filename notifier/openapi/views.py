@@ -1,4 +1,4 @@
-"""The API's OpenAPI document over HTTP. Making it takes a second, and it is the same until the next release."""
+"""The view of the OpenAPI document. Generating it takes a second, so it is cached for the life of the process."""
 
 from functools import cache
 from typing import Any
@@ -33,7 +33,7 @@ class CachedJson(OpenApiJsonRenderer):
 
 
 class ByParameter(DefaultContentNegotiation):
-    """`?format=json`, which the API's own operations don't know."""
+    """Allows `?format=json`, which the API's own operations don't have."""
 
     settings: Any = APISettings({"URL_FORMAT_OVERRIDE": "format"}, DEFAULTS)  # type: ignore[arg-type]
 

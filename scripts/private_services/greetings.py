@@ -1,7 +1,7 @@
-"""Asks a service whether it can be used: its own protocol's greeting and login, not only an open port.
+"""Probes of services: the greeting and login of their own protocol, not only an open port.
 
 Standard library alone, because `scripts/services` runs before anything is installed. Each function returns
-when the service accepted the URL's credentials, and raises `NoAnswer` (one sentence) or `OSError` otherwise.
+when the service accepted the URL's credentials, and raises `NoAnswer` (with one sentence) or `OSError` otherwise.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ STEP = 2.0  # seconds for each read; a healthy local service takes milliseconds
 
 
 class NoAnswer(Exception):
-    """Something is there, but it cannot be used. `code` is PostgreSQL's SQLSTATE where it gave one."""
+    """A server responds, but it cannot be used. `code` is PostgreSQL's SQLSTATE where it sent one."""
 
     def __init__(self, sentence: str, code: str = "") -> None:
         super().__init__(sentence)

@@ -1,4 +1,4 @@
-"""RabbitMQ of its own: one node without plugins, with an epmd, a cookie and a data directory of its own.
+"""A private RabbitMQ: one node without plugins, with its own epmd, cookie and data directory.
 
 The Erlang machine is started directly, not by Debian's `rabbitmq-server`: that one drops our environment
 when it changes to the user rabbitmq, leaves a shell between us and the process that is to be killed, and
@@ -18,7 +18,7 @@ from scripts.private_services.process import Instance, NotInstalled, StartFailed
 
 
 class Epmd(Instance):
-    """Erlang's port mapper; a shared one would have to be started by somebody and would be left behind."""
+    """Erlang's port mapper; a shared one would outlive the instance."""
 
     name = "epmd"
 
