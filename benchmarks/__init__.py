@@ -1,1 +1,1 @@
-"""The benchmarks of `make bench`: this product and its peers with the same message, in one run (docs/benchmarks.md)."""
+"""The benchmarks of `make bench`: the product and its peers with one message, in one run (docs/benchmarks.md)."""

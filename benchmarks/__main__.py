@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME …]`: all benchmarks, or those named. QUICK=1: short and without the peers' downloads."""
+"""`python -m benchmarks [NAME …]`: all benchmarks, or those named. QUICK=1: short, without the peers' downloads."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""A backlog of single posts, delivered; beside one Celery task an email. And many slow connections."""
+"""Delivery of a backlog of single posts, beside one Celery task an email; and of many slow connections."""
 
 import json
 
@@ -52,7 +52,7 @@ def _backlog(stage: Stage, key: str, sink: Sink, count: int) -> Throughput:
 
 
 def measure_slow(stage: Stage, key: str) -> list[Row]:
-    """At 25 ms a reply: 60 connections beside 60 times what one of them does."""
+    """With replies after 25 ms: 60 connections beside 60 times the rate of one of them."""
     many, one = (1_000, 30) if stage.quick else (24_000, 400)
     with stage.smtp_sink(delay=0.025) as sink:
         url = f"smtp://127.0.0.1:{sink.port}/?tls=none"
@@ -65,7 +65,7 @@ def measure_slow(stage: Stage, key: str) -> list[Row]:
             with stage.workers(
                 "email.bulk", processes=processes, threads=threads, EMAIL_PROVIDER_URL=url
             ) as pids:
-                # The last chunks have fewer rows than there are connections.
+                # The last batches have fewer rows than there are connections.
                 return wait_for_messages(
                     lambda: sink.count() - before, int(count * 0.9), {"workers": pids}
                 ).rate

@@ -246,7 +246,7 @@ def _until_open(port: int) -> None:
 
 @dataclass
 class Throughput:
-    """How fast messages arrived: `rate` a second from the first to the last, `cpu` seconds by process, `peak` bytes."""
+    """How fast messages arrived, and the cost: messages a second, CPU seconds by process, peak resident bytes."""
 
     rate: float
     cpu: dict[str, float]

@@ -1,4 +1,4 @@
-"""What a list may take of the database, and what its caller is told past that."""
+"""The limits of list queries, and the errors beyond them."""
 
 import json
 import os
@@ -116,7 +116,7 @@ def test_an_organization_reads_a_few_lists_at_once_and_others_are_not_held(
 
 
 @on_postgres
-def test_a_place_is_given_back_by_a_list_that_took_too_long(api, organization, slow, settings):
+def test_a_list_that_took_too_long_releases_its_slot(api, organization, slow, settings):
     settings.QUERY_TIMEOUT = 0.05
     for _ in range(4):
         assert api.get(LIST).json()["error"] == "query_timeout"

@@ -1,4 +1,4 @@
-"""What documents name is there."""
+"""What the documents refer to exists."""
 
 import re
 

@@ -248,12 +248,12 @@ def test_secrets_are_files():
         assert secret["file"].startswith("${SECRETS_DIR:-./secrets}/"), f"{name} comes out of the environment"
     for name, service in SERVICES.items():
         given = {one["source"] if isinstance(one, dict) else one for one in service.get("secrets", [])}
-        asked = {
+        mounted = {
             Path(value).name
             for key, value in service.get("environment", {}).items()
             if key.endswith("_FILE") and value == f"/run/secrets/{Path(value).name}"
         }
-        assert asked == given - {"rabbitmq_conf"}, name
+        assert mounted == given - {"rabbitmq_conf"}, name
         for key, value in service.get("environment", {}).items():
             assert not re.search(r"//[^/$]*:[^/$]+@", str(value)), f"{key} holds a literal password"
             assert key.endswith("_FILE") or not re.search(
@@ -261,13 +261,13 @@ def test_secrets_are_files():
             )
 
 
-def make_secrets(folder, *words, **kept):
+def make_secrets(folder, *arguments, **existing):
     """docker/make-secrets in a copy of docker/, beside a docker/.env of `kept`; what it wrote."""
     (folder / "docker").mkdir(exist_ok=True)
     shutil.copy(ROOT / "docker/make-secrets", folder / "docker/make-secrets")
-    (folder / "docker/.env").write_text("".join(f"{name}='{value}'\n" for name, value in kept.items()))
-    subprocess.run([folder / "docker/make-secrets", *words], check=True, capture_output=True)
-    made = folder / "docker" / ("demo-secrets" if words else "secrets")
+    (folder / "docker/.env").write_text("".join(f"{name}='{value}'\n" for name, value in existing.items()))
+    subprocess.run([folder / "docker/make-secrets", *arguments], check=True, capture_output=True)
+    made = folder / "docker" / ("demo-secrets" if arguments else "secrets")
     assert made.stat().st_mode & 0o777 == 0o700
     assert all(file.stat().st_mode & 0o777 == 0o644 for file in made.iterdir())
     return {file.name: file.read_text() for file in made.iterdir()}
@@ -339,7 +339,7 @@ def test_services_start_in_order_and_come_back():
         assert "migrate" in OURS[name]["depends_on"]
 
 
-def test_a_worker_has_time_for_the_message_in_its_hands():
+def test_a_worker_has_time_for_the_messages_that_it_is_sending():
     for service in OURS.values():
         if service["command"][0] == "worker":
             minutes = re.fullmatch(r"(\d+)m", service["stop_grace_period"])

@@ -1,4 +1,4 @@
-"""What each of the smaller doors costs, and to whom it is open."""
+"""Public endpoints beside the API proper: their limits, and what they cost."""
 
 import io
 
@@ -53,5 +53,5 @@ class TestOneClick:
         answers = [click(ada) for _ in range(4)]
         assert [answer.status_code for answer in answers] == [200] * 3 + [429]
         assert 1 <= int(answers[-1]["Retry-After"]) <= 60
-        # The same mailbox's servers click for everybody.
+        # The servers of one mailbox provider click for many people.
         assert click(grace).status_code == 200
