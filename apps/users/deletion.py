@@ -16,7 +16,7 @@ AT_ONCE = 500
 """The most notifications that are detached within the request."""
 
 
-def leave(person: User) -> None:
+def delete_person(person: User) -> None:
     """Delete the person now; or, with many notifications, clear their data and leave the row to the scheduler."""
     with transaction.atomic():
         # Locked: a notification that is accepted for them meanwhile either waits or is in the count.

@@ -80,7 +80,7 @@ def test_a_forged_token_gets_no_hint_about_keys(user):
     assert "Api-Key" not in refused(client.get("/api/v1/auth/me/"), 401, "invalid_token")["message"]
 
 
-@pytest.mark.parametrize(("method", "path", "body", "field", "words"), CHOICES)
+@pytest.mark.parametrize(("method", "path", "body", "field", "choices"), CHOICES)
 def test_a_bad_choice_lists_the_choices(method, path, body, field, choices, api, version):
     answer = getattr(api, method)(f"/api/v1/{path}", body or None)
     (entry,) = [entry for entry in refused(answer, 400)["errors"] if entry["field"] == field]

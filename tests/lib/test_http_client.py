@@ -96,7 +96,7 @@ def test_the_request_and_the_response(server, pool):
 
 
 @pytest.mark.parametrize(
-    ("octets", "close", "kept"),
+    ("octets", "close", "reused"),
     [
         (PLAIN, False, True),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\no\r\n1\r\nk\r\n0\r\n\r\n", False, True),

@@ -152,7 +152,7 @@ def test_a_management_command_gets_its_arguments(db):
 
 
 @pytest.mark.parametrize(
-    ("role", "said"),
+    ("role", "message"),
     [
         ([], "no role was given."),
         (["wroker"], 'there is no role "wroker".'),
@@ -161,10 +161,10 @@ def test_a_management_command_gets_its_arguments(db):
         (["manage"], "manage needs a command."),
     ],
 )
-def test_an_unknown_role_is_refused_in_a_sentence(role, said):
+def test_an_unknown_role_is_refused_in_a_sentence(role, message):
     refused = subprocess.run([ENTRYPOINT, *role], capture_output=True, text=True, check=False)
     assert refused.returncode == 2
-    assert refused.stderr.startswith(f"entrypoint: {said} The roles are: ")
+    assert refused.stderr.startswith(f"entrypoint: {message} The roles are: ")
 
 
 def test_the_image_gets_what_it_copies_and_nothing_else():
@@ -197,11 +197,11 @@ def queues_of(service):
     if service["command"][0] != "worker":
         return []
     with_echo = ENTRYPOINT.read_text().replace('exec "$@" "$bin/celery"', "echo")
-    said = subprocess.run(
+    command = subprocess.run(
         ["sh", "-c", with_echo, str(ENTRYPOINT), *service["command"]],
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
-    return re.search(r"--queues=(\S+)", said)[1].split(",")
+    return re.search(r"--queues=(\S+)", command)[1].split(",")
 
 
 def test_every_command_is_a_role_of_the_entrypoint():

@@ -129,7 +129,7 @@ class BearerAuthentication(JWTAuthentication):
             user = cast(User, super().get_user(validated_token))
         except ValidationError as error:
             raise InvalidToken("This token names no user.") from error
-        if not user.organization.is_active or not sessions.of_now(validated_token, user):
+        if not user.organization.is_active or not sessions.is_current(validated_token, user):
             # The same message as the library has for a forged token, so that the responses do not differ.
             raise InvalidToken("Given token not valid for any token type")
         return user

@@ -23,12 +23,12 @@ def count(*emails: str) -> None:
         sliding_window.take(name, limit=FAILURES, weight=1, length=HOUR)
 
 
-def is_right(user: User, password: str) -> bool:
+def check_password(user: User, password: str) -> bool:
     """Whether this is the password of a person who is signed in already; a wrong one counts as a failed sign-in."""
-    right = user.check_password(password)
-    if not right:
+    correct = user.check_password(password)
+    if not correct:
         count(user.email)
-    return right
+    return correct
 
 
 def _name(email: str) -> str:

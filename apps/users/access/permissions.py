@@ -63,7 +63,7 @@ def reaches_recipient(
     return all(map(by.reaches, User.objects.filter(has_it, organization=organization)))
 
 
-def leads_nowhere(request: Request, view: "APIView") -> bool:
+def lacks_method(request: Request, view: "APIView") -> bool:
     """Whether the view lacks the method: to an authenticated caller that is a 405, not a 403."""
     method = "GET" if request.method == "HEAD" else request.method
     return method == "OPTIONS" or method not in view.allowed_methods
@@ -76,7 +76,7 @@ class IsPerson(BasePermission):
         caller = request.auth
         if not isinstance(caller, Caller):
             return False
-        return caller.user is not None or leads_nowhere(request, view)
+        return caller.user is not None or lacks_method(request, view)
 
 
 class HasScope(BasePermission):
@@ -93,7 +93,7 @@ class HasScope(BasePermission):
         method = "GET" if request.method == "HEAD" else request.method
         scope = getattr(view, "scopes", {}).get(method)
         if scope is None:
-            return leads_nowhere(request, view)
+            return lacks_method(request, view)
         if scope in caller.scopes:
             return True
         return caller.user is not None and method in getattr(view, "self_service", ())
@@ -114,7 +114,7 @@ class OrganizationRows:
             rows = rows.filter(**{self_path: caller.user.pk})
         return rows
 
-    def rehearsed(self, rows: QuerySet[Any], *, path: str) -> QuerySet[Any]:
+    def writable(self, rows: QuerySet[Any], *, path: str) -> QuerySet[Any]:
         """The rows that the caller may use with this method: a test key reads what live keys sent, and changes none
         of it. `path` is the look-up from a row to whether it is live."""
         if caller_of(self.request).live or self.request.method in SAFE_METHODS:

@@ -24,7 +24,7 @@ def check(name: str, organization: Hashable, rows: QuerySet[Any], what: str) -> 
     if reached(name, organization, rows):
         raise QuotaReached(
             f"This organization has {getattr(settings, name)} {what} already, which is its quota ({name}); remove "
-            "some, or ask whoever runs this host for more."
+            "some, or ask the operator of this host for more."
         )
 
 

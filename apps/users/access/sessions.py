@@ -60,7 +60,7 @@ EPOCH, FAMILY, BEGAN = "epoch", "family", "began"
 """Claims: the account's epoch (tokens of an earlier one are invalid), the sign-in's family, and when it began."""
 
 
-def of_now(token: Token, user: User) -> bool:
+def is_current(token: Token, user: User) -> bool:
     """Whether the token was issued after the account, or its organization, was last deactivated."""
     return str(token.get(EPOCH, "0.0")) == user.epoch
 
@@ -107,7 +107,7 @@ def _valid(refresh: str) -> tuple[SessionToken, User]:
         get_md5_hash_password(user.password).encode(),
     ):
         raise InvalidToken("This refresh token is not valid, or not any more.")
-    if not of_now(token, user):
+    if not is_current(token, user):
         raise InvalidToken("This refresh token is not valid, or not any more.")
     return token, user
 

@@ -45,7 +45,7 @@ class UserManager(TenantManager["User"], BaseUserManager["User"]):
 
 
 class User(Switchable, AbstractBaseUser, PermissionsMixin):
-    """A person: a recipient, and, with a password and a role, somebody who may sign in."""
+    """A person: a recipient, and, with a password and a role, an account that may sign in."""
 
     id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
     # Its look-ups have indexes of their own, below.

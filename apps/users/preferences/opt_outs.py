@@ -51,7 +51,7 @@ def shown(user: User) -> dict[str, Any]:
     }
 
 
-def settled(
+def changes_for(
     choices: Choices, wanted: Mapping[tuple[Category | None, str], bool], categories: Sequence[Category]
 ) -> dict[tuple[uuid.UUID | None, str], bool]:
     """What to store so that each (category or None, channel) becomes as `wanted` and all others stay as they are."""

@@ -117,7 +117,7 @@ class PreferencePage(View):
             if code == REST or code in codes
         }
         choices = opt_outs.choices_of(self.user)
-        self._store(opt_outs.settled(choices, by_category, list(codes.values())), PreferenceSource.PAGE)
+        self._store(opt_outs.changes_for(choices, by_category, list(codes.values())), PreferenceSource.PAGE)
         return self._page(message="saved")
 
     def _store(self, changes: dict[tuple[uuid.UUID | None, str], bool], source: PreferenceSource) -> None:

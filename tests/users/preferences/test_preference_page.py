@@ -166,18 +166,18 @@ class TestPage:
             assert stored_choices(user) == before
 
     @pytest.mark.parametrize(
-        ("language", "words"), [("fr-CA", "Enregistrer"), ("de", "Speichern"), ("xx", "Save")]
+        ("language", "button"), [("fr-CA", "Enregistrer"), ("de", "Speichern"), ("xx", "Save")]
     )
-    def test_it_speaks_the_persons_language(self, language, words, browser, page, user, db):
+    def test_it_speaks_the_persons_language(self, language, button, browser, page, user, db):
         user.language = language
         user.save()
-        assert f"<button>{words}</button>" in browser.get(page).content.decode()
+        assert f"<button>{button}</button>" in browser.get(page).content.decode()
 
     def test_every_language_has_all_texts(self):
-        for words in translations.TRANSLATIONS.values():
-            assert words.keys() == translations.TRANSLATIONS["en"].keys()
+        for texts in translations.TRANSLATIONS.values():
+            assert texts.keys() == translations.TRANSLATIONS["en"].keys()
             for name, sentence in translations.TRANSLATIONS["en"].items():
-                assert re.findall(r"{\w+}", sentence) == re.findall(r"{\w+}", words[name]), name
+                assert re.findall(r"{\w+}", sentence) == re.findall(r"{\w+}", texts[name]), name
 
     def test_it_needs_no_script_and_tells_nobody_its_address(self, browser, page, db):
         answer = browser.get(page)
@@ -255,8 +255,8 @@ class TestEmails:
 
     def test_the_headers_work(self, api, user, news, organization, smtp, browser):
         link = '<a href="{{ unsubscribe_url }}">Stop</a>'
-        words = {**EMAIL_EN, "html": f"<p>Hello {{{{ name }}}} {link}</p>", "text": "{{ unsubscribe_url }}"}
-        version = template_with(organization, words, PUSH_EN, category=news)
+        content = {**EMAIL_EN, "html": f"<p>Hello {{{{ name }}}} {link}</p>", "text": "{{ unsubscribe_url }}"}
+        version = template_with(organization, content, PUSH_EN, category=news)
         assert version.required == ["name"]
         post(api, user, channels=["email"])
 
@@ -272,8 +272,11 @@ class TestEmails:
 
     @pytest.mark.parametrize("why", ["mandatory", "no category", "no public url"])
     def test_who_can_not_refuse_gets_none(self, why, api, user, news, organization, smtp, settings):
-        words = {**EMAIL_EN, "text": "{% if unsubscribe_url %}{{ unsubscribe_url }}{% else %}none{% endif %}"}
-        template_with(organization, words, category=None if why == "no category" else news)
+        content = {
+            **EMAIL_EN,
+            "text": "{% if unsubscribe_url %}{{ unsubscribe_url }}{% else %}none{% endif %}",
+        }
+        template_with(organization, content, category=None if why == "no category" else news)
         if why == "mandatory":
             Category.objects.update(mandatory=True)
         elif why == "no public url":

@@ -51,7 +51,7 @@ class NotificationRows(OrganizationRows):
 
     def get_queryset(self) -> QuerySet[Any]:
         rows = self.visible(Notification.objects.select_related("template_version__template"))
-        return self.rehearsed(rows, path="live")
+        return self.writable(rows, path="live")
 
     def notification(self) -> Notification:
         """By id first, then by request_id."""

@@ -75,7 +75,7 @@ class UserDetailView(UserRows, generics.RetrieveUpdateDestroyAPIView[User]):
         return self.reached(super().get_object())
 
     def perform_destroy(self, instance: User) -> None:
-        deletion.leave(instance)
+        deletion.delete_person(instance)
 
 
 class UserByAddressView(UserRows, APIView):
