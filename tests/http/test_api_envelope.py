@@ -188,7 +188,7 @@ def test_health_is_open_to_everybody(path, db):
 
 
 def test_readiness_names_what_is_unavailable(db, settings, monkeypatch):
-    monkeypatch.setattr("notifier.http.health.STANDS_SECONDS", 0.0)
+    monkeypatch.setattr("notifier.http.health.CACHED_SECONDS", 0.0)
     settings.BROKER_URL = "amqp://guest:guest@127.0.0.1:1//"
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     answer = APIClient().get("/api/v1/health/ready/")

@@ -187,7 +187,7 @@ def test_a_flushed_redis_counts_from_nothing(settings):
 
 @needs_redis
 def test_without_redis_this_process_counts_and_comes_back(settings, monkeypatch):
-    monkeypatch.setattr(scripts, "REST", 0)
+    monkeypatch.setattr(scripts, "RETRY_SECONDS", 0)
 
     def four():
         return [take("away", limit=3, weight=1, length=60_000_000).allowed for _ in range(4)]
@@ -203,7 +203,7 @@ def test_without_redis_this_process_counts_and_comes_back(settings, monkeypatch)
 
 @needs_redis
 def test_a_redis_that_hangs_is_waited_for_once(settings, monkeypatch):
-    monkeypatch.setattr(scripts, "REST", 3600)
+    monkeypatch.setattr(scripts, "RETRY_SECONDS", 3600)
     calls = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
         hung = []

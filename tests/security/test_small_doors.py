@@ -30,7 +30,7 @@ class TestReady:
         looked = []
         real = health._broker
         monkeypatch.setattr(health, "_broker", lambda: looked.append(1) or real())
-        monkeypatch.setattr(health, "_looked_at", float("-inf"))
+        monkeypatch.setattr(health, "_probed_at", float("-inf"))
         answers = [client.get("/api/v1/health/ready/") for _ in range(20)]
         assert {answer.status_code for answer in answers} == {200}
         assert len(looked) <= 2

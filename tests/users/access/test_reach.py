@@ -520,16 +520,16 @@ class TestSessions:
 
     def test_so_does_one_that_is_shown_twice_at_once(self, member, monkeypatch):
         token = self.login()["refresh"]
-        alive, others = sessions._alive, []
+        validate, others = sessions._valid, []
 
         def meanwhile(refresh):
-            found = alive(refresh)
+            found = validate(refresh)
             if not others:
                 others.append(None)
                 others.append(self.refresh(token).json()["data"]["refresh"])
             return found
 
-        monkeypatch.setattr(sessions, "_alive", meanwhile)
+        monkeypatch.setattr(sessions, "_valid", meanwhile)
         refused(self.refresh(token), 401, "invalid_token")
         refused(self.refresh(others[1]), 401, "invalid_token")
 
