@@ -34,7 +34,7 @@ def dead_letters(organization):
     )
 
 
-@pytest.mark.usefixtures("letters")
+@pytest.mark.usefixtures("dead_letters")
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_it_ends_quietly(command):
     base, _, _ = os.environ["DATABASE_URL"].rpartition("/")

@@ -6,7 +6,10 @@ import pytest
 
 from tests.environment import ROOT
 
-TESTS = {path.name: path.read_text() for path in (ROOT / "tests").rglob("test_*.py")}
+TESTS: dict[str, str] = {}
+for _path in (ROOT / "tests").rglob("test_*.py"):
+    # Files of several packages may have the same name.
+    TESTS[_path.name] = TESTS.get(_path.name, "") + _path.read_text()
 
 
 def named():

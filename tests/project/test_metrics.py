@@ -224,7 +224,7 @@ import sys, django
 django.setup()
 from pathlib import Path
 from django.conf import settings
-from apps.notifications import exposition, metrics
+from apps.notifications.observability import exposition, metrics
 exposition.EVERY_SECONDS = 0.05
 settings.METRICS_DIR = Path(sys.argv[1])
 exposition.exposition.start()
