@@ -1,3 +1,5 @@
+"""The Django app: its label, and which of its models the audit log covers."""
+
 from django.apps import AppConfig
 
 

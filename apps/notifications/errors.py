@@ -1,27 +1,29 @@
-"""What can go wrong with a request, as the inner rooms say it.
+"""The errors by which the inner rooms reject a request; the API turns each into its HTTP status and code.
 
 NotifierError
-├── Invalid             400: fields are at fault, each named
-├── NotTracking         400: a service's event, but none about our messages
-├── Unverified          403: an event that its service has not signed
+├── Invalid             400: fields are not valid, each named
+├── NotTracking         400: a post by an email service, but no tracking event of ours
+├── Unverified          403: a tracking event whose signature does not verify
 ├── NotHere             404
 ├── InProgress          409: the first request with this key is still running
 ├── AlreadyDelivered    409: this request_id was sent already
-├── BeingSent              409: a receipt that is quicker than the record of its send
-├── NotCancellable      409: something was sent already
-├── EndpointDisabled    409: callbacks have nowhere to go
-├── QuotaReached        409: the organization keeps as much of it as it may
+├── BeingSent           409: a receipt that came before its send was recorded
+├── NotCancellable      409: a delivery was sent already
+├── EndpointDisabled    409: there is no enabled endpoint for callbacks
+├── QuotaReached        409: the organization's quota of stored objects is used up
+├── PayloadTooLarge     413: the body is larger than its limit
 ├── KeyReused           422: same Idempotency-Key, other body
 ├── RequestIdReused     422: same request_id, other body
-├── TooManyWaiting      503: the bulk lanes are past their mark
-└── ResetsUnavailable   503: there is no address for a reset's link
+├── EventsUnread        503: tracking events in a shape that is not known; kept for operators
+├── TooManyWaiting      503: the bulk lanes have more waiting than their limit
+└── ResetsUnavailable   503: PUBLIC_URL is not set, so a reset's link has no address
 """
 
 from typing import Any, ClassVar
 
 
 class NotifierError(Exception):
-    """`status` is the HTTP status it answers with, `code` the stable machine code, `message` for a person."""
+    """`status`: the HTTP status. `code`: the stable machine code. `message`: a sentence for a person."""
 
     status: ClassVar[int] = 400
     code: ClassVar[str] = "invalid"
@@ -42,7 +44,7 @@ class NotifierError(Exception):
 
 
 class Invalid(NotifierError):
-    """`fields`: a list of {field, code, detail}."""
+    """`fields`: a list of {field, code, detail}, one for each error."""
 
     status = 400
     code = "validation_error"

@@ -8,7 +8,7 @@ from tests.support.webhook_receiver import Receiver
 
 @pytest.fixture
 def loopback(settings):
-    """Callbacks may go to this machine."""
+    """Allows callbacks to this machine."""
     settings.CALLBACK_ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
 
 
@@ -20,13 +20,13 @@ def hooks():
 
 @pytest.fixture
 def secret(api, hooks, loopback):
-    """The organization's endpoint is the receiver; its secret."""
+    """Sets the receiver as the organization's endpoint; returns its secret."""
     return put(api, hooks.url)["secret"]
 
 
 @pytest.fixture
 def retry(_republisher):
-    """Makes every waiting callback due, and does the tick's work once."""
+    """Makes every waiting callback due, and does the scheduler's work once."""
 
     def now():
         Callback.objects.filter(status="queued").update(due_at=Now(), created_at=from_now(-60))
@@ -37,7 +37,7 @@ def retry(_republisher):
 
 @pytest.fixture
 def certified(tmp_path):
-    """A certificate of our own for hooks.example, and its file."""
+    """A self-signed certificate for hooks.example, and its file."""
     from datetime import UTC, datetime, timedelta
 
     from cryptography import x509

@@ -1,4 +1,4 @@
-"""Scheduled, expiring, cancelled, skipped: what a notification may do besides being sent at once."""
+"""Scheduled, expiring, cancelled and skipped notifications."""
 
 from datetime import timedelta
 
@@ -45,7 +45,7 @@ class TestAcceptance:
             ("skip", "no_contact"),
         ]
 
-    def test_nobody_inactive_is_told(self, api, user, db):
+    def test_nobody_inactive_is_sent_to(self, api, user, db):
         user.is_active = False
         user.save()
         rows = shown(api, post(api, user))["deliveries"]

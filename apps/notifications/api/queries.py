@@ -1,7 +1,7 @@
-"""Finding notifications for the list.
+"""The query behind the list of notifications.
 
-Its order is an index's (an organization's newest first), and it ends with a page: each row on the way is judged by
-look-ups of its deliveries. What PostgreSQL could turn into a join it might, by reading all deliveries of everybody.
+It walks an index (an organization's rows, newest first) and stops after a page; each row on the way is tested by
+subqueries on its deliveries. A join is avoided: PostgreSQL might choose to read the deliveries of all organizations.
 """
 
 from collections.abc import Mapping
@@ -15,20 +15,21 @@ from apps.notifications.models.statuses import PRECEDENCE, SCHEDULED, Status
 from apps.users.models import Organization
 
 FEW_ROWS = 10_000
-"""So many deliveries that may have the wanted status are looked at one by one."""
+"""Up to this many candidate deliveries are collected by their status; with more, the newest rows are walked."""
 NEVER_TRIED = Q(status=Status.QUEUED, due_at__gt=Now(), attempts=0, error_code="")
-"""A row that is shown as scheduled."""
+"""A delivery whose status is shown as `scheduled`."""
 _at = PRECEDENCE.index(Status.QUEUED) + 1
 SHOWN: tuple[str, ...] = (*PRECEDENCE[:_at], SCHEDULED, *PRECEDENCE[_at:])
-"""As `statuses.summary` has it: a notification shows the first of these that one of its deliveries has."""
+"""A notification shows the first of these that one of its deliveries has, as in `statuses.summary`."""
 
 
 def filtered(
-    rows: QuerySet[Notification], asked: Mapping[str, Any], *, organization: Organization
+    rows: QuerySet[Notification], query: Mapping[str, Any], *, organization: Organization
 ) -> QuerySet[Notification]:
-    """`rows`: the organization's.
+    """The rows that match every filter. `rows`: the organization's.
 
-    `asked`: any of status, channel, user, template, created_after, created_before, correlation_id.
+    `query`: validated parameters, any of status, channel, user, template, created_after, created_before and
+    correlation_id.
     """
     direct = {
         "user": "user_id",
@@ -37,41 +38,41 @@ def filtered(
         "created_before": "created_at__lt",
         "correlation_id": "correlation_id",
     }
-    rows = rows.filter(**{path: asked[name] for name, path in direct.items() if name in asked})
-    if "channel" in asked:
-        one = DELIVERIES[asked["channel"]].objects.filter(notification=OuterRef("pk")).order_by()
+    rows = rows.filter(**{path: query[name] for name, path in direct.items() if name in query})
+    if "channel" in query:
+        one = DELIVERIES[query["channel"]].objects.filter(notification=OuterRef("pk")).order_by()
         rows = rows.alias(sent_by=Subquery(one.values("pk")[:1])).filter(sent_by__isnull=False)
-    if "status" in asked:
-        rows = _with_status(rows, asked["status"], organization)
+    if "status" in query:
+        rows = _with_status(rows, query["status"], organization)
     return rows
 
 
 def _with_status(
     rows: QuerySet[Notification], wanted: str, organization: Organization
 ) -> QuerySet[Notification]:
-    """Those that show `wanted`: a delivery has it, and none has a status that is shown before it."""
+    """Rows that show `wanted`: one delivery has it, and none has a status that takes precedence over it."""
     sources = _candidates(wanted, organization)
     if sources:
         first, *others = (found.order_by().values_list("notification") for found in sources)
         found = {pk for (pk,) in first.union(*others, all=True)[: FEW_ROWS + 1]}
-        # Where there are more the newest of them are met soon; judging all of them takes seconds.
+        # With more candidates the walk meets the newest of them soon, whereas testing all of them takes seconds.
         if len(found) <= FEW_ROWS:
             rows = rows.filter(pk__in=found)
     shown = [Coalesce(Subquery(_first_shown(model)), Value(len(SHOWN))) for model in DELIVERIES.values()]
     place = SHOWN.index(wanted)
-    # One without any delivery is shown as skipped, too.
+    # A notification without deliveries is shown as skipped, too.
     return rows.alias(shown=Least(*shown)).filter(
         shown__in=[place, len(SHOWN)] if wanted == Status.SKIPPED else [place]
     )
 
 
 def _candidates(wanted: str, organization: Organization) -> list[QuerySet[Any]]:
-    """Deliveries with a status that few have, each query by a partial index; none: walk the newest instead."""
+    """Queries for deliveries with a rare status, each served by a partial index. Empty: walk the newest instead."""
     if wanted == Status.SENDING or wanted in SELDOM:
         conditions = [Q(status=wanted)]
     elif wanted in (Status.QUEUED, SCHEDULED):
-        waits = NEVER_TRIED if wanted == SCHEDULED else Q(status=Status.QUEUED)
-        conditions = [waits & Q(priority__gte=BULK_BELOW), waits & Q(priority__lt=BULK_BELOW)]
+        waiting = NEVER_TRIED if wanted == SCHEDULED else Q(status=Status.QUEUED)
+        conditions = [waiting & Q(priority__gte=BULK_BELOW), waiting & Q(priority__lt=BULK_BELOW)]
     else:
         conditions = []
     return [
@@ -86,7 +87,7 @@ def _first_shown(model: Any) -> QuerySet[Any]:
         When(NEVER_TRIED if status == SCHEDULED else Q(status=status), then=Value(place))
         for place, status in enumerate(SHOWN)
     ]
-    # A queued row that is due later is tried as such before it is as any queued one.
+    # The condition for scheduled rows comes first: they are queued, too.
     cases.sort(key=lambda case: case.condition is not NEVER_TRIED)
     mine = model.objects.filter(notification=OuterRef("pk")).order_by().values("notification")
     found: QuerySet[Any] = mine.annotate(first=Min(Case(*cases))).values("first")

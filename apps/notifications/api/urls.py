@@ -1,3 +1,5 @@
+"""The routes of the notifications API, by the prefix under which the project includes them."""
+
 from django.urls import path, register_converter
 
 from apps.notifications.api.views import batches, notifications, provider_events
@@ -32,7 +34,7 @@ urlpatterns = [
         for channel in Channel.values
     ),
     path("<notification:key>/", notifications.NotificationDetailView.as_view(), name="notification"),
-    # The same where some clients look for it.
+    # The same resource where some clients expect it.
     path(
         "<notification:key>/status/",
         notifications.NotificationDetailView.as_view(),

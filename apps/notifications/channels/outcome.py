@@ -1,9 +1,9 @@
-"""What a provider is: one class that sends a message and says what came of it.
+"""The interface of a provider: one class that sends a message and returns an `Outcome`.
 
-`following` is what the same thread sends next, most likely: a provider may prepare for it, and must not mind if it
-never comes.
+`pipelined_next` is the message that the same thread most likely sends next: a provider may prepare for it, and must
+accept that it never comes.
 
-A provider's own words (reply codes, error names) stop here: the rest of the system sees an `Outcome`.
+A provider's own reply codes and error names stop here: the rest of the system sees an `Outcome`.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,34 +13,34 @@ from enum import StrEnum
 from typing import Protocol
 
 DETAIL_LIMIT = 500
-"""Characters of a provider's own words that are kept."""
+"""Characters of a provider's reply that are stored."""
 
 MayCommit = Callable[[], bool]
-"""Asked right before the step that can't be taken back (the final dot, the HTTP request). False: stop here."""
+"""Called right before the irrevocable step (the final dot, the HTTP request). False: do not send."""
 
 
 class Result(StrEnum):
-    """What a send came to; the delivery step alone decides what follows from it."""
+    """The result of a send; only the delivery step decides what follows from it."""
 
     SENT = "sent"
-    """The provider took the message."""
+    """The provider accepted the message."""
     RETRY = "retry"
-    """Refused for now; this attempt counts."""
+    """Refused temporarily; this attempt counts."""
     DEFERRED = "deferred"
-    """It was not tried, or the provider asked for patience; no attempt is used."""
+    """Not tried, or throttled by the provider; no attempt is used up."""
     PERMANENT = "permanent"
-    """It will never be taken."""
+    """Refused for good."""
     CONFIGURATION = "configuration"
-    """Our own set-up is at fault (host, certificate, credentials): nothing is used up, an operator is told."""
+    """Our own configuration is wrong (host, certificate, credentials): uses up no attempt; an operator must act."""
     UNKNOWN = "unknown"
-    """The connection broke after the point of no return: it may have been sent."""
+    """The connection broke after the irrevocable step: the message may have been sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """What a provider says later of a message it took, where that is known at once: in the sandbox alone.
+    """What a provider reports later about an accepted message, where that is known at once: only in the sandbox.
 
-    `status`: delivered or bounced. `permanent`: the address or token is dead. `complaint`: the person called it
+    `status`: delivered or bounced. `permanent`: the address or token is dead. `complaint`: the person reported it as
     spam.
     """
 
@@ -52,14 +52,14 @@ class Feedback:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One send's end.
+    """The end of one send.
 
-    `code`: a stable snake_case word of ours, for filters and metrics. `detail`: the provider's words, at most
-    `DETAIL_LIMIT` characters. `wait`: seconds; for RETRY the least wait, for DEFERRED the wait itself, None
-    where the policy decides. `recipient_gone`: this address or token is dead for good (suppress the address,
-    retire the device). `untried`: the message itself was at fault and the provider never asked, so this says nothing
-    of it. `provider_error`: counts against the provider's circuit. `feedback`: to be heard once the
-    outcome is written down.
+    `code`: a stable snake_case code of ours, for filters and metrics. `detail`: the provider's reply, at most
+    `DETAIL_LIMIT` characters. `wait`: seconds; for RETRY the least wait, for DEFERRED the wait itself, None where the
+    policy decides. `recipient_gone`: this address or token is dead for good (suppress the address, retire the
+    device). `untried`: the message itself was invalid and the provider was not called, so this says nothing about the
+    provider. `provider_error`: counts against the provider's circuit breaker. `feedback`: applied once the outcome is
+    recorded.
     """
 
     result: Result
@@ -75,8 +75,8 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class EmailMessage:
-    """A rendered email to one address. `message_id` is with its angle brackets; `headers` are extra ones;
-    `attempt` counts from 1. `return_path`: where a mail server sends its bounces; empty: to the sender."""
+    """A rendered email to one address. `message_id` includes its angle brackets; `headers` are additional ones;
+    `attempt` counts from 1. `return_path`: where mail servers send bounces; empty: to the sender."""
 
     message_id: str
     sender: str
@@ -91,9 +91,9 @@ class EmailMessage:
 
 @dataclass(frozen=True, slots=True)
 class PushMessage:
-    """A rendered push to one device. `collapse_key`: on the device it replaces what came with the same one; FCM keeps
-    four such messages a device, so empty unless that is what was asked for. `expires_at`: from then on it is shown to
-    nobody; None: when the provider gives up."""
+    """A rendered push to one device. `collapse_key`: on the device it replaces a message with the same key; FCM keeps
+    four such messages a device, so it is empty unless the request sets it. `expires_at`: from then on it is not
+    delivered; None: the provider's own limit."""
 
     delivery_id: str
     token: str

@@ -1,8 +1,8 @@
-"""The provider of test keys: the whole pipeline runs, and nothing leaves the machine.
+"""The provider for test keys: the whole pipeline runs, and nothing leaves the machine.
 
-Some recipients are magic: what comes of a message is in its address (`bounced@sandbox.test`) or its device token
-(`sandbox-bounced`). What follows a `+` in the address or another `-` in the token makes no difference, so that
-a rehearsal may have as many of each as it likes.
+Some recipients choose their outcome by name: an address (`bounced@sandbox.test`) or a device token
+(`sandbox-bounced`). What follows a `+` in the address or another `-` in the token is ignored, so that a test may use
+any number of each.
 """
 
 import time
@@ -16,22 +16,22 @@ DOMAIN = "sandbox.test"
 TOKEN_PREFIX = "sandbox-"  # noqa: S105 - no secret
 TEMPORARY_FAILURES = 2
 SLOW_SECONDS = 2.0
-"""Long enough to be seen, and short enough not to keep a worker's slot from others."""
-SAYS_SO = "The sandbox was asked for it."
+"""Seconds: long enough to be noticed, short enough not to hold up a worker's send slot."""
+REQUESTED = "Requested by the sandbox recipient."
 FEEDBACK = {
-    "delivered": Feedback("delivered", SAYS_SO),
-    "bounced": Feedback("bounced", SAYS_SO, permanent=True),
-    "complained": Feedback("delivered", SAYS_SO, complaint=True),
+    "delivered": Feedback("delivered", REQUESTED),
+    "bounced": Feedback("bounced", REQUESTED, permanent=True),
+    "complained": Feedback("delivered", REQUESTED, complaint=True),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class SandboxSettings:
-    """There is nothing to set."""
+    """The sandbox has no settings."""
 
     @classmethod
     def from_url(cls, url: str) -> Self:
-        """Raises ValueError."""
+        """Raises ValueError for a URL with a host, a path or options."""
         parts = urlsplit(url)
         if parts.netloc or parts.path or parts.query:
             raise ValueError("sandbox:// takes nothing but the options of every provider")
@@ -39,7 +39,7 @@ class SandboxSettings:
 
 
 class SandboxProvider:
-    """Takes every message and forgets it, unless its recipient is magic."""
+    """Accepts every message and discards it, unless its recipient asks for another outcome."""
 
     def __init__(self, name: str = "sandbox") -> None:
         self.name = name
@@ -54,35 +54,38 @@ class SandboxProvider:
         if not may_commit():
             return Outcome(Result.DEFERRED, "lease_lapsed", wait=0)
         if isinstance(message, EmailMessage):
-            wish, identity = _wish_of_address(message.to), message.message_id.strip("<>").partition("@")[0]
+            scenario, identity = (
+                _scenario_of_address(message.to),
+                message.message_id.strip("<>").partition("@")[0],
+            )
         else:
-            wish, identity = _wish_of_token(message.token), message.delivery_id.replace("-", "")
-        match wish:
+            scenario, identity = _scenario_of_token(message.token), message.delivery_id.replace("-", "")
+        match scenario:
             case "tempfail" if message.attempt <= TEMPORARY_FAILURES:
-                return Outcome(Result.RETRY, "temporarily_refused", SAYS_SO)
+                return Outcome(Result.RETRY, "temporarily_refused", REQUESTED)
             case "permfail":
-                return Outcome(Result.PERMANENT, "refused", SAYS_SO)
+                return Outcome(Result.PERMANENT, "refused", REQUESTED)
             case "unknown":
-                return Outcome(Result.UNKNOWN, "connection_lost", SAYS_SO)
+                return Outcome(Result.UNKNOWN, "connection_lost", REQUESTED)
             case "slow":
                 time.sleep(SLOW_SECONDS)
         return Outcome(
             Result.SENT,
             "accepted",
-            "Taken by the sandbox; nothing was sent.",
+            "Accepted by the sandbox; nothing was sent.",
             provider_message_id=f"sandbox-{identity}",
-            feedback=FEEDBACK.get(wish),
+            feedback=FEEDBACK.get(scenario),
         )
 
     def close(self) -> None:
-        """Nothing is open."""
+        """There is no connection to close."""
 
 
-def _wish_of_address(address: str) -> str:
+def _scenario_of_address(address: str) -> str:
     name, _, domain = address.lower().rpartition("@")
     return name.partition("+")[0] if domain == DOMAIN else ""
 
 
-def _wish_of_token(token: str) -> str:
-    prefix, wish = token[: len(TOKEN_PREFIX)], token[len(TOKEN_PREFIX) :]
-    return wish.partition("-")[0] if prefix == TOKEN_PREFIX else ""
+def _scenario_of_token(token: str) -> str:
+    prefix, scenario = token[: len(TOKEN_PREFIX)], token[len(TOKEN_PREFIX) :]
+    return scenario.partition("-")[0] if prefix == TOKEN_PREFIX else ""

@@ -1,4 +1,4 @@
-"""What is told of a message after it was taken, in our words, whoever told it and however."""
+"""Tracking events: what a provider reports about a message after accepting it, independent of the provider."""
 
 import hashlib
 import uuid
@@ -13,23 +13,23 @@ MESSAGE_ID_LIMIT = 255
 
 class Kind(StrEnum):
     SENT = "sent"
-    """The service has it, and will try to deliver it."""
+    """The service accepted it, and will try to deliver it."""
     DELIVERED = "delivered"
     BOUNCED = "bounced"
-    """It will never arrive."""
+    """It will never be delivered."""
     SOFT_BOUNCE = "soft_bounce"
-    """Refused for a reason that may pass; the service says more later, or nothing."""
+    """Refused temporarily; the service may or may not report again later."""
     DELAYED = "delayed"
     COMPLAINED = "complained"
-    """The person called it spam."""
+    """The person reported it as spam."""
     OPENED = "opened"
     CLICKED = "clicked"
 
 
 @dataclass(frozen=True, slots=True)
 class TrackingEvent:
-    """`key`: the same (64 hex characters) for the same event, however often it is told. `delivery_id` names the
-    delivery, or else `provider_message_id` does. `permanent`: with BOUNCED, the address is dead for good."""
+    """`key`: 64 hex characters, the same each time the same event is reported. `delivery_id` names the delivery, or
+    else `provider_message_id` does. `permanent`: with BOUNCED, the address is dead for good."""
 
     kind: Kind
     key: str
@@ -40,9 +40,10 @@ class TrackingEvent:
 
 
 def key_of(*parts: object) -> str:
+    """The deduplication key of an event with these parts."""
     return hashlib.sha256("\0".join(str(part) for part in parts).encode("utf-8", "replace")).hexdigest()
 
 
-def detail_of(words: object) -> str:
-    """Somebody else's words as they may be stored and shown."""
-    return printable(str(words or ""))[:DETAIL_LIMIT]
+def detail_of(text: object) -> str:
+    """A provider's or server's text, printable and cut to `DETAIL_LIMIT`, so that it may be stored and shown."""
+    return printable(str(text or ""))[:DETAIL_LIMIT]

@@ -1,10 +1,10 @@
-"""Stands where no provider can be had: says so, instead of losing or pretending."""
+"""A stand-in for a provider that could not be built: messages wait and the reason is recorded."""
 
 from apps.notifications.channels.outcome import DETAIL_LIMIT, MayCommit, Message, Outcome, Result
 
 
 class UnusableProvider:
-    """Answers every message with a configuration fault, in the words that it was given."""
+    """Answers every message with a configuration error that has the given code and detail."""
 
     def __init__(self, name: str, code: str, detail: str) -> None:
         self.name = name
@@ -20,4 +20,4 @@ class UnusableProvider:
         return self._outcome
 
     def close(self) -> None:
-        """Nothing is open."""
+        """There is no connection to close."""

@@ -1,5 +1,5 @@
-"""What a mail server says by mail of a message that it had taken: delivery reports (RFC 3464, RFC 6533), complaints
-(RFC 5965), and words that no standard knows."""
+"""Reads what mail servers report by mail: delivery status notifications (RFC 3464, RFC 6533), complaints (RFC 5965)
+and bounces in no standard format."""
 
 import re
 import uuid
@@ -16,12 +16,13 @@ from apps.notifications.channels.tracking import Kind, TrackingEvent, detail_of,
 from apps.notifications.feedback import mail_parts, verp
 
 SIZE_LIMIT = 256 * 1024
-"""Octets that are looked at: the report comes before the message that it returns."""
+"""Octets of a mail that are read: the report comes before the returned message."""
 LINES_LIMIT = 400
+"""Lines of a bounce without a report that are searched."""
 TEXT_LIMIT = 32 * 1024
-"""Characters of a bounce without a report in which its words are looked for."""
+"""Characters of a bounce without a report that are searched."""
 _KINDS = {
-    # Spellings that are sent, beside the standard's own.
+    # Spellings in use, beside the standard's own.
     **dict.fromkeys(("failed", "failure", "fail", "failled", "faild"), Kind.BOUNCED),
     "delayed": Kind.DELAYED,
     "delivered": Kind.DELIVERED,
@@ -40,26 +41,26 @@ _MAIL_SYSTEM = re.compile(
 )
 _STATUS = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}")
 _ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-# Without a domain, or with an odd one: what our own sender's address was at the time.
+# The domain is ignored: it is the one that our sender address had at the time.
 _MESSAGE_ID = re.compile(rf"<({_ID})@[^\s<>]*>", re.IGNORECASE)
 _MESSAGE_ID_LINE = re.compile(rf"^[\s>]*Message-ID:\s*<({_ID})@[^\s<>]*>", re.IGNORECASE | re.MULTILINE)
-# What a server was told, to the end of its paragraph.
+# The other server's reply that is quoted, to the end of its paragraph.
 _REPLY = re.compile(r"(?<![^\s(:])[45][0-9]{2}[ -](?:[^\r\n]+(?:\r?\n)?)+")
 _DELIVERED_TO = ("Delivered-To", "X-Original-To", "Envelope-To", "To")
 _ORIGINAL = ("Original-Mail-From", "Original-Rcpt-To")
 
 
 class NotABounce(Exception):
-    """No report, or one that names no message of ours; the words say which."""
+    """The mail is no report, or one that names no message of ours; its text says which."""
 
 
 def read(octets: bytes) -> TrackingEvent:
-    """What the mail tells. Raises NotABounce and return_paths.Forged; and whatever a mail that was made to
-    break the parser brings about."""
+    """The tracking event that the mail reports. Raises NotABounce and verp.Forged, and any exception for a mail that
+    was made to break the parser."""
     try:
         mail = mail_parts.parse(octets[:SIZE_LIMIT])
     except mail_parts.Hostile as error:
-        raise NotABounce("made to take long") from error
+        raise NotABounce("built to keep the parser busy") from error
     parts = list(mail_parts.leaves(mail))
     if mail_parts.kind_of(mail) == "multipart/report" or _is_automatic(mail):
         reports = (part for part in parts if mail_parts.kind_of(part) in _STATUS_PARTS)
@@ -72,11 +73,11 @@ def read(octets: bytes) -> TrackingEvent:
 
 
 class _Recipient(NamedTuple):
-    """What a report says of one recipient. `status`: "5.1.1", or ""."""
+    """A report's fields for one recipient. `status`: "5.1.1", or "". `diagnostic`: the other server's reply."""
 
     action: str
     status: str
-    said: str
+    diagnostic: str
 
     @property
     def kind(self) -> Kind | None:
@@ -84,16 +85,18 @@ class _Recipient(NamedTuple):
 
 
 def _report(recipients: list[_Recipient], mail: Message, parts: list[Message]) -> TrackingEvent:
-    """Of several recipients that one address became, it is about one to whom it can't be delivered."""
+    """One event for the whole report: where an address became several recipients, it is about a failed one."""
     failed = [one for one in recipients if one.kind is Kind.BOUNCED]
     recipient = (failed or recipients)[0]
     kind = recipient.kind
     if kind is None:
         raise NotABounce(f"reports {recipient.action[:40] or 'nothing'}")
     delivery_id, proven = _delivery(mail, parts)
-    detail = detail_of(f"{recipient.status} {recipient.said}".strip())
-    # An alias of several people is no dead address while one of them is reached.
-    gone = len(failed) == len(recipients) and all(reported(one.status, one.said) in GONE for one in failed)
+    detail = detail_of(f"{recipient.status} {recipient.diagnostic}".strip())
+    # An alias of several people is not dead while one of them can be reached.
+    gone = len(failed) == len(recipients) and all(
+        reported(one.status, one.diagnostic) in GONE for one in failed
+    )
     return TrackingEvent(
         kind=kind,
         key=key_of(kind, delivery_id, detail),
@@ -107,11 +110,11 @@ def _complaint(part: Message, mail: Message, parts: list[Message]) -> TrackingEv
     fields = next(iter(mail_parts.fields_in(mail_parts.text_of(part))), Message())
     feedback = mail_parts.token(fields, "Feedback-Type")
     if feedback != "abuse":
-        # Others praise ("not-spam"), or tell of signatures and viruses.
+        # Other types are praise ("not-spam"), or about signatures and viruses.
         raise NotABounce(f"feedback {feedback[:40] or 'of no type'}")
     original = "\n".join(mail_parts.field(fields, name) for name in _ORIGINAL)
     named = verp.delivery_in(original)
-    # Whoever has the message could also press its unsubscribe link, so its Message-ID is proof enough.
+    # Anybody who has the message could also use its unsubscribe link, so its Message-ID is proof enough.
     delivery_id = named or _delivery(mail, parts)[0]
     detail = detail_of(f"abuse {mail_parts.field(fields, 'User-Agent')}".strip())
     return TrackingEvent(
@@ -123,8 +126,8 @@ def _complaint(part: Message, mail: Message, parts: list[Message]) -> TrackingEv
 
 
 def _without_report(mail: Message, parts: list[Message]) -> TrackingEvent:
-    """A bounce in words of a server's own: where it names a message of ours it did come back, and what its words
-    say of the address is nothing to end one by."""
+    """A bounce in a server's own format: where it names a message of ours the message bounced, but its text is no
+    ground for suppressing the address."""
     if not _from_the_mail_system(mail) or "vacation" in str(mail.get("Auto-Submitted", "")).lower():
         raise NotABounce("no report")
     named = mail_parts.field(mail, "X-Failed-Recipients")
@@ -142,58 +145,61 @@ def _without_report(mail: Message, parts: list[Message]) -> TrackingEvent:
 
 
 def _short(mail: Message, parts: list[Message]) -> Message:
-    """What the library looks at: it tries a hundred patterns on every line of every part."""
+    """A shortened copy for flufl.bounce, which tries a hundred patterns on every line of every part."""
     short = Message()
-    # It wants a sender to look at.
+    # The library requires a sender.
     short["From"] = parseaddr(mail_parts.field(mail, "From"))[1] or "mailer-daemon"
     for name in ("To", "Subject", "Return-Path", "X-Mailer"):
         if mail[name] is not None:
             short[name] = mail_parts.field(mail, name)[:1000]
-    words = next((part for part in parts if mail_parts.kind_of(part).startswith("text/")), None)
-    text = mail_parts.text_of(words)[:TEXT_LIMIT] if words is not None else ""
+    body = next((part for part in parts if mail_parts.kind_of(part).startswith("text/")), None)
+    text = mail_parts.text_of(body)[:TEXT_LIMIT] if body is not None else ""
     short.set_payload("\n".join(text.splitlines()[:LINES_LIMIT]))
     return short
 
 
 def _recipients(part: Message) -> Iterator[_Recipient]:
-    """The report's blocks that are each about a recipient."""
+    """The report's blocks that are about a recipient each."""
     for group in mail_parts.fields_in(mail_parts.text_of(part)):
         if group["Action"] is not None:
             status = _STATUS.match(mail_parts.token(group, "Status"))
-            yield _Recipient(mail_parts.token(group, "Action"), status[0] if status else "", _said(group))
+            yield _Recipient(
+                mail_parts.token(group, "Action"), status[0] if status else "", _diagnostic_text(group)
+            )
 
 
-def _said(recipient: Message) -> str:
-    """The other server's words; some put them into a field of their own."""
-    diagnostic = mail_parts.field(recipient, "Diagnostic-Code")
-    if not diagnostic:
-        diagnostic = mail_parts.field(recipient, "X-Supplementary-Info").strip("<>")
-    return re.sub(r"^[A-Za-z0-9-]+\s*;\s*", "", diagnostic)
+def _diagnostic_text(recipient: Message) -> str:
+    """The other server's reply, without its type; some mail systems put it into a field of their own."""
+    text = mail_parts.field(recipient, "Diagnostic-Code")
+    if not text:
+        text = mail_parts.field(recipient, "X-Supplementary-Info").strip("<>")
+    return re.sub(r"^[A-Za-z0-9-]+\s*;\s*", "", text)
 
 
 def _is_automatic(mail: Message) -> bool:
-    """No person wrote it: its sender can't be answered, or is a mail system."""
+    """Whether no person wrote the mail: its return path is empty, or its sender is a mail system."""
     return _return_path(mail) == "" or _from_the_mail_system(mail)
 
 
 def _from_the_mail_system(mail: Message) -> bool:
-    """Whether a server wrote it of itself. A person's automatic answer can't be answered either."""
+    """Whether a mail system wrote the mail; an empty return path is no proof, as automatic replies have one."""
     name, address = parseaddr(mail_parts.field(mail, "From"))
     locals_ = (one.rpartition("@")[0] or one for one in (address, _return_path(mail) or ""))
     return bool(mail["X-Failed-Recipients"]) or any(_MAIL_SYSTEM.search(one) for one in (name, *locals_))
 
 
 def _return_path(mail: Message) -> str | None:
-    """Empty for mail that is not to be answered, None where the receiving server has written none."""
+    """Empty for mail that must not be answered, None where the receiving server wrote no Return-Path."""
     value = mail.get("Return-Path")
     return None if value is None else str(value).strip().strip("<>").strip()
 
 
 def _delivery(mail: Message, parts: list[Message]) -> tuple[uuid.UUID, bool]:
-    """By the address that the mail came to, which proves itself; else by the returned message's Message-ID.
+    """The delivery, and whether it is proven: by the VERP address that the mail came to, which carries a proof, else
+    by the returned message's Message-ID.
 
-    And whether it is proven: everybody who has seen a message knows its Message-ID, so where bounces have a return
-    path of ours, a report without one ends no address.
+    Anybody who has seen a message knows its Message-ID, so where bounces have VERP addresses, a report without one
+    suppresses no address.
     """
     to = (str(value) for name in _DELIVERED_TO for value in mail.get_all(name, []))
     if (named := verp.delivery_in("\n".join(to))) is not None:

@@ -1,4 +1,4 @@
-"""A maildir of bounces: each mail in it is read once and filed, and none is deleted."""
+"""Reads a maildir of bounces: each mail is read once and moved to another folder, and none is deleted."""
 
 from collections import Counter
 from pathlib import Path
@@ -10,27 +10,27 @@ from apps.notifications.feedback import dsn, tracking_events, verp
 log = structlog.get_logger(__name__)
 
 SOURCE = "@bounces"
-"""No provider account can have this name."""
+"""The source of these tracking events; no provider account can have this name."""
 ASIDE = ".Aside"
-"""A folder of the maildir, as mail programs know them, for what is no bounce of ours."""
+"""The maildir's folder (in the Maildir++ form) for mails that are no bounce of ours."""
 
 
 class NotAMaildir(Exception):
-    pass
+    """The folder is no maildir; the message names what is missing."""
 
 
 def check(maildir: Path) -> None:
-    """Raises NotAMaildir for what has not the folders of one."""
+    """Raises NotAMaildir for a folder without `new` or `cur`."""
     for name in ("new", "cur"):
         if not (maildir / name).is_dir():
             raise NotAMaildir(f"{maildir} is no maildir: it has no folder {name}.")
 
 
-def republish(maildir: Path) -> Counter[str]:
-    """Read what is new: by kind, how many were applied or kept for later (`aside`: put aside).
+def read_new(maildir: Path) -> Counter[str]:
+    """Read the new mails. Returns by kind how many events were applied or stored for later (`aside`: put aside).
 
-    Each is filed after its event is stored, so that one that is read twice changes nothing. Raises OSError and
-    DatabaseError; what was not filed is read the next time.
+    Each mail is moved after its event is stored, so that reading one twice changes nothing. Raises OSError and
+    DatabaseError; a mail that was not moved is read the next time.
     """
     counts: Counter[str] = Counter()
     for mail in sorted((maildir / "new").iterdir()):
@@ -40,31 +40,31 @@ def republish(maildir: Path) -> Counter[str]:
             with mail.open("rb") as file:
                 octets = file.read(dsn.SIZE_LIMIT)
         except FileNotFoundError:
-            # Another reader was quicker.
+            # Another reader has moved it.
             continue
-        counts[_take(maildir, mail, octets)] += 1
+        counts[_process(maildir, mail, octets)] += 1
     return counts
 
 
-def _take(maildir: Path, mail: Path, octets: bytes) -> str:
-    why = ""
+def _process(maildir: Path, mail: Path, octets: bytes) -> str:
+    reason = ""
     try:
-        told = dsn.read(octets)
+        reported = dsn.read(octets)
     except dsn.NotABounce as error:
-        why = str(error)
+        reason = str(error)
     except verp.Forged:
-        why = "forged return path"
+        reason = "forged return path"
     except Exception:
-        # Anybody can send anything here, and one mail must not keep the others.
+        # Anybody can send mail here, and one unreadable mail must not block the others.
         log.exception("bounce_unreadable", mail=mail.name)
-        why = "unreadable"
-    if why:
-        log.warning("bounce_put_aside", mail=mail.name, reason=why)
+        reason = "unreadable"
+    if reason:
+        log.warning("bounce_put_aside", mail=mail.name, reason=reason)
         _file(mail, maildir / ASIDE / "new")
         return "aside"
-    tracking_events.take(SOURCE, [told])
+    tracking_events.record(SOURCE, [reported])
     _file(mail, maildir / "cur", flags="S")
-    return str(told.kind)
+    return str(reported.kind)
 
 
 def _file(mail: Path, folder: Path, flags: str = "") -> None:

@@ -1,4 +1,4 @@
-"""Events of email services and bounces that came as mail: kept first, and applied once their delivery is known."""
+"""Tracking events of email services and bounces by mail: stored first, applied once their delivery is known."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -19,18 +19,19 @@ log = structlog.get_logger(__name__)
 
 MOVES = {Kind.SENT: Status.SENT, Kind.DELIVERED: Status.DELIVERED, Kind.BOUNCED: Status.BOUNCED}
 ONCE = (Kind.OPENED, Kind.CLICKED)
-"""A person may do it a hundred times; the timeline says it once."""
+"""A person may do it any number of times; the timeline has one entry."""
 BEING_SENT = (Status.QUEUED, Status.SENDING)
-"""The provider may be quicker than the record of the send."""
+"""The tracking event may arrive before the send is recorded."""
 SHORTEST_WAIT = timedelta(seconds=1)
 LONGEST_WAIT = timedelta(hours=1)
 PATIENCE = timedelta(days=3)
-"""What nobody claims by then is of a message that was not ours."""
-ROWS_A_TURN = 500
+"""An event without a delivery by then is about a message that was not sent from here."""
+ROWS_A_PASS = 500
 
 
-def take(source: str, told: Iterable[TrackingEvent]) -> int:
-    """Keep what is told by `source` and wasn't before, and apply what can be; returns how many were new."""
+def record(source: str, events: Iterable[TrackingEvent]) -> int:
+    """Store the events that `source` has not reported before, and apply those whose delivery is known; returns how
+    many were new."""
     rows = [
         ProviderEvent(
             source=source,
@@ -41,10 +42,10 @@ def take(source: str, told: Iterable[TrackingEvent]) -> int:
             detail=one.detail,
             permanent=one.permanent,
         )
-        for one in told
+        for one in events
     ]
     ProviderEvent.objects.bulk_create(rows, ignore_conflicts=True)
-    # What was told before is not there under these ids.
+    # Rows of events that were reported before have other ids.
     new = set(ProviderEvent.objects.filter(pk__in=[row.pk for row in rows]).values_list("pk", flat=True))
     for row in rows:
         if row.pk in new:
@@ -53,14 +54,14 @@ def take(source: str, told: Iterable[TrackingEvent]) -> int:
 
 
 def settle_due() -> int:
-    """Look again at what waits for its delivery; returns how many were applied."""
+    """Try again to apply events that wait for their delivery; returns how many were applied."""
     due = ProviderEvent.objects.filter(due_at__lte=Now()).order_by("due_at")
     applied = 0
-    for pk in due.values_list("pk", flat=True)[:ROWS_A_TURN]:
+    for pk in due.values_list("pk", flat=True)[:ROWS_A_PASS]:
         try:
             applied += _settle(pk)
         except Exception:
-            # One that can't be applied must not keep the others.
+            # An event that can't be applied must not block the others.
             log.exception("provider_event_not_applied", event_id=str(pk))
             ProviderEvent.objects.filter(pk=pk).update(due_at=from_now(LONGEST_WAIT.total_seconds()))
     return applied
@@ -68,7 +69,7 @@ def settle_due() -> int:
 
 @transaction.atomic
 def _settle(pk: Any) -> bool:
-    """Whether the event was applied now."""
+    """Apply the event if its delivery is known. Returns whether it was applied now."""
     events = ProviderEvent.objects.filter(pk=pk)
     event = events.exclude(due_at=None).select_for_update().annotate(now=Now()).first()
     if event is None:
@@ -76,7 +77,7 @@ def _settle(pk: Any) -> bool:
     row = _delivery(event)
     if row is None or row.status in BEING_SENT:
         age = event.now - event.created_at
-        # It comes at most as late again as it was early.
+        # The wait is at most as long as the event's age, so the delay at most doubles.
         wait = min(max(age, SHORTEST_WAIT), LONGEST_WAIT)
         given_up = age > PATIENCE
         events.update(due_at=None if given_up else from_now(wait.total_seconds()))
@@ -84,19 +85,19 @@ def _settle(pk: Any) -> bool:
             log.info("provider_event_unclaimed", event_id=str(pk), source=event.source, kind=event.kind)
         return False
     _apply(row, event)
-    # Its words are in the timeline now; what is kept here is that it came.
+    # The detail is in the timeline now; the row stays to recognize the event when it is reported again.
     events.update(due_at=None, detail="")
     return True
 
 
 def _delivery(event: ProviderEvent) -> Delivery | None:
-    """The event's delivery, locked. Its organization is the row's own: nothing in an event names one."""
+    """The event's delivery, locked; None: not known. The organization is the row's own, as no event names one."""
     rows = DELIVERIES[Channel.EMAIL].objects.select_for_update()
     found: Delivery | None = None
     if event.delivery_id is not None:
         found = rows.filter(pk=event.delivery_id).first()
     if found is None and event.provider_message_id:
-        # Another account's ids may be the same.
+        # Two accounts may use the same ids.
         named = rows.filter(provider_message_id=event.provider_message_id, provider=event.source)
         found = named.order_by("-id").first()
     return found
@@ -104,8 +105,8 @@ def _delivery(event: ProviderEvent) -> Delivery | None:
 
 def _apply(row: Delivery, event: ProviderEvent) -> None:
     kind = Kind(event.kind)
-    asked = row.notification
-    detail = redacted(event.detail, secrets_in(asked.template_version_id, asked.variables))
+    notification = row.notification
+    detail = redacted(event.detail, secrets_in(notification.template_version_id, notification.variables))
     data = {"source": event.source, "detail": detail}
     if kind in MOVES:
         receipt = receipts.Receipt(
@@ -113,7 +114,7 @@ def _apply(row: Delivery, event: ProviderEvent) -> None:
         )
         moved = receipts.move(row, receipt)
         if kind is Kind.BOUNCED and not moved and row.status != Status.BOUNCED:
-            # It came after a better word; the address may have been suppressed for it.
+            # The delivery keeps its later status, but the address may have been suppressed: the timeline explains it.
             timeline.note(row, kind, **data, kept=row.status)
         return
     if kind in ONCE and Event.objects.filter(delivery_id=row.pk, kind=kind, notification=row.notification_id):

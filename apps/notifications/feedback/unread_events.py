@@ -1,4 +1,4 @@
-"""Events of email services that this release can't read: kept as they came, counted, and read again by another."""
+"""Tracking events that this release can't read: stored as they came, counted, and read again by a later release."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -15,24 +15,25 @@ from apps.notifications.routing.registry import service_of
 
 log = structlog.get_logger(__name__)
 
-KEPT = 1000
-"""Open ones of an account: what comes after them is known by its like, and the service keeps it for hours."""
-OCTETS = 256 * 1024
-"""Of one event; known ones have a hundredth of it."""
+OPEN_LIMIT = 1000
+"""Open events stored for an account. Later ones are dropped: they are most likely alike, and the service retries
+for hours."""
+SIZE_LIMIT = 256 * 1024
+"""Octets of one event; ordinary ones have a hundredth of it."""
 
 
 def keep(source: str, post: webhook_events.Post, unread: Iterable[webhook_events.Unread]) -> None:
-    """Keep each once; one that is told again is counted."""
+    """Store each event once; one that is reported again is counted."""
     for one in unread:
         key = key_of(one.body.decode("latin-1"))
-        told = UnreadEvent.objects.filter(source=source, key=key)
-        if told.update(times=F("times") + 1):
+        same = UnreadEvent.objects.filter(source=source, key=key)
+        if same.update(times=F("times") + 1):
             continue
         log.error("event_unread", provider=source, error=one.error, octets=len(one.body))
-        # Counted where it is needed alone: this is a path that nothing should take.
+        # Counted only here: unreadable events are rare.
         waiting = UnreadEvent.objects.filter(source=source, state=UnreadEvent.State.OPEN)
-        if waiting.count() >= KEPT or len(one.body) > OCTETS:
-            log.error("event_not_kept", provider=source, octets=len(one.body), kept=KEPT)
+        if waiting.count() >= OPEN_LIMIT or len(one.body) > SIZE_LIMIT:
+            log.error("event_not_kept", provider=source, octets=len(one.body), kept=OPEN_LIMIT)
             continue
         row = UnreadEvent(
             source=source,
@@ -42,14 +43,14 @@ def keep(source: str, post: webhook_events.Post, unread: Iterable[webhook_events
             event_id=str(post.META.get("HTTP_SVIX_ID", ""))[:255],
             error=one.error,
         )
-        # Another request may tell of the same at this moment.
+        # A concurrent request may store the same event.
         UnreadEvent.objects.bulk_create([row], ignore_conflicts=True)
 
 
 def read_again(rows: Any, *, by: str) -> Iterator[tuple[UnreadEvent, str]]:
-    """Try these open ones, and apply what can be read now: yields each with what is still missed, or "".
+    """Read these open events again, and apply those that can be read now. Yields each with its error, or "".
 
-    Raises DatabaseError. One of an account that the settings no longer name stays.
+    Raises DatabaseError. Events of an account that the settings no longer name stay open.
     """
     for row in rows.filter(state=UnreadEvent.State.OPEN).order_by("pk").iterator():
         settings = service_of(row.source)
@@ -63,21 +64,21 @@ def read_again(rows: Any, *, by: str) -> Iterator[tuple[UnreadEvent, str]]:
             form=bool(row.content_type),
         )
         try:
-            told, unread = webhook_events.read(settings, post)
+            tracked, unread = webhook_events.read(settings, post)
         except webhook_events.NotTracking:
-            yield row, "It is of mail that came in."
+            yield row, "It is about inbound mail."
             continue
         if unread:
             UnreadEvent.objects.filter(pk=row.pk).update(error=unread[0].error)
             yield row, unread[0].error
             continue
-        tracking_events.take(row.source, told)
+        tracking_events.record(row.source, tracked)
         close(UnreadEvent.objects.filter(pk=row.pk), UnreadEvent.State.READ, by=by)
         yield row, ""
 
 
 def close(rows: Any, state: str, *, by: str) -> int:
-    """How many were open until now. What they say is forgotten."""
+    """Close these events and delete their bodies. Returns how many were open."""
     closed: int = rows.filter(state=UnreadEvent.State.OPEN).update(
         state=state, body="", closed_at=Now(), closed_by=by[:64]
     )
@@ -85,7 +86,7 @@ def close(rows: Any, state: str, *, by: str) -> int:
 
 
 def forget(address: str, *, by: str) -> int:
-    """Take out what names an erased person; returns how many did."""
+    """Close the open events that contain an erased person's address; returns how many did."""
     named = [
         row.pk
         for row in UnreadEvent.objects.filter(state=UnreadEvent.State.OPEN).iterator()

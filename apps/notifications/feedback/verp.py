@@ -1,4 +1,4 @@
-"""The address that a message's bounces go to: it names the delivery, and nobody else can make one."""
+"""VERP: the return path of a message, which names its delivery and carries a proof that only we can compute."""
 
 import hmac
 import re
@@ -9,15 +9,15 @@ from django.conf import settings
 from apps.users.recipient_hashes import keyed_hash
 
 TOKEN_LENGTH = 44
-"""The delivery's id and what proves it, in hex digits."""
+"""Hex digits of the delivery's id and its proof."""
 
 
 class Forged(Exception):
-    """The address has a token that was not made here, or was made with another HASH_KEY."""
+    """The address has a token that was not issued here, or was issued with another HASH_KEY."""
 
 
 def return_path(delivery_id: uuid.UUID) -> str:
-    """Where this delivery's bounces go; empty without BOUNCE_ADDRESS: to the sender."""
+    """The return path of this delivery; empty without BOUNCE_ADDRESS: bounces go to the sender."""
     if not settings.BOUNCE_ADDRESS:
         return ""
     local, _, domain = settings.BOUNCE_ADDRESS.rpartition("@")
@@ -25,7 +25,7 @@ def return_path(delivery_id: uuid.UUID) -> str:
 
 
 def delivery_in(text: str) -> uuid.UUID | None:
-    """The delivery that a return path somewhere in `text` names; None where there is no return path of ours.
+    """The delivery that a return path anywhere in `text` names; None where there is no return path of ours.
 
     Raises Forged.
     """

@@ -1,4 +1,4 @@
-"""A worker on one channel's queues, by the name that people look for."""
+"""The base of `consume_emails` and `consume_push`: a Celery worker on one channel's queue."""
 
 from typing import Any, ClassVar
 
@@ -10,11 +10,13 @@ from apps.notifications.queue.topology import BULK_SUFFIX
 
 
 class ConsumeCommand(BaseCommand):
+    """Runs a worker on the queue of `channel`, or on its bulk queue, until the process is stopped."""
+
     channel: ClassVar[str]
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--bulk", action="store_true", help="The bulk lane instead.")
-        parser.add_argument("--threads", type=int, default=settings.WORKER_THREADS, help="Sender slots.")
+        parser.add_argument("--bulk", action="store_true", help="Consume the bulk lane instead.")
+        parser.add_argument("--threads", type=int, default=settings.WORKER_THREADS, help="Sender threads.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         queue = f"{self.channel}{BULK_SUFFIX}" if options["bulk"] else self.channel

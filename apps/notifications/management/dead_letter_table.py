@@ -1,4 +1,4 @@
-"""Dead letters as lines of a table, for people: `--json` is for programs."""
+"""Dead letters as lines of a table, for people; programs use `--json`."""
 
 from collections.abc import Iterator, Sequence
 from textwrap import shorten
@@ -6,17 +6,17 @@ from textwrap import shorten
 from apps.notifications.models import DELIVERIES, DeadLetter, Delivery
 
 BATCH_SIZE = 500
-WORDS = 70
-"""Characters shown of what a provider said; `dlq show` has all of it."""
+DETAIL_WIDTH = 70
+"""Characters of the provider's reply that are shown; `dlq show` has all of it."""
 _LINE = "{:<36}  {:<19}  {:<9}  {:<5}  {:<28}  {:<24}  {:<20}  {}"
 HEADER = _LINE.format(
-    "ID", "FAILED (UTC)", "STATE", "BY", "RECIPIENT", "REASON", "REQUEST_ID", "THE PROVIDER'S WORDS"
+    "ID", "FAILED (UTC)", "STATE", "BY", "RECIPIENT", "REASON", "REQUEST_ID", "THE PROVIDER'S REPLY"
 )
 
 
 def with_recipients(dead_letters: Sequence[DeadLetter]) -> Iterator[tuple[DeadLetter, str, str]]:
-    """Each letter with its recipient, masked (empty for a foreign message), and the provider's words with the
-    recipient masked in them. A query a channel for 500 letters."""
+    """Each dead letter with its masked recipient (empty for a foreign message) and the provider's reply, in which the
+    recipient is masked. Costs a query for each channel and 500 dead letters."""
     for start in range(0, len(dead_letters), BATCH_SIZE):
         batch = dead_letters[start : start + BATCH_SIZE]
         rows: dict[object, Delivery] = {}
@@ -39,15 +39,15 @@ def with_recipients(dead_letters: Sequence[DeadLetter]) -> Iterator[tuple[DeadLe
                 )
 
 
-def line(dead_letter: DeadLetter, recipient: str, words: str) -> str:
-    """The letter under HEADER; wants its notification loaded."""
+def line(dead_letter: DeadLetter, recipient: str, detail: str) -> str:
+    """The dead letter's line under HEADER. Its notification must be loaded."""
     return _LINE.format(
         str(dead_letter.pk),
         dead_letter.created_at.strftime("%Y-%m-%d %H:%M:%S"),
         dead_letter.state,
         dead_letter.channel,
         recipient,
-        ": ".join(dict.fromkeys(word for word in (dead_letter.reason, dead_letter.code) if word)),
+        ": ".join(dict.fromkeys(part for part in (dead_letter.reason, dead_letter.code) if part)),
         (dead_letter.notification.request_id if dead_letter.notification else None) or "",
-        shorten(words, WORDS, placeholder="…"),
+        shorten(detail, DETAIL_WIDTH, placeholder="…"),
     ).rstrip()

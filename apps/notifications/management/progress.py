@@ -1,4 +1,4 @@
-"""How far a long command has come: a bar on a terminal, a line now and then elsewhere."""
+"""Progress of a long command: a bar on a terminal, a line every ten seconds elsewhere."""
 
 import time
 from types import TracebackType
@@ -11,14 +11,14 @@ LINE_EVERY_SECONDS = 10.0
 
 
 class Progress:
-    """A context; `advance` it. `stream` is where people read, never where a script does."""
+    """A context manager; call `advance` in it. `stream`: where people read, never the one that programs read."""
 
     def __init__(self, title: str, total: int, stream: Any) -> None:
         self._title = title
         self._total = total
         self._stream = stream
         self._done = 0
-        self._said_at = time.monotonic()
+        self._reported_at = time.monotonic()
         self._bar = Bar(console=Console(stderr=True)) if stream.isatty() else None
 
     def __enter__(self) -> Self:
@@ -37,6 +37,6 @@ class Progress:
         self._done += count
         if self._bar is not None:
             self._bar.advance(self._task, count)
-        elif time.monotonic() - self._said_at >= LINE_EVERY_SECONDS:
-            self._said_at = time.monotonic()
+        elif time.monotonic() - self._reported_at >= LINE_EVERY_SECONDS:
+            self._reported_at = time.monotonic()
             self._stream.write(f"{self._title}: {self._done} of {self._total}")

@@ -1,4 +1,8 @@
-"""What was asked, each delivery that came of it, and everything that is remembered about them."""
+"""The models: notifications, their deliveries, callbacks, and the records that are kept about them.
+
+May import `errors` of this app, the models of `templates` and `users`, and `notifier.lib`.
+Must not import DRF, nor call a provider or a broker; it defines which status moves are allowed, others make them.
+"""
 
 from apps.notifications.models.deliveries import (
     BULK_BELOW,

@@ -1,7 +1,7 @@
-"""A claimed row as its sender reads it: what a message is made of, and nothing else.
+"""A claimed delivery with the columns that rendering and sending need, and no others.
 
-A tenth of what the model's instances would cost, for each of a hundred rows. Whatever else comes of a row than a
-send is done with the instance.
+It costs a tenth of a model instance, for each of a hundred rows in a batch. Everything but a send works on the
+instance.
 """
 
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from apps.notifications.models.deliveries import Delivery
 
 @dataclass(slots=True, eq=False)
 class ClaimedDelivery:
-    """`waited`: seconds between the time it was wanted for and its claim. `announced`: its caller wants to be told.
+    """`waited`: seconds from acceptance, or the scheduled time, to the claim. `announced`: it has a `callback_url`.
 
-    In the order of the columns that a claim returns, and `expires_at` beside them.
+    The fields are in the order of the columns that a claim returns; `expires_at` is not among them.
     """
 
     model: type[Delivery]
@@ -41,7 +41,7 @@ class ClaimedDelivery:
     category_code: str
     organization_slug: str
     expires_at: datetime | None = None
-    """Of rows that the policy has to look at alone: the others have none."""
+    """Set only for rows that the eligibility check reads one by one; the others have none."""
 
     @property
     def channel(self) -> str:
@@ -49,7 +49,7 @@ class ClaimedDelivery:
 
     @classmethod
     def of(cls, row: Delivery) -> Self:
-        """The same of an instance that has its relations and `db_now`."""
+        """From an instance that has its relations loaded and `db_now` annotated."""
         notification = row.notification
         category = notification.template_version.template.category
         wanted_at = notification.scheduled_at or notification.created_at

@@ -1,4 +1,4 @@
-"""What was asked, and each delivery that came of it."""
+"""Notifications, and their deliveries by email and push."""
 
 from collections.abc import Iterable
 from typing import Any, ClassVar, Self
@@ -22,14 +22,14 @@ BULK_BELOW = 5
 """Priorities under this take the bulk lane."""
 
 SELDOM = (Status.UNKNOWN, Status.FAILED, Status.BOUNCED, Status.EXPIRED, Status.CANCELLED)
-"""Ends that few deliveries come to, and that somebody looks for."""
+"""Final statuses that few deliveries have, and that operators search for."""
 
 
 class Notification(models.Model):
-    """One request to tell one person one thing, as it was accepted."""
+    """One accepted request to send one message to one person."""
 
     id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
-    # Its look-ups have an index of their own, below; so have those of a delivery's.
+    # The indexes below serve its look-ups; the same holds for a delivery's organization.
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+", db_index=False)
     request_id = models.CharField(max_length=255, null=True, blank=True)  # noqa: DJ001 - null is "none given"
     body_hash = models.CharField(max_length=64)
@@ -61,7 +61,7 @@ class Notification(models.Model):
     class Meta:
         ordering = ["-id"]
         constraints = [
-            # A test key's rehearsal must not stand in the way of the real thing.
+            # A test key's request must not block a live one with the same request_id.
             models.UniqueConstraint(fields=["organization", "live", "request_id"], name="request_id_once"),
         ]
         indexes = [
@@ -75,7 +75,7 @@ class Notification(models.Model):
 
 class DeliveryQuerySet(WaitingQuerySet):
     def shown(self) -> Self:
-        """With `due_later`, by which a row is shown as scheduled."""
+        """Annotates `due_later`, which `shown_status` needs for scheduled rows."""
         return self.annotate(due_later=Q(due_at__gt=Now()))
 
     def complete(self) -> "list[Any]":
@@ -99,13 +99,13 @@ class DeliveryQuerySet(WaitingQuerySet):
 
 
 class Delivery(Waiting):
-    """One notification on its way to one address or device."""
+    """One notification to one email address or device."""
 
     channel: ClassVar[Channel]
     RECIPIENT: ClassVar[str]
-    """The column of the plain address or token."""
+    """The name of the column with the plain address or token."""
     due_later: bool = False
-    """Annotated where a row is shown (`shown`): only the database's clock may say so."""
+    """Annotated by `shown`, since only the database's clock counts."""
 
     id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
     notification = models.ForeignKey(Notification, on_delete=models.CASCADE)
@@ -133,37 +133,37 @@ class Delivery(Waiting):
         abstract = True
         ordering = ["-id"]
         indexes = [
-            # One a lane, in place of one for all: a flood of bulk mail must not hide the urgent rows behind it.
+            # One index for each lane: a flood of bulk mail must not delay finding the urgent rows.
             models.Index(
                 fields=["due_at"],
                 condition=Q(status=Status.QUEUED, priority__gte=BULK_BELOW),
                 name="%(class)s_due_urgent",
             ),
             models.Index(
-                # Taken in turns, an organization after another.
+                # Bulk rows are claimed from each organization in rotation.
                 fields=["organization", "due_at"],
                 condition=Q(status=Status.QUEUED, priority__lt=BULK_BELOW),
                 name="%(class)s_due_bulk",
             ),
-            # What no message stands for, found by the tick however much else waits.
+            # Rows without a wake-up in a queue, which the scheduler finds however many others wait.
             models.Index(
                 fields=["published_at", "due_at"], condition=Q(status=Status.QUEUED), name="%(class)s_unwoken"
             ),
             LEASE_INDEX,
             models.Index(fields=["organization", "-id"], name="%(class)s_newest"),
-            # Nothing enters it on its way to a recipient, so it costs a delivery that goes well nothing.
+            # A successful delivery never has these statuses, so the index costs it nothing.
             models.Index(
                 fields=["organization", "status", "notification"],
                 condition=Q(status__in=SELDOM),
                 name="%(class)s_seldom",
             ),
-            # What a provider tells later names its own id.
+            # Later tracking events name the provider's own id.
             models.Index(
                 fields=["provider_message_id"],
                 condition=~Q(provider_message_id=""),
                 name="%(class)s_told",
             ),
-            # A recipient's rows, and how many of them lately went out or wait (a category's cap).
+            # A recipient's rows, and how many of them were sent recently or wait (a category's cap).
             models.Index(fields=["recipient_hash", "status", "sent_at"], name="%(class)s_recipient"),
         ]
 
@@ -211,7 +211,7 @@ DELIVERIES: dict[str, type[EmailLog] | type[PushLog]] = {Channel.EMAIL: EmailLog
 
 
 def deliveries_of(notifications: Iterable[Notification]) -> dict[Any, list[Delivery]]:
-    """Every notification's deliveries by its id, in the order in which they were decided; a query a channel."""
+    """The deliveries of each notification, by its id, in the order of creation; one query for each channel."""
     found: dict[Any, list[Delivery]] = {notification.pk: [] for notification in notifications}
     for model in DELIVERIES.values():
         for row in model.objects.shown().filter(notification__in=list(found)).order_by("id"):

@@ -1,4 +1,4 @@
-"""What is remembered: timelines, dead letters, suppressions, answers, and who rests or works."""
+"""Timelines, dead letters, suppressions, providers' circuit breakers, stored answers and the scheduler's lease."""
 
 from typing import ClassVar, Self
 
@@ -16,7 +16,7 @@ from notifier.lib.masking import masked_address
 
 
 class Event(models.Model):
-    """One line of a timeline: a decision or an attempt, never changed but for an erased person's words."""
+    """One timeline entry: a decision or an attempt. Only erasing a person changes it."""
 
     id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
     notification = models.ForeignKey(
@@ -41,11 +41,11 @@ class Event(models.Model):
 
 
 class DeadLetterQuerySet(AuditedQuerySet["DeadLetter"]):
-    """Told when an operator closes one."""
+    """Writes the audit log when an operator closes a dead letter."""
 
 
 class DeadLetter(models.Model):
-    """What ended in failure and waits for an operator: a delivery, or a queue message nobody could read.
+    """A failed delivery, or a queue message that could not be read, which waits for an operator.
 
     Open until it is replayed or discarded.
     """
@@ -57,7 +57,7 @@ class DeadLetter(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
     organization = models.ForeignKey(
-        # Its look-ups have an index of their own, below.
+        # The indexes below serve its look-ups.
         Organization,
         null=True,
         blank=True,
@@ -108,12 +108,12 @@ class SuppressionQuerySet(AuditedQuerySet["Suppression"]):
         return self.filter(lifted_at=None)
 
     def lift(self, *, by: str, reason: str) -> int:
-        """Let these addresses be sent to again; how many were suppressed until now."""
+        """Allow sending to these addresses again. Returns how many were suppressed."""
         return self.active().update(lifted_at=Now(), lifted_by=by, lift_reason=reason)
 
 
 class Suppression(models.Model):
-    """An address nothing is sent to: it bounced for good, or a person said so."""
+    """An address or device that nothing is sent to: it is dead, or a person or operator asked for it."""
 
     id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+")
@@ -152,9 +152,9 @@ class Suppression(models.Model):
 
 
 class ProviderState(models.Model):
-    """A provider account's circuit. Open until `open_until`: nothing is given to it; past that, one probe decides.
+    """A provider account's circuit breaker. Open until `open_until`: nothing is sent; past that, one probe decides.
 
-    Closed where `open_until` is empty, as it is for an account that has no row.
+    Closed where `open_until` is empty, as it is for an account without a row.
     """
 
     name = models.CharField(primary_key=True, max_length=64)
@@ -169,7 +169,7 @@ class ProviderState(models.Model):
 
 
 class CircuitChange(models.Model):
-    """One opening or closing of a provider account's circuit: never changed."""
+    """One opening or closing of a provider account's circuit breaker; never changed."""
 
     class Kind(models.TextChoices):
         OPENED = "opened", "Opened"
@@ -193,7 +193,7 @@ class CircuitChange(models.Model):
 
 
 class IdempotencyRecord(models.Model):
-    """The answer that a key got the first time, kept for at least 24 hours."""
+    """The first answer to an idempotency key, kept for at least 24 hours."""
 
     id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
@@ -221,7 +221,7 @@ class IdempotencyRecord(models.Model):
 
 
 class TickLease(models.Model):
-    """Which tick process works; a second one waits for the lease to lapse."""
+    """The scheduler's lease: which process works; a second one waits until it lapses."""
 
     name = models.CharField(primary_key=True, max_length=32)
     holder = models.CharField(max_length=128)

@@ -1,4 +1,4 @@
-"""The one list of statuses, and the one table of who may move what to where."""
+"""The statuses of a delivery, and which transitions each actor may make."""
 
 from collections.abc import Iterable
 
@@ -19,33 +19,33 @@ class Status(models.TextChoices):
 
 
 SCHEDULED = "scheduled"
-"""Shown, never stored: a queued row that is due later and was never tried."""
+"""Shown, never stored: a queued row that is due later and was never attempted."""
 
 SENDER_MOVES: dict[Status, frozenset[Status]] = {
-    # Sent: freed to be sent again, and then its sender learnt the answer after all.
+    # To sent: the row was freed, and then its first sender received the provider's answer.
     Status.QUEUED: frozenset({Status.SENDING, Status.CANCELLED, Status.SENT}),
     Status.SENDING: frozenset(
         {Status.QUEUED, Status.SENT, Status.FAILED, Status.EXPIRED, Status.SKIPPED, Status.UNKNOWN}
     ),
-    # The sender that lost its lease and learnt the answer after all.
+    # By the sender that lost its lease, and then received the provider's answer.
     Status.UNKNOWN: frozenset({Status.SENT, Status.QUEUED, Status.FAILED}),
 }
-"""What senders, the tick and a cancelling caller may do; a sender only while nobody has claimed the row since."""
+"""Moves by senders, the scheduler and a cancelling caller; by a sender only while no later claim exists."""
 
 RECEIPT_MOVES: dict[Status, frozenset[Status]] = {
     Status.SENT: frozenset({Status.DELIVERED, Status.BOUNCED}),
     Status.UNKNOWN: frozenset({Status.SENT, Status.DELIVERED, Status.BOUNCED}),
 }
-"""What a provider's receipt may do."""
+"""Moves by a provider's receipt."""
 
 REPLAY_MOVES: dict[Status, frozenset[Status]] = {
     Status.FAILED: frozenset({Status.QUEUED}),
     Status.UNKNOWN: frozenset({Status.QUEUED}),
 }
-"""What an operator may do."""
+"""Moves by an operator's replay."""
 
 WENT_OUT = (Status.SENT, Status.DELIVERED, Status.BOUNCED, Status.UNKNOWN)
-"""A provider has it, or may have it: sending again could reach the person twice."""
+"""A provider accepted it, or may have: sending it again could reach the person twice."""
 
 PRECEDENCE = (
     Status.SENDING,
@@ -63,12 +63,12 @@ PRECEDENCE = (
 
 
 def movable_to(wanted: Status, moves: dict[Status, frozenset[Status]]) -> list[Status]:
-    """The statuses from which a row may get to `wanted` by this table."""
+    """The statuses from which this table allows a move to `wanted`."""
     return [start for start, ends in moves.items() if wanted in ends]
 
 
 def summary(statuses: Iterable[str]) -> str:
-    """A notification's status, of its deliveries' shown ones; with none at all it is skipped."""
+    """A notification's status from the shown statuses of its deliveries; skipped if there are none."""
     found = set(statuses)
     for status in PRECEDENCE:
         if status in found:

@@ -1,4 +1,4 @@
-"""What was told of messages by whoever took them: each once, kept until its delivery is known."""
+"""Tracking events of providers: each is stored once, and applied once its delivery is known."""
 
 import uuid6
 from django.db import models
@@ -9,10 +9,10 @@ from notifier.lib.database.encryption import EncryptedTextField
 
 
 class ProviderEvent(models.Model):
-    """One event of an email service, or one bounce that came as mail.
+    """One tracking event of an email service, or one bounce that came by mail.
 
-    It waits while `due_at` is set: its delivery isn't known yet, or its sender hasn't written down that it was
-    sent. After that it is there so that the same event, told again, changes nothing.
+    It waits while `due_at` is set: its delivery isn't known yet, or its send isn't recorded yet. After that the row
+    stays so that the same event, reported again, changes nothing.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
@@ -38,9 +38,9 @@ class ProviderEvent(models.Model):
 
 
 class UnreadEvent(models.Model):
-    """One event of an email service in a shape that this release doesn't know: kept until another one can read it.
+    """One tracking event in a shape that this release doesn't know, stored until a later release can read it.
 
-    It is the service's own, encrypted, since it names people.
+    The body is the service's own, encrypted since it contains personal data.
     """
 
     class State(models.TextChoices):

@@ -1,4 +1,4 @@
-"""What waits for its time: due rows, claimed by one worker each, for as long as its lease runs."""
+"""Rows that wait for their due time, and are claimed by one worker each for the length of a lease."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -12,7 +12,7 @@ from apps.notifications.models.statuses import Status
 
 
 def from_now(seconds: float) -> "ExpressionWrapper[Any]":
-    """The database's clock, `seconds` from now."""
+    """The database's time `seconds` from now, as an expression."""
     return ExpressionWrapper(Now() + timedelta(seconds=seconds), output_field=DateTimeField())
 
 
@@ -21,26 +21,26 @@ LEASE_INDEX = models.Index(fields=["lease_until"], condition=Q(status=Status.SEN
 
 class WaitingQuerySet(models.QuerySet[Any]):
     def due(self) -> Self:
-        """Queued rows whose time has come, by the database's clock."""
+        """Queued rows that are due by the database's clock."""
         return self.filter(status=Status.QUEUED, due_at__lte=Now())
 
     def lapsed(self) -> Self:
-        """Claimed rows whose sender has stopped renewing its lease."""
+        """Claimed rows whose lease has expired because their sender stopped renewing it."""
         return self.filter(status=Status.SENDING, lease_until__lt=Now())
 
     def unpublish(self, ids: Iterable[Any]) -> int:
-        """Leave these queued rows to the next sweep. The fence grows, so that the record of an earlier
-        publication, which may be on its way still, no longer fits."""
+        """Leave these queued rows to the republisher. The fence grows, so that a late record of an earlier
+        publication no longer matches."""
         rows = self.filter(pk__in=list(ids), status=Status.QUEUED)
         return rows.update(published_at=None, fence=F("fence") + 1)
 
 
 class Waiting(models.Model):
-    """A row to be sent at its time. The row is the truth; queues only wake workers."""
+    """A row to be sent when it is due. The row is the source of truth; queue messages only wake workers."""
 
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.QUEUED)
 
-    # The one clock of everything that waits: a retry, a set time, a resting provider, a row never published.
+    # The only time that rows wait for: a retry, a schedule, an open circuit, an unpublished row.
     due_at = models.DateTimeField(db_default=Now())
     published_at = models.DateTimeField(
         null=True, blank=True, help_text="When the broker confirmed its wake-up."

@@ -1,4 +1,4 @@
-"""What callers are told: where, and each event on its way there."""
+"""Webhooks: an organization's endpoint, and each webhook event on its way to a URL."""
 
 import base64
 import secrets
@@ -18,24 +18,24 @@ from notifier.lib.database.tenancy import TenantManager
 from notifier.lib.http.address_guard import URL_LIMIT
 
 CALLBACKS = "callbacks"
-"""The name of their lane, where a delivery has its channel's."""
+"""The name of the callbacks' lane; a delivery's lane has its channel's name."""
 EXCHANGE = "exchange:notifications.events"
-"""In place of a callback's URL: it goes to the broker's topic exchange."""
+"""In place of a callback's URL: the webhook event is published to the broker's topic exchange."""
 
 
 def new_secret() -> str:
-    """A Standard Webhooks secret."""
+    """A new secret in the format of Standard Webhooks."""
     return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 class EndpointQuerySet(AuditedQuerySet["WebhookEndpoint"]):
-    """Told when an operator changes one."""
+    """Writes the audit log when an operator changes an endpoint."""
 
 
 class WebhookEndpoint(models.Model):
-    """Where an organization's events go, and the secret that signs them, also those to other URLs.
+    """An organization's URL for webhook events, and the secret that signs them, including those to other URLs.
 
-    With an empty `url` it is the secret alone. The secrets are encrypted, not hashed: signing needs them.
+    With an empty `url` only the secret is used. Secrets are encrypted, not hashed: signing needs them.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
@@ -58,12 +58,12 @@ class WebhookEndpoint(models.Model):
         return self.url or "(secret only)"
 
     def signing_secrets(self) -> list[str]:
-        """Those in force, by the database's clock."""
+        """The secrets that are valid now, by the database's clock."""
         former = type(self).objects.filter(pk=self.pk, former_until__gt=Now()).values_list("former_secret")
         return [self.secret, *(secret for (secret,) in former)]
 
     def rotate(self, *, overlap: int) -> None:
-        """A new secret; the present one signs beside it for `overlap` seconds."""
+        """Create a new secret; the present one signs as well for `overlap` seconds."""
         changed: dict[str, Any] = {"former_secret": F("secret"), "former_until": from_now(overlap)}
         cleared: dict[str, Any] = {"former_secret": "", "former_until": None}
         type(self).objects.filter(pk=self.pk).update(
@@ -73,7 +73,7 @@ class WebhookEndpoint(models.Model):
 
 
 class Callback(Waiting):
-    """One event on its way to one URL. Its id is the receiver's `webhook-id`, the same for every try."""
+    """One webhook event for one URL. Its id is the receiver's `webhook-id`, the same for every attempt."""
 
     id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
@@ -103,7 +103,7 @@ class Callback(Waiting):
 
 
 class CallbackAttempt(models.Model):
-    """One try of a callback and what came of it."""
+    """One attempt to send a callback, with its result."""
 
     id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
@@ -127,4 +127,4 @@ class CallbackAttempt(models.Model):
 
 
 WAITING: dict[str, Any] = {**DELIVERIES, CALLBACKS: Callback}
-"""Everything that wake-ups are published for, by the name that they carry."""
+"""The models that wake-ups are published for, by the name in the wake-up."""

@@ -1,9 +1,9 @@
-"""One page of metrics for all processes that share a folder, whichever of them is asked.
+"""One page of metrics for all processes that share a folder; any of them serves it.
 
-Each process counts in its own memory and writes what it has to a file of its own every few seconds; the page
-adds the files up. The library's own way for several processes maps the counters themselves to files: there a
-full disk kills the process (SIGBUS) in the middle of a send, and containers, whose process ids are alike, share
-a file. Here a folder that is full or can't be written costs the page, and nothing else.
+Each process counts in memory and writes its metrics to a file of its own every few seconds; the page adds the files
+up. The library's own multiprocess mode maps the counters to files: there a full disk kills the process (SIGBUS) in
+the middle of a send, and containers, which have the same process ids, share a file. Here a folder that is full or
+not writable affects the page, and nothing else.
 """
 
 import atexit
@@ -26,14 +26,15 @@ log = structlog.get_logger(__name__)
 
 EVERY_SECONDS = 5.0
 SLOTS = 256
-"""Far more processes than one folder has."""
+"""More than the number of processes that share a folder."""
 GAUGE = "gauge"
 
 
 class Slot:
-    """A file of the folder, and a lock that is this process's for as long as it lives.
+    """A file of the folder, with a lock that this process holds until it ends.
 
-    Whoever takes it next goes on from what is in it, so that no count ever goes back and no files pile up.
+    The next process that takes the slot continues from the file's counts, so that no counter decreases and files
+    don't accumulate.
     """
 
     def __init__(self, path: Path, lock: IO[str]) -> None:
@@ -42,9 +43,9 @@ class Slot:
         self.before = [family for family in _read(path) if family.type != GAUGE]
 
     def write(self, families: Iterable[Metric]) -> None:
-        """Raises OSError; what was written before stays."""
+        """Write the families to the file. Raises OSError, which leaves the previous file."""
         beside = self.path.with_suffix(".new")
-        beside.write_bytes(generate_latest(_Given(families)))
+        beside.write_bytes(generate_latest(_Families(families)))
         beside.replace(self.path)
 
     def free(self) -> None:
@@ -52,7 +53,7 @@ class Slot:
 
 
 def take_slot(folder: Path) -> Slot:
-    """Raises OSError."""
+    """The first free slot, locked. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(SLOTS):
         lock = _locked(folder / f"{number}.lock")
@@ -62,14 +63,14 @@ def take_slot(folder: Path) -> Slot:
 
 
 class Exposition(Collector):
-    """This process's part, and the page of all. `start` it once in each process that counts."""
+    """This process's file, and the page with all of them. Call `start` once in each process that counts."""
 
     def __init__(self) -> None:
         self._slot: Slot | None = None
         self._served = False
         self._thread: threading.Thread | None = None
         self._ends = threading.Event()
-        self._said: set[str] = set()
+        self._logged: set[str] = set()
 
     def start(self) -> None:
         folder: Path | None = settings.METRICS_DIR
@@ -79,21 +80,21 @@ class Exposition(Collector):
             atexit.register(self.stop)
 
     def stop(self) -> None:
-        """Write the last numbers and let the slot go to the next process; done at exit by itself."""
+        """Write the last numbers and free the slot. Called at exit."""
         if self._thread is not None:
             self._ends.set()
             self._thread.join(2)
 
     def collect(self) -> list[Metric]:
-        """Every process's numbers added up, and the gauges of those that live."""
-        sources: list[Iterable[Metric]] = [self._own()]
+        """The sum of all processes' metrics, with the gauges of running ones only."""
+        sources: list[Iterable[Metric]] = [self._own_families()]
         if settings.METRICS_DIR is not None:
             mine = self._slot.path if self._slot else None
             others = sorted(settings.METRICS_DIR.glob("*.prom"))
             sources += [_families_of(path) for path in others if path != mine]
         return added_up(sources)
 
-    def _own(self) -> list[Metric]:
+    def _own_families(self) -> list[Metric]:
         before = self._slot.before if self._slot else []
         return added_up([before, metrics.REGISTRY.collect()])
 
@@ -110,17 +111,17 @@ class Exposition(Collector):
     def _try(self, event: str, step: Callable[[], None]) -> None:
         try:
             step()
-            self._said.discard(event)
+            self._logged.discard(event)
         except (OSError, ValueError) as error:
-            # Once: a full disk is not helped by a line every few seconds.
-            if event not in self._said:
-                self._said.add(event)
+            # Logged once, not every few seconds, until it works again.
+            if event not in self._logged:
+                self._logged.add(event)
                 log.warning(event, reason=str(error))
 
     def _write(self, folder: Path) -> None:
         if self._slot is None:
             self._slot = take_slot(folder)
-        self._slot.write(self._own())
+        self._slot.write(self._own_families())
 
     def _serve(self) -> None:
         if self._served or settings.METRICS_LISTEN is None:
@@ -129,7 +130,7 @@ class Exposition(Collector):
         try:
             start_http_server(port, host, registry=PAGE)
         except OSError as error:
-            # Another process of this folder serves the same page. When it ends, its port is ours.
+            # Another process of this folder serves the same page; this one takes the port when that one ends.
             if error.errno != errno.EADDRINUSE:
                 raise
         else:
@@ -144,7 +145,7 @@ def added_up(sources: Iterable[Iterable[Metric]]) -> list[Metric]:
             empty = Metric(family.name, family.documentation, family.type)
             _, sums = found.setdefault(family.name, (empty, {}))
             for sample in family.samples:
-                # Sorted: a file has them in another order than memory.
+                # Sorted: labels read from a file are in another order than in memory.
                 series = sample.name, tuple(sorted(sample.labels.items()))
                 sums[series] = sums.get(series, 0.0) + sample.value
     for family, sums in found.values():
@@ -153,7 +154,7 @@ def added_up(sources: Iterable[Iterable[Metric]]) -> list[Metric]:
     return [family for family, _ in found.values()]
 
 
-class _Given(Collector):
+class _Families(Collector):
     def __init__(self, families: Iterable[Metric]) -> None:
         self._families = families
 
@@ -162,7 +163,7 @@ class _Given(Collector):
 
 
 def _families_of(path: Path) -> list[Metric]:
-    """A process's numbers; once it has ended its gauges say nothing any more."""
+    """A process's metrics; without the gauges once it has ended."""
     lock = _locked(path.with_suffix(".lock"))
     if lock is None:
         return _read(path)
@@ -171,7 +172,7 @@ def _families_of(path: Path) -> list[Metric]:
 
 
 def _locked(path: Path) -> IO[str] | None:
-    """The open file with its lock, or None where another process has that."""
+    """The open file, locked; None where another process holds the lock."""
     lock = path.open("a")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""What still names a person who was deleted lets go of them, a few rows at a time; then their row goes."""
+"""Deletes users in the background: detaches the rows that refer to them, in batches, then deletes their own row."""
 
 import time
 
@@ -9,15 +9,15 @@ from apps.users.models import User
 
 BATCH = 500
 TURN_SECONDS = 0.25
-"""The tick has other things to do in its second."""
+"""Seconds of work at a time: the scheduler has other work in each second."""
 
 
 def turn() -> int:
-    """How many rows were let go of, or went."""
+    """Work for `TURN_SECONDS`, a batch at least. Returns how many rows were detached or deleted."""
     ends, done = time.monotonic() + TURN_SECONDS, 0
     for person in User.objects.filter(deleted_at__isnull=False).order_by("deleted_at")[:1]:
-        while moved := _let_go(person):
-            done += moved
+        while detached := _detach(person):
+            done += detached
             if time.monotonic() > ends:
                 return done
         with transaction.atomic():
@@ -25,7 +25,7 @@ def turn() -> int:
     return done
 
 
-def _let_go(person: User) -> int:
+def _detach(person: User) -> int:
     named = list(Notification.objects.filter(user=person).order_by().values_list("pk", flat=True)[:BATCH])
     if named:
         return Notification.objects.filter(pk__in=named).update(user=None)

@@ -1,7 +1,7 @@
-"""Forgetting a person: what tells who they were is blanked, what tells what happened is kept.
+"""Erases a person: personal data is blanked, the record of what happened is kept.
 
-Kept are ids, hashes, statuses, codes and times, so that the accounts still balance and a suppressed address stays
-suppressed. It may be repeated: what an interrupted run has left is done then.
+Ids, hashes, statuses, codes and times are kept, so that reconciliation still balances and a suppressed address stays
+suppressed. It may be repeated: a later run finishes what an interrupted one left.
 """
 
 import uuid
@@ -47,10 +47,10 @@ ADDRESSES: dict[type[Delivery], dict[str, Any]] = {
 
 @dataclass(slots=True)
 class Erasure:
-    """One person in one organization: somebody with an account, an address that messages went to, or both.
+    """One person in one organization: a user, an address that messages went to, or both.
 
-    `done` counts the rows gone through, those of an earlier run too. `sending`: deliveries that were on the wire;
-    what comes of them may still repeat the address, and a later run takes that away.
+    `done` counts the rows processed, including those of an earlier run. `sending`: deliveries that were being sent;
+    their outcomes may still contain the address, which a later run removes.
     """
 
     organization: Organization
@@ -61,20 +61,20 @@ class Erasure:
     _seen: set[uuid.UUID] = field(default_factory=set)
 
     def run(self, *, by: str) -> Iterator[int]:
-        """Erase; yields after each batch how many notifications it had."""
-        theirs = self._hashes()
+        """Erase; yields the number of notifications after each batch."""
+        their_hashes = self._hashes()
         if self.user is not None:
             # Nothing more is sent from here on.
             User.objects.filter(pk=self.user.pk).update(is_active=False)
-        yield from self._notifications(theirs, by)
-        self._elsewhere(theirs, by)
-        self._suppressions(theirs, by)
+        yield from self._notifications(their_hashes, by)
+        self._elsewhere(their_hashes, by)
+        self._suppressions(their_hashes, by)
         if self.address:
             self.done["unread events"] += unread_events.forget(self.address, by=by)
         if self.user is not None:
             self._account(self.user, by)
-        # What was accepted meanwhile.
-        yield from self._notifications(theirs, by)
+        # Notifications that were accepted meanwhile.
+        yield from self._notifications(their_hashes, by)
         log.info(
             "person_erased",
             user_id=str(self.user.pk) if self.user is not None else None,
@@ -85,7 +85,7 @@ class Erasure:
         )
 
     def notifications(self) -> set[uuid.UUID]:
-        """Those to the person, and those to their address or devices that were to nobody else."""
+        """Ids of notifications to the person, and of those to their address or devices that name no user."""
         return self._to(self._hashes())
 
     def _hashes(self) -> list[str]:
@@ -103,10 +103,10 @@ class Erasure:
             found.update(rows.values_list("notification_id", flat=True))
         return found
 
-    def _deliveries(self, **wanted: Any) -> Iterator[QuerySet[Any]]:
+    def _deliveries(self, **filters: Any) -> Iterator[QuerySet[Any]]:
         for model in DELIVERIES.values():
-            # Without the recipient: one that no key decrypts can be forgotten, too.
-            yield model.objects.filter(organization=self.organization, **wanted).defer(*ADDRESSES[model])
+            # Without the recipient's column: one that no key can decrypt must be erasable, too.
+            yield model.objects.filter(organization=self.organization, **filters).defer(*ADDRESSES[model])
 
     def _notifications(self, hashes: Collection[str], by: str) -> Iterator[int]:
         left = sorted(self._to(hashes) - self._seen)
@@ -122,7 +122,7 @@ class Erasure:
             yield len(batch)
 
     def _elsewhere(self, hashes: Collection[str], by: str) -> None:
-        """Where their address or device stands in somebody else's notification."""
+        """Blank deliveries to their address or devices in other users' notifications."""
         for rows in self._deliveries(recipient_hash__in=hashes):
             others = rows.exclude(notification__user=None).exclude(notification__user=self.user)
             ids = sorted(others.values_list("pk", flat=True))
@@ -139,7 +139,7 @@ class Erasure:
         rows.update(error_detail="", **ADDRESSES[rows.model])
         dead_letters = DeadLetter.objects.filter(delivery_id__in=[row.pk for row in found])
         dead_letters.update(detail="")
-        # There is nobody left whom a replay could reach.
+        # A replay would have no recipient any more.
         dead_letters.filter(state=DeadLetter.State.OPEN).update(
             state=DeadLetter.State.DISCARDED, closed_at=Now(), closed_by=by[:64]
         )
@@ -177,7 +177,7 @@ class Erasure:
 
 
 def _blank_events(events: QuerySet[Event]) -> None:
-    """Take the providers' words and the masked recipients out of the lines; their codes stay."""
+    """Remove details and masked recipients from timeline entries; their codes stay."""
     changed = []
     for event in events:
         data = {key: value for key, value in event.data.items() if key not in ("detail", "recipient")}
@@ -193,15 +193,15 @@ def _blank_events(events: QuerySet[Event]) -> None:
 
 
 def known_by(who: str, organization: Organization | None = None) -> list[Erasure]:
-    """Who is meant by a person's id or an email address, once in each organization that knows them."""
+    """The person that a user id or an email address names, once for each organization that knows them."""
     try:
         people = User.objects.filter(pk=uuid.UUID(who))
     except ValueError:
         people = User.objects.filter(User.at(who))
         hashes = hashes_of(who)
-        told = EmailLog.objects.filter(recipient_hash__in=hashes).order_by().values("organization").distinct()
+        sent = EmailLog.objects.filter(recipient_hash__in=hashes).order_by().values("organization").distinct()
         suppressed = Suppression.objects.filter(recipient_hash__in=hashes).values("organization")
-        places = Organization.objects.filter(Q(pk__in=told) | Q(pk__in=suppressed))
+        places = Organization.objects.filter(Q(pk__in=sent) | Q(pk__in=suppressed))
     else:
         places = Organization.objects.none()
     people, places = people.select_related("organization"), places.order_by("slug")

@@ -1,4 +1,4 @@
-"""Forgetting what is old, a few rows at a time so that nothing waits for a long transaction."""
+"""Deletes old rows in small batches, so that nothing waits for a long transaction."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -22,15 +22,15 @@ from apps.notifications.models.statuses import Status
 BATCH = 500
 DAY = 24 * 3600
 UNFINISHED = (Status.QUEUED, Status.SENDING)
-"""One that is `unknown` waits for somebody as long as its dead letter is open."""
+"""Without `unknown`: such a delivery waits for an operator only while its dead letter is open."""
 KEY_DAYS = 2
-"""How long answers to idempotency keys are kept; at least 24 hours are promised."""
+"""How long answers to idempotency keys are kept; the API guarantees at least 24 hours."""
 
 
 def candidates(days: int) -> list[tuple[str, QuerySet[Any]]]:
-    """What `days` make old, by kind. A notification that still waits for anything or anybody is not among them.
+    """Rows older than `days`, by kind, without notifications that still wait for a send or an operator.
 
-    Idempotency keys and refresh tokens have times of their own.
+    Idempotency keys and refresh tokens have retention times of their own.
     """
     callbacks = Callback.objects.filter(finished_at__lt=from_now(-days * DAY))
     old = Notification.objects.filter(created_at__lt=from_now(-days * DAY))
@@ -51,13 +51,13 @@ def candidates(days: int) -> list[tuple[str, QuerySet[Any]]]:
         ("foreign dead letters", dead_letters),
         ("unread events that were closed", closed_events),
         ("provider events", ProviderEvent.objects.filter(due_at=None, created_at__lt=from_now(-days * DAY))),
-        # Only ended sessions have a row, and after its expiry the token is refused without one.
+        # Only ended sessions have a row, and an expired token is refused without it.
         ("ended sessions", OutstandingToken.objects.filter(expires_at__lt=Now())),
     ]
 
 
 def purge(rows: QuerySet[Any]) -> Iterator[int]:
-    """Delete the rows with all that hangs on them; yields how many after each batch."""
+    """Delete the rows with their dependent rows; yields the number after each batch."""
     while ids := list(rows.order_by("id").values_list("pk", flat=True)[:BATCH]):
         rows.model.objects.filter(pk__in=ids).delete()
         yield len(ids)

@@ -1,4 +1,4 @@
-"""The accounts: whatever was accepted is final, waiting, in flight or unknown, and nothing is out of place."""
+"""Reconciliation: every accepted delivery is final, waiting, in flight or unknown, and no row is inconsistent."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,15 +20,15 @@ from apps.notifications.models.statuses import Status
 FINAL = tuple(set(Status) - {Status.QUEUED, Status.SENDING, Status.UNKNOWN})
 
 OVERDUE_SECONDS = 20 * 60
-"""Due for longer than the tick's longest wait: nobody looks after the row."""
+"""Due for longer than the scheduler's longest interval: no worker will take the row."""
 LAPSED_SECONDS = 60
 ROWS_NAMED = 100
-"""How many rows of each kind a report names; their number is always whole."""
+"""How many rows of each kind a report names; the count is always complete."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A kind of fault: how many rows have it, and the ids of the first."""
+    """A kind of inconsistency: how many rows have it, and the ids of the first `ROWS_NAMED`."""
 
     channel: str
     error: str
@@ -38,7 +38,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """By channel, and for callbacks: how many rows there are, and how many of each kind; what is out of place."""
+    """`totals`: for each channel, and for callbacks, the number of rows, in all and of each status."""
 
     totals: dict[str, dict[str, int]]
     findings: list[Finding]
@@ -52,7 +52,7 @@ class Report:
 
 
 def audit() -> Report:
-    """Look at every delivery and callback. Reads whole tables: minutes on millions of rows; nothing waits for it."""
+    """Check every delivery and callback. Reads whole tables, without locks: minutes on millions of rows."""
     totals = {channel: _totals(model) for channel, model in WAITING.items()}
     findings = [finding for channel, model in WAITING.items() for finding in _stuck(channel, model)]
     findings += [finding for model in DELIVERIES.values() for finding in _contradicted(model)]

@@ -1,5 +1,5 @@
-"""Suppressions that a refusal made and that the present reading of refusals would not make: an earlier release took
-every bare 550 for a dead address."""
+"""Finds suppressions after a refusal that the present classification would not make: an earlier release took every
+bare 550 for a dead address."""
 
 from collections.abc import Iterator
 
@@ -13,9 +13,9 @@ BY_REPORT = "bounced"
 
 
 def doubtful(*, organization: str = "") -> Iterator[tuple[Suppression, Meaning]]:
-    """Active ones of a delivery's end whose words don't call the address dead, and what they say instead.
+    """Active suppressions by a delivery's outcome whose detail doesn't call the address dead, with its meaning.
 
-    `organization`: a slug, or all. An erased person's have no words left, and are taken as they are.
+    `organization`: a slug; empty for all. An erased person's have no detail any more, and are left out.
     """
     rows = Suppression.objects.active().filter(
         channel=Channel.EMAIL, created_by="", reason__in=(*BY_REPLY, BY_REPORT)
@@ -23,7 +23,7 @@ def doubtful(*, organization: str = "") -> Iterator[tuple[Suppression, Meaning]]
     if organization:
         rows = rows.filter(organization__slug=organization)
     for row in rows.exclude(detail="").select_related("organization").order_by("pk").iterator():
-        said = reported("", row.detail)
-        # An email service calls an address dead in a word of its own, and need not say why.
-        if said not in GONE and not (row.reason == BY_REPORT and said is Meaning.SILENT):
-            yield row, said
+        meaning = reported("", row.detail)
+        # An email service classifies an address as dead by itself, and may give no reason.
+        if meaning not in GONE and not (row.reason == BY_REPORT and meaning is Meaning.SILENT):
+            yield row, meaning

@@ -1,8 +1,8 @@
-"""The mail of a forgotten password, on the way of every other notification: stored, retried, told of in a timeline.
+"""The password reset mail, sent like every other notification: stored, retried, with a timeline.
 
-It says what the organization's template `password-reset` says, which its administrators may change; the first reset
-makes one that speaks the languages of the page behind the link. Whoever may do more than these administrators gets
-built-in words, which nobody may change: who writes the mail can read its link.
+Its text is the organization's template `password-reset`, which its administrators may edit; the first reset creates
+it in the languages of the page behind the link. Users with more rights than these administrators get a built-in text,
+which nobody may edit: whoever writes the mail's template can read its link.
 """
 
 from datetime import timedelta
@@ -31,9 +31,9 @@ from notifier.lib.redis.sliding_window import SECOND
 log = structlog.get_logger(__name__)
 
 CALLER = "system:password-reset"
-A_PERSON, AN_HOUR = 3, 3600
-"""So many mails in so many seconds, whoever asks for them: a mailbox must not be flooded through us."""
-NAMES = {RESET_CODE: "Password reset", BUILT_IN_RESET_CODE: "Password reset (built-in words)"}
+MAILS_A_PERSON, PERIOD_SECONDS = 3, 3600
+"""Mails to a person, and in how many seconds, over all requests: nobody may flood a mailbox through this."""
+NAMES = {RESET_CODE: "Password reset", BUILT_IN_RESET_CODE: "Password reset (built-in text)"}
 VARIABLES = [
     {
         "name": "link",
@@ -46,14 +46,16 @@ VARIABLES = [
 
 
 def send(user: User, *, correlation_id: str) -> None:
-    """Mail the person a link that sets a new password. What keeps it from being sent is in the log alone: whoever
-    asked must not learn whether there is such a person."""
-    window = sliding_window.take(f"reset:{user.pk}", limit=A_PERSON, weight=1, length=AN_HOUR * SECOND)
+    """Mail the person a link that sets a new password. If it can't be sent, the reason is only logged: the client
+    must not learn whether there is such a person."""
+    window = sliding_window.take(
+        f"reset:{user.pk}", limit=MAILS_A_PERSON, weight=1, length=PERIOD_SECONDS * SECOND
+    )
     if not window.allowed:
         log.warning("password_reset_limited", user_id=str(user.pk))
         return
     link = links.page_for(user)
-    # Words that can't be sent cost an organization its words, and nobody their account.
+    # If the organization's template can't be sent the built-in text is, so that nobody is locked out.
     for code in (
         (BUILT_IN_RESET_CODE,) if user.is_staff or user.is_superuser else (RESET_CODE, BUILT_IN_RESET_CODE)
     ):
@@ -71,19 +73,19 @@ def send(user: User, *, correlation_id: str) -> None:
 
 
 def _submit(user: User, link: str, code: str, correlation_id: str) -> None:
-    """Raises NotifierError."""
-    version = _ensured(user.organization, code)
+    """Submit the mail with the template `code`. Raises NotifierError."""
+    version = _ensure_template(user.organization, code)
     if version is not None and any(version.pinned.values()):
-        # Of an earlier release: a version like it is refused now.
+        # A version of an earlier release: such versions are refused now.
         raise Invalid.at(
-            "template_code", "shared_parts", "It takes layouts or partials, which editors may change."
+            "template_code", "shared_parts", "It uses layouts or partials, which editors may change."
         )
     request = NotificationRequest(
         template_code=code,
         user_id=user.pk,
         channels=(Channel.EMAIL,),
         variables={"link": link},
-        # Notifier's own words speak the page's languages: one that they don't must not keep the mail back.
+        # The built-in text exists in the page's languages: another language must not prevent the mail.
         language=supported_language(user.language, user.organization.default_language)
         if code == BUILT_IN_RESET_CODE
         else "",
@@ -95,8 +97,8 @@ def _submit(user: User, link: str, code: str, correlation_id: str) -> None:
     submission.submit(caller=caller, asked=submission.Submission(request, body_hash({"link": link})))
 
 
-def _ensured(organization: Organization, code: str) -> TemplateVersion | None:
-    """The version of the template that is in use, once there is one and nothing about it can withhold the mail."""
+def _ensure_template(organization: Organization, code: str) -> TemplateVersion | None:
+    """The template's active version, in a category that can't withhold the mail. Creates what is missing."""
     templates = Template.objects.usable().filter(organization=organization, code=code)
     try:
         with transaction.atomic():
@@ -111,21 +113,21 @@ def _ensured(organization: Organization, code: str) -> TemplateVersion | None:
             if template.category_id != category.pk:
                 template.category = category
                 template.save(update_fields=["category", "updated_at"])
-            built_in = code == BUILT_IN_RESET_CODE and not _says(template.active_version)
+            built_in = code == BUILT_IN_RESET_CODE and not _has_built_in_text(template.active_version)
             if built_in or not template.versions.exists():
                 return add_version(template=template, contents=CONTENTS, variables=VARIABLES, active=True)
     except IntegrityError:
-        # Another request has just made it.
+        # A concurrent request has just created it.
         template = templates.select_related("active_version").get()
     return template.active_version
 
 
-def _says(version: TemplateVersion | None) -> bool:
-    """Whether the version says the built-in words and nothing else."""
+def _has_built_in_text(version: TemplateVersion | None) -> bool:
+    """Whether the version's contents are exactly the built-in text."""
     if version is None:
         return False
-    wanted = {row.language: sources_of(row) for row in (TemplateContent(**one) for one in CONTENTS)}
+    expected = {row.language: sources_of(row) for row in (TemplateContent(**one) for one in CONTENTS)}
     stored = version.contents.all()
-    return {row.language: sources_of(row) for row in stored} == wanted and not any(
+    return {row.language: sources_of(row) for row in stored} == expected and not any(
         row.compiled for row in stored
     )

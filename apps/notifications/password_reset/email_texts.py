@@ -1,8 +1,8 @@
-"""What the mail of a forgotten password says at first, in the languages of the page behind its link."""
+"""The default text of the password reset mail, in the languages of the page behind its link."""
 
 from typing import Any
 
-_WORDS = {
+_TEXTS = {
     "en": (
         "Set a new password",
         "Somebody, probably you, asked for a new password for your account.",
@@ -31,14 +31,14 @@ _WORDS = {
 
 
 def _content(language: str) -> dict[str, Any]:
-    subject, why, deed, terms = _WORDS[language]
+    subject, reason, action, terms = _TEXTS[language]
     return {
         "channel": "email",
         "language": language,
         "subject": subject,
-        "text": f"{why}\n\n{deed}:\n{{{{ link }}}}\n\n{terms}\n",
-        "html": f'<p>{why}</p>\n<p><a href="{{{{ link }}}}">{deed}</a></p>\n<p>{terms}</p>\n',
+        "text": f"{reason}\n\n{action}:\n{{{{ link }}}}\n\n{terms}\n",
+        "html": f'<p>{reason}</p>\n<p><a href="{{{{ link }}}}">{action}</a></p>\n<p>{terms}</p>\n',
     }
 
 
-CONTENTS = [_content(language) for language in _WORDS]
+CONTENTS = [_content(language) for language in _TEXTS]

@@ -1,7 +1,7 @@
-"""A forgotten password: a link that sets a new one, once, within the hour.
+"""The link of a password reset: it sets a new password, once, within an hour.
 
-Its token is Django's: it dies with the password that it replaces, with the account's address, when the account is
-switched off, and by its age.
+Its token is Django's: it becomes invalid when the password or the address changes, when the account is deactivated,
+and by its age.
 """
 
 import base64
@@ -27,9 +27,9 @@ _tokens = _Tokens()
 
 
 def candidates(email: str, organization: str = "") -> list[User]:
-    """Those whose password may be set anew by whoever reads mail at this address, one an organization.
+    """The users with this address whose password may be reset, at most one for each organization.
 
-    Somebody who never had a password is a recipient and no account.
+    A user who never had a password is a recipient without an account.
     """
     people = _accounts().filter(User.at(email))
     if organization:
@@ -38,21 +38,22 @@ def candidates(email: str, organization: str = "") -> list[User]:
 
 
 def code_for(user: User) -> str:
-    held = base64.urlsafe_b64encode(user.pk.bytes).rstrip(b"=").decode()
-    # One unbroken run, which the log masks as it does every long token.
-    return f"{held}:{_tokens.make_token(user)}"
+    """The code of the user's link."""
+    identity = base64.urlsafe_b64encode(user.pk.bytes).rstrip(b"=").decode()
+    # One string without separators that break it, so that the log masks it like every long token.
+    return f"{identity}:{_tokens.make_token(user)}"
 
 
 def page_for(user: User) -> str:
-    """The address of the page that takes the new password. PUBLIC_URL must be set."""
+    """The URL of the page with the form for the new password. PUBLIC_URL must be set."""
     return f"{settings.PUBLIC_URL}/{PATH}/{code_for(user)}/"
 
 
 def read(code: str) -> User | None:
-    """Whose password the code sets; None where it isn't one of ours, or not any more."""
-    held, _, token = code.partition(":")
+    """The user whose password the code sets; None for an invalid, used or expired code."""
+    identity, _, token = code.partition(":")
     try:
-        pk = uuid.UUID(bytes=base64.urlsafe_b64decode(held + "=="))
+        pk = uuid.UUID(bytes=base64.urlsafe_b64decode(identity + "=="))
     except ValueError:
         return None
     user = _accounts().filter(pk=pk).first()
@@ -60,10 +61,10 @@ def read(code: str) -> User | None:
 
 
 def finish(code: str, password: str) -> User | None:
-    """Give the code's person this password, which a form has checked; None where the code is spent."""
+    """Set this password, which a form has validated, for the code's user; None for an invalid or used code."""
     with transaction.atomic():
         user = read(code)
-        # Locked, then looked at again: of two at once the second finds the code spent.
+        # Locked, then checked again: of two concurrent requests the second finds the code used.
         if user is None or not User.objects.select_for_update().filter(pk=user.pk, password=user.password):
             return None
         user.set_password(password)

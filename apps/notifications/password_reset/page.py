@@ -1,4 +1,4 @@
-"""The page behind a reset's link: a new password, and nothing else. No sign-in, no cookie, no script."""
+"""The page behind a reset's link, with a form for the new password. No sign-in, no cookie, no script."""
 
 from typing import Any
 
@@ -25,17 +25,17 @@ PASSWORD_LIMIT = 1024
 
 
 def _answer(status: int, language: str, **context: Any) -> HttpResponse:
-    words = RESET_TRANSLATIONS[language]
-    shown = render_to_string("preferences/reset.html", {"language": language, "text": words, **context})
+    texts = RESET_TRANSLATIONS[language]
+    shown = render_to_string("preferences/reset.html", {"language": language, "text": texts, **context})
     return HttpResponse(shown, status=status, headers=HEADERS)
 
 
-# The link is the proof of who asks.
+# The code in the link authenticates the request.
 @method_decorator(csrf_exempt, name="dispatch")
 class ResetPage(View):
     http_method_names = ["get", "head", "post"]
 
-    # Whoever has the link, signed in to the admin or not, is its person.
+    # The link alone decides whose password is set, even if another user is signed in to the admin.
     @everywhere()
     @acting()
     def dispatch(self, request: HttpRequest, *args: Any, code: str, **kwargs: Any) -> Any:
@@ -71,8 +71,8 @@ class ResetPage(View):
 
     def _form(self, status: int, errors: list[str] | None = None) -> HttpResponse:
         assert self.user is not None  # noqa: S101 - dispatch has answered without one
-        words = RESET_TRANSLATIONS[self.language]
-        whose = words["for"].format(
+        texts = RESET_TRANSLATIONS[self.language]
+        account = texts["for"].format(
             organization=self.user.organization.name, address=masked_address(self.user.email)
         )
-        return _answer(status, self.language, form=True, whose=whose, errors=errors or [])
+        return _answer(status, self.language, form=True, whose=account, errors=errors or [])

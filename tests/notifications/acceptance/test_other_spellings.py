@@ -3,7 +3,7 @@
 import pytest
 from django.urls import get_resolver
 
-from apps.notifications.api.serializers.requests import PATH_WORDS
+from apps.notifications.api.serializers.requests import PATH_SEGMENTS
 from apps.notifications.models import EmailLog, Notification, PushLog
 from apps.users.models import User
 from tests.conftest import client_for, post
@@ -42,7 +42,7 @@ def test_every_word_of_the_routes_is_reserved():
         if str(one.pattern) == "notifications/":
             for inner in one.url_patterns:
                 words |= {part for part in str(inner.pattern).split("/") if part and "<" not in part}
-    assert words == PATH_WORDS
+    assert words == PATH_SEGMENTS
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Dead letters over the API, and what gateways report later."""
+"""The API of dead letters, and receipts from gateways."""
 
 import pytest
 
@@ -53,7 +53,7 @@ def test_another_organization_replays_nothing(failed):
 
 @pytest.fixture
 def sent(api, user, version, db):
-    """One notification whose email and push a provider took."""
+    """One notification whose email and push a provider accepted."""
     post(api, user)
     for model in (EmailLog, PushLog):
         model.objects.update(status="sent", provider_message_id="gateway-1")
@@ -119,7 +119,7 @@ def test_a_passing_bounce_suppresses_nobody(api, sent):
     assert not Suppression.objects.exists()
 
 
-def test_a_late_receipt_closes_the_letter_of_an_unknown(api, sent):
+def test_a_late_receipt_closes_the_dead_letter_of_an_unknown(api, sent):
     email, _ = sent
     EmailLog.objects.update(status="unknown")
     DeadLetter.objects.create(

@@ -1,4 +1,4 @@
-"""Refusing mail to an address that is nobody's, by the link that a mailbox makes a button of (RFC 8058)."""
+"""Unsubscribing an address that belongs to no user, by the link of a mailbox's button (RFC 8058)."""
 
 import email
 import email.policy
@@ -34,7 +34,7 @@ def news(organization):
 
 @pytest.fixture
 def browser():
-    """Checks for tokens as in production; the page needs none."""
+    """A client that enforces CSRF as in production; the page needs no token."""
     return Client(enforce_csrf_checks=True)
 
 
@@ -55,8 +55,8 @@ def status(answer):
 
 @pytest.mark.usefixtures("worker")
 def test_the_button_of_a_mail_works(api, organization, news, smtp, browser):
-    words = {**EMAIL_EN, "text": "{{ unsubscribe_url }}"}
-    template_with(organization, words, category=news)
+    contents = {**EMAIL_EN, "text": "{{ unsubscribe_url }}"}
+    template_with(organization, contents, category=news)
     post(api, recipient={"email": ADDRESS}, channels=["email"])
     (caught,) = smtp.wait_for(1)
     message = email.message_from_bytes(caught.data, policy=email.policy.default)
@@ -71,7 +71,7 @@ def test_the_button_of_a_mail_works(api, organization, news, smtp, browser):
     row = Suppression.objects.get()
     assert (row.recipient, row.reason, row.created_by) == (ADDRESS, "unsubscribed", "recipient")
     assert status(post(api, recipient={"email": "GRACE@example.com"}, channels=["email"])) == "skipped"
-    # Others' mail to it, and this organization's to others, goes on.
+    # Other organizations' mail to it, and this organization's to others, is still sent.
     assert status(post(api, recipient={"email": "eve@example.com"}, channels=["email"])) == "queued"
     other = OrganizationFactory()
     template_with(other, EMAIL_EN)
@@ -149,7 +149,7 @@ def test_no_other_link_works(how, browser, page, organization, news, user):
     for answer in (browser.get(f"/unsubscribe/{other}/"), browser.post(f"/unsubscribe/{other}/", ONE_CLICK)):
         assert answer.status_code == 404
     assert not Suppression.objects.exists()
-    # Nor does this one open a person's page.
+    # Nor does this link open a user's preference page.
     assert browser.get(f"/preferences/{token}/").status_code == 404
 
 
@@ -168,10 +168,10 @@ def test_it_speaks_the_browsers_language(language, browser, page):
     shown = browser.get(page, headers={"Accept-Language": f"{language}-XX"}).content.decode()
     assert f'<html lang="{language}">' in shown
     done = browser.post(page, ONE_CLICK, headers={"Accept-Language": f"{language}-XX"}).content.decode()
-    said = (
+    notice = (
         translations.TRANSLATIONS[language]["stopped_all"].format(organization="Acme").replace("'", "&#x27;")
     )
-    assert said in done
+    assert notice in done
 
 
 def test_a_log_line_has_it_masked(page):

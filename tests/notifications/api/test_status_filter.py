@@ -1,4 +1,4 @@
-"""The list by status shows those that show the status, whichever way it looks for them."""
+"""The list by status returns the notifications that show the status, by either query plan."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Suppressions over the API: listed, made by hand, lifted with a reason, and made again by the next hard bounce."""
+"""The API of suppressions: list, create, lift with a reason, and a new hard bounce after that."""
 
 import pytest
 
@@ -86,7 +86,7 @@ def test_lifting_says_who_when_and_why(api, db):
     assert shown["lifted_at"] is not None
     assert shown["lifted_by"] == shown["created_by"]
     assert shown["lift_reason"] == "The mailbox is back."
-    # Once: the first word stays.
+    # Only once: the first reason stays.
     assert lift(api, pk, "Another reason.").json()["data"] == shown
 
 

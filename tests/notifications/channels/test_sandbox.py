@@ -1,4 +1,4 @@
-"""Magic recipients: every end of a delivery can be rehearsed through the whole pipeline, and reaches nobody."""
+"""Sandbox recipients: every outcome of a delivery can be tested through the whole pipeline without a real send."""
 
 import pytest
 
@@ -31,9 +31,11 @@ def sandboxed(settings, smtp, fcm):
     registry.close_all()
 
 
-def send(client, wish, channel="email", **body):
+def send(client, scenario, channel="email", **body):
     recipient = (
-        {"email": f"{wish}@sandbox.test"} if channel == "email" else {"device_token": f"sandbox-{wish}"}
+        {"email": f"{scenario}@sandbox.test"}
+        if channel == "email"
+        else {"device_token": f"sandbox-{scenario}"}
     )
     answer = post(client, recipient=recipient, channels=[channel], **body)
     assert answer.status_code == 202, answer.content
@@ -52,12 +54,12 @@ ENDS = [
 
 
 @pytest.mark.parametrize("channel", ["email", "push"])
-@pytest.mark.parametrize(("wish", "status", "told"), ENDS, ids=[end[0] for end in ENDS])
-def test_a_recipient_says_how_it_ends(rehearsal, smtp, wish, status, told, channel):
-    made = send(rehearsal, wish, channel)
+@pytest.mark.parametrize(("scenario", "status", "entries"), ENDS, ids=[end[0] for end in ENDS])
+def test_a_recipient_says_how_it_ends(rehearsal, smtp, scenario, status, entries, channel):
+    made = send(rehearsal, scenario, channel)
     (row,) = settled(status)
     assert row.provider == "sandbox"
-    wait_until(lambda: [kind for kind, _ in timeline(made)] == ["accepted", *told])
+    wait_until(lambda: [kind for kind, _ in timeline(made)] == ["accepted", *entries])
     assert smtp.connections == 0
 
 
@@ -100,7 +102,7 @@ def test_another_domain_is_not_magic(rehearsal):
     settled("sent")
 
 
-def test_callers_are_told_of_each_step(rehearsal, api, settings):
+def test_callers_get_a_callback_for_each_step(rehearsal, api, settings):
     settings.CALLBACK_ALLOWED_HOSTS = ["127.0.0.1"]
     put(api, "http://127.0.0.1:9/")
     send(rehearsal, "delivered")
@@ -111,21 +113,21 @@ def test_callers_are_told_of_each_step(rehearsal, api, settings):
     ]
 
 
-@pytest.mark.parametrize("wish", ["bounced", "complained"])
+@pytest.mark.parametrize("scenario", ["bounced", "complained"])
 class TestWhatItMeansForTheRecipient:
-    def test_a_rehearsal_suppresses_nothing(self, rehearsal, user, wish):
-        DeviceFactory(user=user, token=f"sandbox-{wish}")
+    def test_a_rehearsal_suppresses_nothing(self, rehearsal, user, scenario):
+        DeviceFactory(user=user, token=f"sandbox-{scenario}")
         for channel in ("email", "push"):
-            send(rehearsal, wish, channel)
-        wait_until(lambda: Event.objects.filter(kind=wish).count() == 2)
+            send(rehearsal, scenario, channel)
+        wait_until(lambda: Event.objects.filter(kind=scenario).count() == 2)
         assert not Suppression.objects.exists()
         assert Device.objects.active().filter(user=user).count() == 2
 
-    def test_a_live_delivery_on_the_sandbox_does(self, api, sandboxed, wish):
-        send(api, wish)
+    def test_a_live_delivery_on_the_sandbox_does(self, api, sandboxed, scenario):
+        send(api, scenario)
         suppression = wait_until(Suppression.objects.first)
-        assert (suppression.recipient, suppression.channel) == (f"{wish}@sandbox.test", "email")
-        send(api, wish)
+        assert (suppression.recipient, suppression.channel) == (f"{scenario}@sandbox.test", "email")
+        send(api, scenario)
         wait_until(lambda: EmailLog.objects.filter(status="skipped", reason="suppressed").exists())
 
 

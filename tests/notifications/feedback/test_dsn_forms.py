@@ -1,4 +1,4 @@
-"""Bounces and complaints in the shapes that mail servers, gateways and people give them."""
+"""Bounces and complaints in the formats of mail servers, gateways and people."""
 
 import base64
 import quopri
@@ -29,7 +29,7 @@ FROM_A_PERSON = "Return-Path: <lee@example.org>\nFrom: Lee <lee@example.org>\nSu
 
 @pytest.fixture(params=["by its return path", "by its Message-ID"])
 def row(request, api, user, version, unpublished, settings):
-    """An email that the relay took, and whose bounce can be told by `request.param`."""
+    """An email that the relay accepted, whose bounce is identified by `request.param`."""
     settings.BOUNCE_ADDRESS = BOUNCES if request.param == "by its return path" else ""
     return sent(api, user)
 
@@ -66,10 +66,10 @@ def returned(row, kind="text/rfc822-headers", message_id=None):
 
 
 def report(row, fields=FIELDS, *, kind="message/delivery-status", encoding="7bit", boundary="in", **of):
-    words = part("text/plain; charset=us-ascii", "The letter came back.\n")
+    explanation = part("text/plain; charset=us-ascii", "The letter came back.\n")
     return several(
         "multipart/report; report-type=delivery-status",
-        words, part(kind, fields, encoding), returned(row, **of), boundary=boundary,
+        explanation, part(kind, fields, encoding), returned(row, **of), boundary=boundary,
     )  # fmt: skip
 
 
@@ -117,7 +117,7 @@ DEAD = {
             "Diagnostic-Code: smtp; 550 5.1.1 nobody", "X-Supplementary-Info: <smtp; 550 5.1.1 no such user>"
         ),
     ),
-    "words in place of a status": lambda row: report(
+    "text in place of a status": lambda row: report(
         row, FIELDS.replace("5.1.1\n", "5.0.0\n", 1).replace("550 5.1.1 nobody", "550 <a@b>: User unknown")
     ),
     "a folded diagnostic": lambda row: report(row, FIELDS.replace("nobody of", "nobody\n of")),
@@ -222,7 +222,7 @@ Body
 
 
 @pytest.mark.parametrize("form", [EXIM, QMAIL])
-def test_words_without_a_report_come_back_and_end_no_address(form, row, maildir):  # noqa: F811
+def test_a_bounce_without_a_report_bounces_and_ends_no_address(form, row, maildir):  # noqa: F811
     put(maildir, mail(row, form.format(row=row)))
     assert read(maildir) == {"read": 1, "bounced": 1}
     row.refresh_from_db()

@@ -1,4 +1,4 @@
-"""Bounces that come as mail: from the return path in the envelope to what becomes of delivery and address."""
+"""Bounces that come by mail: from the return path in the envelope to the delivery's status and the suppression."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def verp(settings):
 
 @pytest.fixture
 def row(api, user, version, unpublished, verp):
-    """An email that the relay took."""
+    """An email that the relay accepted."""
     post(api, user, channels=["email"])
     EmailLog.objects.update(status="sent", sent_at=Now(), provider="smtp", attempts=1)
     return EmailLog.objects.get()
@@ -76,7 +76,7 @@ def test_from_the_envelope_to_the_suppression(form, api, user, smtp, maildir, ve
     assert len(mail.sender.partition("@")[0]) <= 64
     assert b'From: "Notifier" <notifier@sender.test>' in mail.data
 
-    # The returned part is cut off, so the address alone tells.
+    # The returned part is cut off, so only the address names the delivery.
     put(maildir, FORMS[form](mail.sender, "<lost@relay.test>"))
     assert read(maildir) == {"read": 1, "bounced": 1}
     row.refresh_from_db()
@@ -101,7 +101,7 @@ def test_the_returned_message_names_its_delivery_too(form, row, maildir, setting
 
 
 def test_a_report_that_only_knows_the_message_id_ends_no_address(row, maildir, verp):
-    """Whoever has seen the message could have written it: a bounce of ours comes to its return path."""
+    """Anybody who has seen the message could have written it: a real bounce comes to its return path."""
     put(maildir, postfix("bounces@sender.test", message_id(row)))
     assert read(maildir) == {"read": 1, "bounced": 1}
     row.refresh_from_db()
@@ -167,7 +167,7 @@ FORGERIES = {
 @pytest.mark.parametrize("forgery", FORGERIES)
 def test_a_forged_return_path_is_put_aside(forgery, row, maildir):
     before = stored()
-    # Its Message-ID is right: whoever got the message knows that one.
+    # Its Message-ID is right: every recipient of the message knows it.
     put(maildir, postfix(FORGERIES[forgery](row), message_id(row)))
     assert read(maildir) == {"read": 1, "aside": 1}
     assert stored() == before
@@ -230,9 +230,9 @@ def test_one_bad_mail_keeps_no_other(row, maildir):
     assert read(maildir) == {"read": 2, "aside": 1, "bounced": 1}
 
 
-def test_words_with_nul_and_colour_are_made_plain(row, maildir):
-    said = "smtp; 550 5.1.1 \x00\x1b[31mred " + "x" * 2000
-    put(maildir, postfix(return_paths.return_path(row.pk), message_id(row), reply=said))
+def test_a_diagnostic_text_with_nul_and_colour_is_made_plain(row, maildir):
+    diagnostic = "smtp; 550 5.1.1 \x00\x1b[31mred " + "x" * 2000
+    put(maildir, postfix(return_paths.return_path(row.pk), message_id(row), reply=diagnostic))
     assert read(maildir)["bounced"] == 1
     detail = Event.objects.get(kind="bounced").data["detail"]
     assert detail.isprintable()
@@ -240,18 +240,18 @@ def test_words_with_nul_and_colour_are_made_plain(row, maildir):
 
 
 def test_a_folder_that_is_no_maildir_is_a_usage_error(tmp_path, db):
-    with pytest.raises(CommandError, match="no maildir") as told:
+    with pytest.raises(CommandError, match="no maildir") as caught:
         call_command("read_bounces", str(tmp_path))
-    assert told.value.returncode == 2
+    assert caught.value.returncode == 2
 
 
-def test_nothing_new_is_said_so(maildir, db, capsys):
+def test_nothing_new_is_reported_as_such(maildir, db, capsys):
     call_command("read_bounces", str(maildir))
     assert capsys.readouterr().out == "Nothing is new.\n"
 
 
 @pytest.mark.usefixtures("transactional_db")
-def test_it_follows_until_it_is_asked_to_end(row, maildir):
+def test_it_follows_until_it_is_stopped(row, maildir):
     base, _, _ = os.environ["DATABASE_URL"].rpartition("/")
     environment = {
         **os.environ, "DATABASE_URL": f"{base}/{connection.settings_dict['NAME']}", "BOUNCE_ADDRESS": BOUNCES,

@@ -1,4 +1,4 @@
-"""What email services tell: only what they signed, once, in any order, and before we know the message ourselves."""
+"""Tracking events of email services: only signed ones, once, in any order, and also before the send is recorded."""
 
 import hmac
 import json
@@ -33,13 +33,13 @@ from tests.support.webhook_receiver import Receiver
 SERVICES = tuple(SECRETS)
 MESSAGE_ID = "<id-of-the-service@mg.test>"
 STATUSES = {"delivered": "delivered", "hard": "bounced", "policy": "bounced"}
-"""What a kind makes of a sent delivery; others leave it sent."""
+"""The status that an event of this kind gives a sent delivery; other kinds leave it sent."""
 NOTES = {
     "delivered": "delivered", "hard": "bounced", "policy": "bounced", "soft": "soft_bounce",
     "delayed": "delayed", "complained": "complained", "opened": "opened", "clicked": "clicked",
 }  # fmt: skip
 UNTOLD = {("mailgun", "soft"): "delayed"}
-"""Mailgun tries on after a soft bounce, and says so."""
+"""Mailgun retries after a soft bounce, and reports that."""
 SUPPRESSING = {"hard": "bounced", "complained": "complaint"}
 
 
@@ -51,7 +51,7 @@ def accounts(settings):
 
 @pytest.fixture
 def row(api, user, version, accounts, unpublished):
-    """An email that a service took."""
+    """An email that a service accepted."""
     post(api, user, channels=["email"])
     EmailLog.objects.update(
         status="sent", sent_at=Now(), provider_message_id=MESSAGE_ID, provider="mailgun", attempts=1
@@ -75,7 +75,7 @@ def taken(answer, count=1):
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    # MailerSend tells of no delay.
+    # MailerSend reports no delays.
     [(name, kind) for name in SERVICES for kind in KINDS if (name, kind) != ("mailersend", "delayed")],
 )
 def test_every_service_is_understood_and_the_second_time_changes_nothing(name, kind, row, service):
@@ -206,7 +206,7 @@ def test_where_the_signature_is_inside_the_body_is_small(row, service):
 
 
 @pytest.mark.parametrize("stamp", ["9" * 400, "-" + "9" * 400, "1e400", "nan", "inf", ""])
-def test_an_odd_time_is_no_fault_of_ours(stamp, row, service):
+def test_an_odd_time_is_no_server_error(stamp, row, service):
     teller = service("resend")
     headers = teller.headers
     teller.headers = lambda raw, number: {**headers(raw, number), "svix-timestamp": stamp}
@@ -219,11 +219,11 @@ def test_an_unknown_kind_is_taken_and_ignored(row, service):
     assert notes(row) == []
 
 
-def test_mail_that_came_in_is_for_another_door(row, service):
+def test_inbound_mail_is_refused(row, service):
     refused(service("postmark").send({"RecordType": "Inbound"}), 400, "wrong_event")
 
 
-def told_of(row, name):
+def reported(row, name):
     EmailLog.objects.update(provider=name)
     return str(row.provider_message_id)
 
@@ -267,7 +267,7 @@ FIELD = {
         {"event": "hard_bounce", "message-id": MESSAGE_ID, "reason": "550 5.5.0 blocked by policy"},
         "bounced", False,
     ),
-    "brevo, a time in words": (
+    "brevo, a time as text": (
         "brevo",
         {"event": "delivered", "message-id": MESSAGE_ID, "ts_epoch": "yesterday", "tags": None},
         "delivered", False,
@@ -315,7 +315,7 @@ FIELD = {
 @pytest.mark.parametrize("form", FIELD)
 def test_what_services_really_send(form, row, service):
     name, body, status, suppressed = FIELD[form]
-    told_of(row, name)
+    reported(row, name)
     if name == "mailgun":
         body = BODIES["mailgun"]("hard", {}, MESSAGE_ID, 1)
         body["event-data"] |= {"client-info": None, "user-variables": None, "timestamp": "soon", "tags": None}
@@ -325,7 +325,7 @@ def test_what_services_really_send(form, row, service):
 
 
 def test_a_batch_of_brevo_is_taken_one_by_one(row, service):
-    told_of(row, "brevo")
+    reported(row, "brevo")
     batch = [
         {"event": "hard_bounce", "message-id": MESSAGE_ID, "reason": "550 5.1.1 nobody"},
         {"event": "delivered", "message-id": "<another@relay.example>"},
@@ -345,15 +345,15 @@ def test_a_batch_of_brevo_is_taken_one_by_one(row, service):
         {"type": "activity.survey_opened", "data": {"id": "s1", "type": "survey_opened"}},
     ],
 )
-def test_what_mailersend_tells_of_the_account_is_taken_and_ignored(body, row, service):
+def test_what_mailersend_reports_of_the_account_is_accepted_and_ignored(body, row, service):
     taken(service("mailersend").send(body), 0)
     taken(service("resend").send({"type": "domain.created", "data": {"id": "d1"}}), 0)
     assert notes(row) == []
 
 
 @pytest.mark.parametrize("configured", [True, False])
-def test_mailersend_s_trial_of_the_url_is_answered(configured, row, service, settings):
-    """It is signed with a key that is public, before the hook has one of its own."""
+def test_mailersend_s_test_request_is_answered(configured, row, service, settings):
+    """It is signed with a public key, before the webhook has one of its own."""
     if not configured:
         settings.EMAIL_PROVIDER_URL = "mailersend://?key=k&name=mailersend"
         registry.close_all()
@@ -388,7 +388,7 @@ def mailgun_form(**fields):
 
 @pytest.mark.parametrize("form", ["multipart", "urlencoded"])
 def test_mailgun_s_older_hooks_post_forms(form, row, service, client):
-    told_of(row, "mailgun")
+    reported(row, "mailgun")
     fields = mailgun_form(
         event="bounced", recipient="kim@example.com", code="550", error="5.1.1 no such user",
         **{"Message-Id": MESSAGE_ID},
@@ -413,7 +413,7 @@ def test_only_an_account_with_a_secret_takes_events(settings, service, db):
 
 
 @pytest.mark.parametrize(
-    ("words", "status", "suppressed"),
+    ("kinds", "status", "suppressed"),
     [
         (["delivered", "opened"], "delivered", False),
         (["opened", "delivered"], "delivered", False),
@@ -424,14 +424,14 @@ def test_only_an_account_with_a_secret_takes_events(settings, service, db):
         (["complained", "delivered"], "delivered", True),
     ],
 )
-def test_whatever_the_order_the_best_status_wins(words, status, suppressed, row, service):
-    for word in words:
-        taken(service("postmark").tell(word, delivery_id=row.pk))
+def test_whatever_the_order_the_best_status_wins(kinds, status, suppressed, row, service):
+    for kind in kinds:
+        taken(service("postmark").tell(kind, delivery_id=row.pk))
     row.refresh_from_db()
     assert row.status == status
     assert Suppression.objects.active().exists() is suppressed
-    told = {NOTES[word] for word in words}
-    assert set(notes(row)) == told - ({"delivered"} if status == "bounced" else set())
+    noted = {NOTES[kind] for kind in kinds}
+    assert set(notes(row)) == noted - ({"delivered"} if status == "bounced" else set())
 
 
 def test_a_hundred_opens_are_one_line(row, service):
@@ -451,7 +451,7 @@ def test_an_unknown_end_is_known_then(row, service):
     assert DeadLetter.objects.get().state == "discarded"
 
 
-def test_the_caller_is_told_in_turn(api, row, service):
+def test_the_caller_gets_a_callback(api, row, service):
     api.put("/api/v1/webhook-endpoints/", {"url": "https://example.com/hooks"}, format="json")
     taken(service("postmark").tell("delivered", delivery_id=row.pk))
     assert [callback.type for callback in Callback.objects.all()] == ["delivery.delivered"]
@@ -554,9 +554,9 @@ def test_from_the_send_to_what_became_of_it(api, user, settings, service):
     ],
 )
 def test_a_secret_that_verifies_nothing_is_refused_and_not_repeated(text):
-    with pytest.raises(ValueError, match="percent-encoded") as told:
+    with pytest.raises(ValueError, match="percent-encoded") as caught:
         EspSettings.from_url(text)
-    assert "hunter2" not in str(told.value)
+    assert "hunter2" not in str(caught.value)
 
 
 def test_each_service_has_its_own_option():

@@ -1,4 +1,4 @@
-"""Events in a shape that nobody knows: kept, shown, and read again once it is known."""
+"""Tracking events in an unknown shape: kept, shown, and read again once it is known."""
 
 import json
 from datetime import timedelta
@@ -17,10 +17,10 @@ from tests.notifications.feedback.test_tracking_events import (  # noqa: F401
     MESSAGE_ID,
     accounts,
     mailgun_form,
+    reported,
     row,
     service,
     taken,
-    told_of,
 )
 from tests.support.email_services import BODIES
 from tests.support.routes import refused
@@ -55,7 +55,7 @@ def test_a_form_is_kept_too(row, client):  # noqa: F811
 
 
 def test_one_of_many_keeps_no_other(row, service):  # noqa: F811
-    told_of(row, "sparkpost")
+    reported(row, "sparkpost")
     (known,) = BODIES["sparkpost"]("delivered", {}, MESSAGE_ID, 1)
     refused(service("sparkpost").send([{"msys": {"a": 1, "b": 2}}, known, 7]), 503, "events_unread")
     row.refresh_from_db()
@@ -70,7 +70,7 @@ def reread(*arguments):
 
 
 def test_a_release_that_knows_the_shape_reads_it(row, service, monkeypatch):  # noqa: F811
-    told_of(row, "resend")
+    reported(row, "resend")
     teller = service("resend")
     body = {"type": "email.delivered", "data": {"email": {"id": MESSAGE_ID}, "to": "kim@example.com"}}
 
@@ -91,13 +91,13 @@ def test_a_release_that_knows_the_shape_reads_it(row, service, monkeypatch):  # 
     assert row.status == "delivered"
     event = UnreadEvent.objects.get()
     assert (event.state, event.body, event.closed_by) == ("read", "", "command:reread_events")
-    # Told again meanwhile: it is the same event.
+    # Reported again meanwhile: it is the same event.
     taken(teller.send(body, number="9"), 0)
     assert reread() == "Every event could be read.\n"
 
 
 def test_what_is_kept_has_a_bound(row, service, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(unread_events, "KEPT", 2)
+    monkeypatch.setattr(unread_events, "OPEN_LIMIT", 2)
     for number in range(4):
         refused(service("sparkpost").send([{"msys": {"a": number, "b": 2}}]), 503, "events_unread")
     assert UnreadEvent.objects.count() == 2
@@ -123,7 +123,7 @@ def test_an_operator_sees_it(kept, admin_client):
     assert "reread_events" in finding.remedy
 
 
-def test_it_is_ignored_by_hand_and_purged(kept, admin_client):
+def test_an_operator_ignores_it_and_it_is_purged(kept, admin_client):
     admin_client.post(
         "/admin/notifications/unreadevent/", {"action": "ignore", "_selected_action": [str(kept.pk)]}
     )

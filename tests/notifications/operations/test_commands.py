@@ -1,4 +1,4 @@
-"""dlq, audit_delivery, purge, consume_*: what an operator types."""
+"""The commands dlq, audit_delivery, purge and consume_*."""
 
 import json
 import os
@@ -93,7 +93,7 @@ class TestDlq:
             ("RECIPIENT", "a***@example.com"),
             ("REASON", "mailbox_full"),
             ("REQUEST_ID", "order-1"),
-            ("THE PROVIDER'S WORDS", "rcpt: 452 4.2.2 <a***@example.com> is full"),
+            ("THE PROVIDER'S REPLY", "rcpt: 452 4.2.2 <a***@example.com> is full"),
         ):
             assert line[header.index(title) :].startswith(value), title
         assert line.count("mailbox_full") == 1
@@ -102,11 +102,11 @@ class TestDlq:
         shown = json.loads(run("dlq", "--json", "list")[1])
         assert (shown["code"], shown["recipient"]) == ("mailbox_full", "a***@example.com")
 
-    def test_a_letter_of_no_delivery_is_listed(self, db):
+    def test_a_dead_letter_without_a_delivery_is_listed(self, db):
         DeadLetter.objects.create(reason="undecodable", queue="email", body=b"?", body_hash="1" * 64)
         assert "undecodable" in run("dlq", "list")[1]
 
-    def test_a_letter_that_is_not_there(self, db):
+    def test_a_dead_letter_that_does_not_exist(self, db):
         for pk in ("nonsense", "01a1fda2-03ac-727d-b263-43381d63f3c8"):
             with pytest.raises(CommandError, match="no dead letter"):
                 run("dlq", "show", pk)
@@ -114,8 +114,8 @@ class TestDlq:
 
 class TestAudit:
     def test_everything_in_its_place(self, rows, dead_letter):
-        code, said = run("audit_delivery", "--json")
-        report = json.loads(said)
+        code, output = run("audit_delivery", "--json")
+        report = json.loads(output)
         assert (code, report["balanced"], report["findings"]) == (0, True, [])
         assert report["totals"]["email"]["accepted"] == report["totals"]["email"]["final"] == 1
         assert report["totals"]["push"]["waiting"] == 1
@@ -134,10 +134,13 @@ class TestAudit:
     )
     def test_a_row_out_of_place_is_named(self, fields, error, rows):
         EmailLog.objects.update(**fields)
-        code, said = run("audit_delivery")
+        code, output = run("audit_delivery")
         assert code == 1
-        assert error in said
-        assert str(rows.pk) in said
+        assert error in output
+        assert str(rows.pk) in output
+        (finding,) = json.loads(run("audit_delivery", "--json")[1])["findings"]
+        assert (finding["channel"], finding["count"], finding["ids"]) == ("email", 1, [str(rows.pk)])
+        assert error in finding["fault"]
 
     @pytest.mark.parametrize(
         ("fields", "error"),
@@ -147,23 +150,23 @@ class TestAudit:
             ({"status": "delivered"}, "final without a time"),
         ],
     )
-    def test_a_callback_out_of_place_is_named(self, fields, error, organization):
+    def test_an_inconsistent_callback_is_named(self, fields, error, organization):
         row = callback(organization, **fields)
-        code, said = run("audit_delivery")
+        code, output = run("audit_delivery")
         assert code == 1
-        assert f"1 callbacks {error}" in said
-        assert str(row.pk) in said
+        assert f"1 callbacks {error}" in output
+        assert str(row.pk) in output
 
     def test_callbacks_are_in_the_accounts(self, organization):
         callback(organization, finished_at=timezone.now())
         callback(organization, "failed", finished_at=timezone.now())
         callback(organization, "queued")
         callback(organization, "sending", lease_until=from_now(20))
-        code, said = run("audit_delivery")
-        assert "callbacks: 4 accepted = 2 final + 1 waiting + 1 in flight + 0 unknown" in said
+        code, output = run("audit_delivery")
+        assert "callbacks: 4 accepted = 2 final + 1 waiting + 1 in flight + 0 unknown" in output
         assert code == 0
 
-    def test_a_letter_open_of_a_sent_row_is_named(self, rows, dead_letter):
+    def test_an_open_dead_letter_of_a_sent_row_is_named(self, rows, dead_letter):
         EmailLog.objects.update(status="sent", sent_at=timezone.now())
         assert "open dead letter" in run("audit_delivery")[1]
 
@@ -213,11 +216,11 @@ class TestPurge:
     def test_a_notification_whose_callback_waits_is_kept(self, rows, organization):
         EmailLog.objects.update(status="sent")
         rows.notification.pushlog_set.all().delete()
-        waits = callback(organization, "queued", notification=rows.notification)
+        waiting = callback(organization, "queued", notification=rows.notification)
         Notification.objects.update(created_at=F("created_at") - timedelta(days=100))
         run("purge")
         assert Notification.objects.exists()
-        waits.delete()
+        waiting.delete()
         run("purge")
         assert not Notification.objects.exists()
 
@@ -226,14 +229,14 @@ class TestPurge:
         old = timezone.now() - timedelta(days=91)
         for status in ("delivered", "failed", "cancelled", "delivered", "failed"):
             callback(organization, status, finished_at=old, created_at=old)
-        waits = callback(organization, "queued", created_at=old)
+        waiting = callback(organization, "queued", created_at=old)
         # It was replayed: made long ago, ended now.
         young = callback(organization, finished_at=timezone.now(), created_at=old)
         assert json.loads(run("purge", "--dry-run", "--json")[1])["deleted"]["callbacks"] == 5
         assert Callback.objects.count() == 7
         assert json.loads(run("purge", "--json")[1])["deleted"]["callbacks"] == 5
-        assert set(Callback.objects.all()) == {waits, young}
-        assert {attempt.callback for attempt in CallbackAttempt.objects.all()} == {waits, young}
+        assert set(Callback.objects.all()) == {waiting, young}
+        assert {attempt.callback for attempt in CallbackAttempt.objects.all()} == {waiting, young}
 
     def test_sessions_that_ended_and_would_have_expired_go(self, user):
         user.set_password("correct horse battery")

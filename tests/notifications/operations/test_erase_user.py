@@ -1,4 +1,4 @@
-"""manage.py erase_user: what tells who somebody was goes, what tells what happened stays."""
+"""manage.py erase_user: personal data is erased, the record of what happened stays."""
 
 import json
 from dataclasses import replace
@@ -12,7 +12,7 @@ from django.db import connection
 from django.utils import timezone
 
 from apps.notifications.channels.tracking import Kind, TrackingEvent
-from apps.notifications.feedback.tracking_events import take
+from apps.notifications.feedback.tracking_events import record
 from apps.notifications.models import DeadLetter, EmailLog, Event, Notification, PushLog, Suppression
 from apps.notifications.operations import erasure
 from apps.users.models import AuditEntry, Device, NotificationPreference, User
@@ -36,7 +36,7 @@ def later():
 
 
 def everything():
-    """All that the database has, as text, decrypted where it is encrypted."""
+    """The whole database as text, decrypted where it is encrypted."""
     tables = connection.introspection.table_names()
     found = []
     with connection.cursor() as cursor:
@@ -76,13 +76,13 @@ def test_nothing_is_left_that_tells_who_it_was(api, ada, smtp, fcm, organization
     template_with(elsewhere)
     UserFactory(organization=elsewhere, email="someone@example.org")
     before = {row.pk: (row.recipient_hash, row.status) for row in EmailLog.objects.all()}
-    told = everything()
-    assert [secret for secret in SECRETS if secret not in told] == []
+    shown = everything()
+    assert [secret for secret in SECRETS if secret not in shown] == []
 
-    told = erase(ADDRESS)
+    shown = erase(ADDRESS)
 
-    assert told["user_id"] == str(ada.pk)
-    assert told["erased"] == {
+    assert shown["user_id"] == str(ada.pk)
+    assert shown["erased"] == {
         "notifications": 3,
         "deliveries": 4,
         "cancelled": 1,
@@ -91,7 +91,7 @@ def test_nothing_is_left_that_tells_who_it_was(api, ada, smtp, fcm, organization
     }
     left = everything()
     assert [secret for secret in SECRETS if secret.lower() in left.lower()] == []
-    # What happened is still told.
+    # The record of what happened is still there.
     assert timeline(failed)[0] == ("accepted", "")
     assert ("failed", "mailbox_unknown") in timeline(failed)
     assert timeline(waiting) == [("accepted", ""), ("cancelled", "")]
@@ -154,11 +154,11 @@ def test_a_run_that_broke_off_is_finished(api, ada, db, monkeypatch):
 
 
 @pytest.mark.usefixtures("version", "worker")
-def test_what_a_sender_had_in_hand_is_not_sent_again(api, organization, smtp, time_passes):
+def test_what_a_sender_had_claimed_is_not_sent_again(api, organization, smtp, time_passes):
     smtp.scripts["rcpt"] = ["450 4.2.1 later", "250 ok"]
     post(api, recipient={"email": ADDRESS}, channels=["email"])
     row = wait_until(lambda: EmailLog.objects.filter(status="queued", attempts=1).first())
-    # As if it had been on the wire, and its refusal came after the erasure.
+    # As if it was being sent, and its refusal came after the erasure.
     EmailLog.objects.update(status="sending")
     assert erase(ADDRESS)["sending"] == 1
     EmailLog.objects.update(status="queued", lease_until=None)
@@ -169,19 +169,19 @@ def test_what_a_sender_had_in_hand_is_not_sent_again(api, organization, smtp, ti
 
 
 @pytest.mark.usefixtures("version", "worker")
-def test_what_is_told_later_does_not_bring_it_back(api, ada, smtp):
+def test_what_is_reported_later_does_not_bring_it_back(api, ada, smtp):
     post(api, ada, channels=["email"])
     (row,) = settled("sent")
-    words = f"<{ADDRESS}> complained"
-    told = TrackingEvent(key="1", kind=Kind.COMPLAINED, delivery_id=row.pk, detail=words)
-    assert take("postmark", [told]) == 1
-    assert words in everything()
+    detail = f"<{ADDRESS}> complained"
+    event = TrackingEvent(key="1", kind=Kind.COMPLAINED, delivery_id=row.pk, detail=detail)
+    assert record("postmark", [event]) == 1
+    assert detail in everything()
     erase(ADDRESS)
     assert ADDRESS not in everything()
     Suppression.objects.active().lift(by="key:1", reason="For the test.")
 
-    assert take("postmark", [replace(told, key="2")]) == 1
-    bounced = {"delivery_id": str(row.pk), "status": "bounced", "permanent": True, "detail": words}
+    assert record("postmark", [replace(event, key="2")]) == 1
+    bounced = {"delivery_id": str(row.pk), "status": "bounced", "permanent": True, "detail": detail}
     assert api.post("/api/v1/email/status/", bounced).status_code == 200
 
     assert ADDRESS not in everything()
@@ -191,7 +191,7 @@ def test_what_is_told_later_does_not_bring_it_back(api, ada, smtp):
 
 @pytest.mark.usefixtures("version")
 def test_a_moved_token_is_its_new_owners(api, ada, organization, db):
-    """The former owner's messages stay theirs; the token that stands in them goes."""
+    """The former owner's messages stay; the token in them is erased."""
     former = UserFactory(organization=organization, name="Former")
     DeviceFactory(user=former, token="shared-token-000001")
     sent = post(api, former, channels=["push"], variables={"name": "Former"}).json()["data"]["id"]

@@ -1,4 +1,4 @@
-"""Addresses that were suppressed on doubt are found and lifted; those that are dead stay."""
+"""Doubtful suppressions are found and lifted; those of dead addresses stay."""
 
 import json
 from io import StringIO
@@ -45,11 +45,11 @@ def recheck(*arguments):
 
 @pytest.mark.usefixtures("suppressions")
 def test_what_is_in_doubt_is_listed():
-    told = [json.loads(line) for line in recheck("--json").splitlines()]
-    assert [(one["reason"], one["read_as"]) for one in told] == [
-        (reason, said) for reason, _, said in DOUBTFUL.values()
+    entries = [json.loads(line) for line in recheck("--json").splitlines()]
+    assert [(one["reason"], one["read_as"]) for one in entries] == [
+        (reason, meaning) for reason, _, meaning in DOUBTFUL.values()
     ]
-    assert "a2@example.com" not in json.dumps(told)
+    assert "a2@example.com" not in json.dumps(entries)
     assert Suppression.objects.active().count() == len(DOUBTFUL | KEPT)
     shown = recheck()
     assert shown.endswith("5 in doubt. None was lifted: --lift does it.\n")
@@ -66,6 +66,6 @@ def test_they_are_lifted_once(organization):
 
 
 def test_an_unknown_organization_is_a_usage_error():
-    with pytest.raises(CommandError, match="no organization 'nobody'") as told:
+    with pytest.raises(CommandError, match="no organization 'nobody'") as caught:
         recheck("--organization", "nobody")
-    assert told.value.returncode == 2
+    assert caught.value.returncode == 2

@@ -1,4 +1,4 @@
-"""A forgotten password: asked for, mailed like any notification, set behind a link that works once."""
+"""Password reset: requested, mailed like any notification, and set behind a link that works once."""
 
 import re
 from datetime import timedelta
@@ -110,7 +110,7 @@ class TestAsking:
     def test_a_mailbox_gets_three_an_hour(self, member):
         for _ in range(5):
             assert ask().status_code == 202
-        assert Notification.objects.count() == password_resets.A_PERSON
+        assert Notification.objects.count() == password_resets.MAILS_A_PERSON
 
     def test_an_address_of_the_network_asks_five_times_a_minute(self, member):
         caches["default"].clear()
@@ -126,7 +126,7 @@ class TestAsking:
         ask()
         assert Category.objects.get(organization=organization, code="account").mandatory
 
-    def test_a_template_that_cannot_carry_it_is_told_to_the_operator(self, member, organization, caplog):
+    def test_a_template_that_cannot_carry_it_is_logged(self, member, organization, caplog):
         template_with(organization, code="password-reset")
         assert ask().status_code == 202
         assert "password_reset_not_sent" in caplog.text
@@ -209,7 +209,7 @@ class TestPage:
 
 
 class TestWhoCouldReadIt:
-    """Whoever gets the mail of another's reset gets their account."""
+    """Whoever receives another user's reset mail gets that user's account."""
 
     @pytest.fixture
     def template(self, member):
@@ -236,7 +236,7 @@ class TestWhoCouldReadIt:
             == "reserved"
         )
 
-    def test_administrators_do_and_the_first_words_come_back(self, template, api):
+    def test_administrators_do_and_the_default_text_comes_back(self, template, api):
         codes = [answer.status_code for answer in self.writes(api, template)]
         assert codes == [201, 201, 200, 200, 204]
         ask()

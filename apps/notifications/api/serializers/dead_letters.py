@@ -1,4 +1,4 @@
-"""Dead letters and receipts as the API takes and shows them."""
+"""Request and response shapes of dead letters and receipts."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ class DeadLetterSerializer(serializers.ModelSerializer[DeadLetter]):
     template = serializers.CharField(
         source="notification.template_version.template.code", default=None, allow_null=True
     )
-    detail = MaskedField(help_text="The provider's words, addresses masked.")
+    detail = MaskedField(help_text="The provider's reply, addresses masked.")
 
     class Meta:
         model = DeadLetter
@@ -39,7 +39,7 @@ class DeadLetterSerializer(serializers.ModelSerializer[DeadLetter]):
 
 class SelectionSerializer(StrictSerializer):
     channel = OneOfField(choices=Channel.choices, required=False)
-    reason = LineField(required=False, max_length=64, help_text="The letter's reason or code.")
+    reason = LineField(required=False, max_length=64, help_text="The dead letter's reason or code.")
     template = CodeField(required=False)
     request_id = RequestIdField(required=False)
     since = MomentField(required=False)
@@ -86,6 +86,4 @@ class ReceiptSerializer(StrictSerializer):
 class ReceiptTakenSerializer(serializers.Serializer[Any]):
     delivery_id = serializers.UUIDField()
     status = serializers.CharField()
-    moved = serializers.BooleanField(
-        help_text="False: the delivery had this status, or a better one, before."
-    )
+    moved = serializers.BooleanField(help_text="False: the delivery already had this status, or a later one.")

@@ -1,4 +1,4 @@
-"""What the API answers about notifications."""
+"""Response shapes of notifications, batches, dry runs and timelines."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ class DeliverySerializer(AcceptedDeliverySerializer):
     provider = serializers.CharField()
     provider_message_id = serializers.CharField()
     error_code = serializers.CharField()
-    error_detail = MaskedField(help_text="The provider's words, addresses masked.")
+    error_detail = MaskedField(help_text="The provider's reply, addresses masked.")
     sent_at = serializers.DateTimeField(allow_null=True)
     finished_at = serializers.DateTimeField(allow_null=True)
 
@@ -39,9 +39,9 @@ class TemplateReferenceSerializer(serializers.Serializer[Any]):
 
 
 class AcceptedSerializer(serializers.Serializer[Notification]):
-    """What was made of a request."""
+    """An accepted request: its notification and the deliveries planned for it."""
 
-    # The context's `rows` holds the deliveries by notification; what is missing is looked up.
+    # The context's `rows` maps a notification's id to its deliveries; missing ones are queried.
 
     id = serializers.UUIDField()
     request_id = serializers.CharField(allow_null=True)
@@ -66,14 +66,16 @@ class AcceptedSerializer(serializers.Serializer[Notification]):
 
 
 class NotificationSerializer(AcceptedSerializer):
-    """A notification, with what became of each of its deliveries."""
+    """A notification with its deliveries and their results."""
 
     delivery_class = DeliverySerializer
 
     user_id = serializers.UUIDField(allow_null=True)
     priority = serializers.IntegerField()
     live = serializers.BooleanField()
-    variables = serializers.SerializerMethodField(help_text="Without what the template calls sensitive.")
+    variables = serializers.SerializerMethodField(
+        help_text="Without those that the template declares sensitive."
+    )
     metadata = ShortDictField(max_length=VALUES_LIMIT)
     callback_url = serializers.CharField()
     correlation_id = serializers.CharField()
@@ -90,12 +92,14 @@ class NotificationSerializer(AcceptedSerializer):
 
 
 class BatchEntrySerializer(serializers.Serializer[Any]):
-    """An accepted item has id, request_id, status, template and deliveries; a rejected one error, message and errors,
-    and where it was sent before (`already_delivered`) the others too."""
+    """An accepted item has id, request_id, status, template and deliveries. A rejected one has error, message and
+    errors; with `already_delivered` it also has the fields of the accepted one."""
 
-    index = serializers.IntegerField(help_text="The item's place in the request, from 0.")
+    index = serializers.IntegerField(help_text="The item's index in the request, from 0.")
     result = serializers.ChoiceField(choices=["accepted", "rejected"])
-    error = serializers.CharField(required=False, help_text="A stable code, as a single request's.")
+    error = serializers.CharField(
+        required=False, help_text="A stable code, the same as for a single request."
+    )
     message = serializers.CharField(required=False, help_text="One sentence for a person.")
     id = serializers.UUIDField(required=False)
     request_id = serializers.CharField(required=False, allow_null=True)
@@ -115,21 +119,21 @@ class BatchResultSerializer(serializers.Serializer[Any]):
 
 
 class DecisionSerializer(serializers.Serializer[Any]):
-    """What would become of one delivery."""
+    """The planned result of one delivery in a dry run."""
 
-    delivery_id = serializers.UUIDField(help_text="Of this trial alone.")
+    delivery_id = serializers.UUIDField(help_text="Valid for this dry run only.")
     channel = serializers.ChoiceField(choices=Channel.choices)
     recipient = serializers.CharField(help_text="Masked.")
     language = serializers.CharField()
     decision = serializers.CharField(help_text="send, defer, skip or expire.")
     reason = serializers.CharField(required=False)
     until = serializers.DateTimeField(required=False, help_text="With defer.")
-    fallback = serializers.BooleanField(required=False, help_text="True: by the fallback version's words.")
+    fallback = serializers.BooleanField(required=False, help_text="True: the fallback version is rendered.")
 
 
 class BatchTrialEntrySerializer(BatchEntrySerializer):
-    """An item that would be taken has its decisions; one whose request_id came before has none, but what it made
-    then."""
+    """An item that would be accepted has its decisions. One whose request_id was used before has none; it has the
+    fields of the notification accepted then."""
 
     decisions = DecisionSerializer(many=True, required=False)
 
@@ -139,7 +143,7 @@ class BatchTrialSerializer(BatchResultSerializer):
 
 
 class TrialSerializer(serializers.Serializer[Any]):
-    """What a dry run answers: nothing of it is stored or sent."""
+    """The answer to a dry run; nothing is stored or sent."""
 
     decisions = DecisionSerializer(many=True)
     rendered = RenderedSerializer()

@@ -1,4 +1,4 @@
-"""Notifications as the API takes and shows them."""
+"""Request shapes and query parameters of notifications."""
 
 import re
 from typing import Any
@@ -58,18 +58,20 @@ def _too_large(*given: Any) -> bool:
 
 
 DOTS = frozenset({".", ".."})
-"""URL libraries take these out of a path before they send it."""
-PATH_WORDS = frozenset({*Channel.values, "batch", "events", "cancel", "status"})
-"""What stands in paths under notifications/ by itself."""
+"""URL libraries remove these segments from a path before they send it."""
+PATH_SEGMENTS = frozenset({*Channel.values, "batch", "events", "cancel", "status"})
+"""The literal segments of the routes under notifications/; a request_id equal to one could not be addressed."""
 
 
 def refuse_reserved(value: str) -> None:
-    """Nothing could be looked up by such a request_id."""
+    """Raises ValidationError for a request_id that could not be used in a path."""
     if value in DOTS:
-        raise ValidationError("Dots alone are lost on the way in a path: add a letter.", code="reserved")
-    if value in PATH_WORDS:
         raise ValidationError(
-            f"`{value}` is a word of this API's own paths: put something before it, as in `order-{value}`.",
+            "URL libraries remove path segments of dots alone: add a letter.", code="reserved"
+        )
+    if value in PATH_SEGMENTS:
+        raise ValidationError(
+            f"`{value}` is a reserved path segment of this API: put a prefix before it, as in `order-{value}`.",
             code="reserved",
         )
 
@@ -84,7 +86,7 @@ class RequestIdField(LineField):
 
 
 class IdField(serializers.UUIDField):
-    """A UUID as text; DRF's own takes a number for one."""
+    """A UUID as text; DRF's own field also accepts numbers."""
 
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, str):
@@ -93,7 +95,8 @@ class IdField(serializers.UUIDField):
 
 
 class RecipientSerializer(StrictSerializer):
-    """An address, a device, or both. A user's is that user: what they refused is refused, however addressed."""
+    """An email address, a device token, or both. One that belongs to a user counts as that user: their preferences
+    apply, however they are addressed."""
 
     email = AddressField(required=False)
     device_token = LineField(required=False, max_length=4096)
@@ -130,7 +133,7 @@ class NotificationRequestSerializer(StrictSerializer):
     expires_at = MomentField(required=False)
     metadata = ShortDictField(max_length=VALUES_LIMIT, required=False, default=dict)
     callback_url = CallbackUrlField(
-        required=False, help_text="Told of every final status, beside the organization's endpoint."
+        required=False, help_text="Receives every final status, in addition to the organization's endpoint."
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -159,7 +162,7 @@ class NotificationRequestSerializer(StrictSerializer):
     def to_request(
         self, fields: dict[str, Any], *, correlation_id: str, correlation_given: bool
     ) -> NotificationRequest:
-        """The request as the submission takes it, of validated fields. The header's correlation id wins over the
+        """Validated fields as a `NotificationRequest`. The header's correlation id takes precedence over the
         metadata's."""
         recipient = fields.get("recipient", {})
         from_metadata = fields["metadata"].get("correlation_id")
@@ -182,13 +185,13 @@ class NotificationRequestSerializer(StrictSerializer):
 
 
 class BatchItemSerializer(NotificationRequestSerializer):
-    """As a single request; its priority is below 5, so that a batch never delays what people wait for."""
+    """The same as a single request, with a priority below 5: a batch never delays messages that people wait for."""
 
     priority = NumberField(required=False, default=4, min_value=1, max_value=4)
 
 
 class BatchSerializer(StrictSerializer):
-    # Checked one by one afterwards: one bad item spoils no other.
+    # Validated one by one later, so that one invalid item does not reject the others.
     notifications = ShortListField(
         child=serializers.JSONField(),
         allow_empty=False,

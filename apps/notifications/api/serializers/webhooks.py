@@ -1,4 +1,4 @@
-"""Endpoints, callbacks and their attempts as the API takes and shows them."""
+"""Request and response shapes of webhook endpoints, callbacks and their attempts."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ LONGEST_OVERLAP_SECONDS = 30 * OVERLAP_SECONDS
 
 
 class CallbackUrlField(LineField):
-    """An https URL of at most 2,000 characters, without credentials, whose host may be called."""
+    """An https URL of at most 2,000 characters, without credentials, whose host the address guard allows."""
 
     def to_internal_value(self, data: Any) -> str:
         value = super().to_internal_value(data)
@@ -61,12 +61,12 @@ class SecretRotationSerializer(StrictSerializer):
         default=OVERLAP_SECONDS,
         min_value=0,
         max_value=LONGEST_OVERLAP_SECONDS,
-        help_text="For so many seconds the present secret signs beside the new one.",
+        help_text="Seconds for which the present secret also signs, beside the new one.",
     )
 
 
 class CallbackReplaySerializer(StrictSerializer):
-    """Which events, by when they were made."""
+    """Which webhook events to replay, by the time they were created."""
 
     since = MomentField()
     until = MomentField(required=False, help_text="Default: now. At most 31 days later.")
@@ -74,18 +74,18 @@ class CallbackReplaySerializer(StrictSerializer):
         choices=["failed", "all"],
         required=False,
         default="failed",
-        help_text="failed: what was not taken, or cancelled for want of an endpoint; all: also what was taken.",
+        help_text="failed: not accepted, or cancelled because there was no endpoint; all: accepted ones, too.",
     )
     dry_run = FlagField(required=False, default=False)
 
 
 class CallbacksReplayedSerializer(serializers.Serializer[Any]):
     dry_run = serializers.BooleanField()
-    queued = serializers.IntegerField(help_text="How many are told again, or would be.")
+    queued = serializers.IntegerField(help_text="How many are queued again, or would be.")
 
 
 class QueuedSerializer(serializers.Serializer[Any]):
-    id = serializers.UUIDField(help_text="The event's `webhook-id`.")
+    id = serializers.UUIDField(help_text="The webhook event's `webhook-id`.")
     type = serializers.CharField()
 
 
@@ -93,8 +93,8 @@ class AttemptSerializer(serializers.ModelSerializer[CallbackAttempt]):
     webhook_id = serializers.UUIDField(source="callback_id")
     type = serializers.CharField(source="callback.type")
     notification_id = serializers.UUIDField(source="callback.notification_id", allow_null=True)
-    status = serializers.CharField(source="callback.status", help_text="Of the callback, now.")
-    detail = MaskedField(help_text="The receiver's words, or the network's; addresses masked.")
+    status = serializers.CharField(source="callback.status", help_text="The callback's present status.")
+    detail = MaskedField(help_text="The receiver's reply, or the network error; addresses masked.")
 
     class Meta:
         model = CallbackAttempt
@@ -105,6 +105,6 @@ class AttemptSerializer(serializers.ModelSerializer[CallbackAttempt]):
 
 
 class AttemptFilterSerializer(CursorQuery):
-    """The log's query parameters."""
+    """Query parameters of the list of attempts."""
 
     notification = serializers.UUIDField(required=False)

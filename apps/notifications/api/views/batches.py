@@ -17,9 +17,9 @@ from apps.notifications.api.views.notifications import (
     IDEMPOTENCY_KEY,
     accepted,
     answer_once,
+    ok_with_message,
     parse_submission,
     rejected,
-    told,
 )
 from apps.notifications.errors import Invalid, NotifierError, TooManyWaiting
 from apps.users.access import throttling
@@ -30,16 +30,16 @@ from notifier.lib.fields.validation import field_errors
 
 ITEM = BatchItemSerializer()
 ITEM_LENGTH = 4_200
-"""Bytes of a batch that count as one item, so that the largest body counts as the most items: it costs as much."""
+"""Bytes of a batch that count as one item, so that the largest body counts as the most items, whose cost it has."""
 
 
-def summed(results: list[dict[str, Any]]) -> dict[str, Any]:
+def with_totals(results: list[dict[str, Any]]) -> dict[str, Any]:
     taken = sum(result["result"] == "accepted" for result in results)
     return {"accepted": taken, "rejected": len(results) - taken, "results": results}
 
 
-def taken_of(data: Any, would_be: str) -> str:
-    """A batch's message: "Accepted." alone would be said of one that was refused from end to end."""
+def result_message(data: Any, would_be: str) -> str:
+    """The message of a batch's answer: the default "Accepted." would be wrong where every item was rejected."""
     taken, refused = data["accepted"], data["rejected"]
     if not refused:
         return f"All {taken} {would_be}taken."
@@ -47,10 +47,11 @@ def taken_of(data: Any, would_be: str) -> str:
 
 
 class BatchView(APIView):
-    """Up to 1,000 requests at once, in 4 MiB; each is accepted or rejected by itself, and takes the bulk lane.
+    """Up to 1,000 requests in 4 MiB; each is accepted or rejected by itself, and uses the bulk lane.
 
-    A 202 says how many were taken: it is one where every item was refused, too. With `dry_run`, what would become of
-    each: nothing is stored or sent. Items count towards a quota of their own; 4,200 bytes of the body count as one.
+    The answer is a 202 with the number accepted, also where every item was rejected. With `dry_run` it is the planned
+    result of each item, and nothing is stored or sent. Items count towards a quota of their own; 4,200 bytes of the
+    body count as one.
     """
 
     scopes: ClassVar = {"POST": Scope.NOTIFICATIONS_WRITE}
@@ -71,36 +72,36 @@ class BatchView(APIView):
         length = int(request.META.get("CONTENT_LENGTH") or 0)
         throttling.take_items(request._request, caller, max(len(items), length // ITEM_LENGTH))
         results: list[dict[str, Any]] = [{} for _ in items]
-        asked: dict[int, submission.Submission] = {}
+        submissions: dict[int, submission.Submission] = {}
         for index, item in enumerate(items):
             try:
-                asked[index] = parse_submission(request, ITEM, item)
+                submissions[index] = parse_submission(request, ITEM, item)
             except ValidationError as error:
                 results[index] = rejected(index, Invalid.of(field_errors(error.detail)))
 
         if dry_run:
-            found, plans = submission.preview_all(caller=caller, asked=list(asked.values()))
-            for index, result in zip(asked, found, strict=True):
+            found, plans = submission.preview_all(caller=caller, asked=list(submissions.values()))
+            for index, result in zip(submissions, found, strict=True):
                 if isinstance(result, NotifierError):
                     results[index] = rejected(index, result)
                 elif (planned := plans.get(result.notification.pk)) is not None:
                     results[index] = {"index": index, "result": "accepted", "decisions": planned.decisions}
                 else:
-                    # Its request_id came before: this is what a send would be answered with.
+                    # Its request_id was used before: the same answer as a real request would get.
                     results[index] = {
                         "index": index,
                         "result": "accepted",
                         "decisions": [],
                         **accepted(result),
                     }
-            counted = summed(results)
-            return told(counted, f"{DRY_RUN} {taken_of(counted, 'would be ')}")
+            counted = with_totals(results)
+            return ok_with_message(counted, f"{DRY_RUN} {result_message(counted, 'would be ')}")
 
         def accept() -> tuple[dict[str, Any], str]:
-            made = submission.submit_all(caller=caller, asked=list(asked.values()))
-            for index, result in zip(asked, made, strict=True):
+            made = submission.submit_all(caller=caller, asked=list(submissions.values()))
+            for index, result in zip(submissions, made, strict=True):
                 if isinstance(result, TooManyWaiting):
-                    # So is every item that is new, since all are of the bulk lane: nothing was stored.
+                    # This applies to every new item, since all use the bulk lane: nothing was stored.
                     raise result
                 if isinstance(result, NotifierError):
                     results[index] = rejected(index, result)
@@ -108,8 +109,8 @@ class BatchView(APIView):
                     results[index] = {"index": index, "result": "accepted", **accepted(result)}
             deliveries = sum(len(result.get("deliveries", ())) for result in results)
             throttling.charge_deliveries(caller, deliveries, items=len(items))
-            return summed(results), ""
+            return with_totals(results), ""
 
         answer = answer_once(request, "notifications/batch", body_hash(request.data), accept)
-        answer.message = taken_of(answer.data, "")  # type: ignore[attr-defined]
+        answer.message = result_message(answer.data, "")  # type: ignore[attr-defined]
         return answer

@@ -1,4 +1,4 @@
-"""Dead letters for operators, and receipts from gateways."""
+"""Dead letters for operators, and delivery receipts from gateways."""
 
 import uuid
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ SHOWN = (
     "notification__request_id",
     "notification__template_version__template__code",
 )
-"""Not the messages themselves, which may be large."""
+"""The columns that a list needs; the notification's own, such as its variables, may be large."""
 
 
 class DeadLetterRows(OrganizationRows):
@@ -46,14 +46,14 @@ class DeadLetterRows(OrganizationRows):
 
 
 class DeadLetterListView(FilteredRows, DeadLetterRows, generics.ListAPIView[DeadLetter]):
-    """What failed and waits for an operator, newest first; `state` is open unless asked otherwise."""
+    """Failed deliveries that wait for an operator, newest first. `state` defaults to open."""
 
     scopes: ClassVar = READ_WRITE
     serializer_class = DeadLetterSerializer
     filter_class = DeadLetterFilterSerializer
     grows = True
 
-    def narrowed(self, rows: QuerySet[Any], asked: Mapping[str, Any]) -> QuerySet[Any]:
+    def narrowed(self, rows: QuerySet[Any], query: Mapping[str, Any]) -> QuerySet[Any]:
         paths = {
             "state": "state",
             "channel": "channel",
@@ -64,9 +64,9 @@ class DeadLetterListView(FilteredRows, DeadLetterRows, generics.ListAPIView[Dead
             "since": "created_at__gte",
             "until": "created_at__lt",
         }
-        rows = rows.filter(**{path: asked[name] for name, path in paths.items() if name in asked})
-        if "request_id" in asked:
-            # The whole of the index that makes a request_id unique.
+        rows = rows.filter(**{path: query[name] for name, path in paths.items() if name in query})
+        if "request_id" in query:
+            # All columns of the unique index on request_id, so that it is used.
             rows = rows.filter(
                 notification__organization=caller_of(self.request).organization,
                 notification__live__in=(True, False),
@@ -79,15 +79,15 @@ class DeadLetterListView(FilteredRows, DeadLetterRows, generics.ListAPIView[Dead
 
 
 class ReplayView(APIView):
-    """Send failed deliveries again, each once, on the bulk lane. `unknown` ones only where `reason` says so."""
+    """Send failed deliveries again, each once, on the bulk lane. `unknown` ones only where `reason` asks for them."""
 
     scopes: ClassVar = READ_WRITE
 
     @extend_schema(request=ReplaySerializer, responses=ReplayedSerializer)
     def post(self, request: Request) -> Response:
-        asked = ReplaySerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        wanted = dict(asked.validated_data)
+        serializer = ReplaySerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        wanted = dict(serializer.validated_data)
         limit, dry_run = wanted.pop("limit"), wanted.pop("dry_run")
         ids = tuple(wanted.pop("ids")) if "ids" in wanted else None
         caller = caller_of(request)
@@ -124,28 +124,28 @@ class DiscardView(DeadLetterRows, APIView):
 
 
 class ReceiptView(APIView):
-    """A gateway's word on a message that it took."""
+    """A gateway's receipt for a message that it accepted."""
 
     scopes: ClassVar = {"POST": Scope.NOTIFICATIONS_WRITE}
     channel = ""
 
     @extend_schema(request=ReceiptSerializer, responses=ReceiptTakenSerializer)
     def post(self, request: Request) -> Response:
-        asked = ReceiptSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
+        serializer = ReceiptSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         caller = caller_of(request)
-        if asked.validated_data["permanent"] and Scope.SUPPRESSIONS_WRITE not in caller.scopes:
+        if serializer.validated_data["permanent"] and Scope.SUPPRESSIONS_WRITE not in caller.scopes:
             raise PermissionDenied(
-                "To end an address for good takes the scope suppressions:write; leave `permanent` out.",
+                "Suppressing an address needs the scope suppressions:write; leave `permanent` out.",
                 "permission_denied",
             )
         with transaction.atomic():
             row, moved = receipts.apply(
                 organization=caller.organization,
-                receipt=receipts.Receipt(channel=self.channel, **asked.validated_data),
+                receipt=receipts.Receipt(channel=self.channel, **serializer.validated_data),
             )
             if row.notification.live and not caller.live:
                 raise NotHere("There is no such delivery here.")
-            if asked.validated_data["permanent"] and row.notification.live:
+            if serializer.validated_data["permanent"] and row.notification.live:
                 require_reach_of_recipient(request, row.channel, row.recipient)
         return Response({"delivery_id": str(row.pk), "status": row.status, "moved": moved})

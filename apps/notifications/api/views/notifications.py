@@ -1,4 +1,4 @@
-"""Notifications over HTTP: sent, listed, explained, cancelled."""
+"""Notifications over HTTP: send, list, read with timeline, cancel."""
 
 import uuid
 from collections.abc import Callable
@@ -54,13 +54,13 @@ class NotificationRows(OrganizationRows):
         return self.writable(rows, path="live")
 
     def notification(self) -> Notification:
-        """By id first, then by request_id."""
+        """The notification of the path, by id first, then by request_id. Raises NotHere."""
         key, rows = self.kwargs["key"], NotificationRows.get_queryset(self)
         try:
             found: Notification | None = rows.filter(pk=uuid.UUID(key)).first()
         except ValueError:
             found = None
-        # Both named, as the index has them: by the organization alone it would be read from end to end.
+        # Both values of `live` are named so that the unique index is used; else the organization's rows are scanned.
         found = found or rows.filter(request_id=key, live__in=(True, False)).order_by("-live").first()
         if found is None:
             raise NotHere("There is no such thing here.")
@@ -74,7 +74,7 @@ def shown(notification: Notification) -> Response:
 
 
 def accepted(made: submission.Accepted) -> dict[str, Any]:
-    """As `AcceptedSerializer` says it, without the cost of one for each of a thousand."""
+    """The same fields as `AcceptedSerializer`, without the cost of a serializer for each of 1,000 items."""
     version = made.notification.template_version
     return {
         "id": str(made.notification.pk),
@@ -106,14 +106,14 @@ def rejected(index: int, error: NotifierError) -> dict[str, Any]:
     }
 
 
-# Their checks keep nothing of what they check, and making one costs more than its checks.
-ONE = NotificationRequestSerializer()
+# Shared by all requests: validation keeps no state in it, and creating one costs more than validating.
+SINGLE = NotificationRequestSerializer()
 
 
 def parse_submission(
     request: Request, shape: NotificationRequestSerializer, body: Any
 ) -> submission.Submission:
-    """Raises ValidationError, as the shape's `is_valid` would."""
+    """The validated body with its hash. Raises ValidationError, as the shape's `is_valid` would."""
     wanted = shape.to_request(
         shape.run_validation(body),
         correlation_id=request._request.correlation_id,  # type: ignore[attr-defined]
@@ -125,10 +125,10 @@ def parse_submission(
 def answer_once(
     request: Request, path: str, digest: str, accept: Callable[[], tuple[dict[str, Any], str]]
 ) -> Response:
-    """202 with what `accept` returns (the data and its location), or the answer kept for the request's key."""
+    """202 with what `accept` returns (data and location), or the stored answer for the request's Idempotency-Key."""
     key = read_key(request.headers.get("Idempotency-Key"))
     attempt = Attempt(caller_of(request), path, key, digest) if key else None
-    # Without a key there is nothing to keep beside what is accepted, and that is all or nothing by itself.
+    # Without a key no answer is stored, and accepting is atomic by itself.
     with nullcontext() if attempt is None else transaction.atomic():
         if attempt is not None and (record := attempt.earlier()) is not None:
             answer = Response(record.answer, record.status_code)
@@ -147,15 +147,15 @@ def answer_once(
 DRY_RUN = "A dry run: nothing is stored or sent."
 
 
-def told(data: Any, message: str) -> Response:
-    """A 200 with a message of its own."""
+def ok_with_message(data: Any, message: str) -> Response:
+    """A 200 whose envelope has this message."""
     response = Response(data)
     response.message = message  # type: ignore[attr-defined]
     return response
 
 
 class NotificationListView(NotificationRows, generics.ListAPIView[Notification]):
-    """Tell one person one thing (POST), or find notifications (GET, newest first)."""
+    """Send one message to one person (POST), or list notifications (GET, newest first)."""
 
     scopes: ClassVar = READ_WRITE
     self_service = ("GET",)
@@ -170,12 +170,12 @@ class NotificationListView(NotificationRows, generics.ListAPIView[Notification])
         return self.get_paginated_response(shown.data)
 
     def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        asked = NotificationFilterSerializer(data=self.request.query_params.dict())
-        asked.is_valid(raise_exception=True)
+        serializer = NotificationFilterSerializer(data=self.request.query_params.dict())
+        serializer.is_valid(raise_exception=True)
         organization = caller_of(self.request).organization
-        # By a status it asks the database a question of its own first.
-        with bounded(organization) if "status" in asked.validated_data else nullcontext():
-            return queries.filtered(queryset, asked.validated_data, organization=organization)
+        # A filter by status runs a query of its own first, which needs the time limit.
+        with bounded(organization) if "status" in serializer.validated_data else nullcontext():
+            return queries.filtered(queryset, serializer.validated_data, organization=organization)
 
     @extend_schema(
         request=NotificationRequestSerializer,
@@ -185,20 +185,20 @@ class NotificationListView(NotificationRows, generics.ListAPIView[Notification])
     def post(self, request: Request) -> Response:
         caller = caller_of(request)
         dry_run = DryRunQuery.is_dry_run(request)
-        one = parse_submission(request, ONE, self.body(request))
+        wanted = parse_submission(request, SINGLE, self.body(request))
         if dry_run:
-            planned = submission.preview(caller=caller, asked=one)
-            return told({"decisions": planned.decisions, "rendered": planned.rendered}, DRY_RUN)
+            planned = submission.preview(caller=caller, asked=wanted)
+            return ok_with_message({"decisions": planned.decisions, "rendered": planned.rendered}, DRY_RUN)
 
         throttling.check_deliveries(caller)
 
         def accept() -> tuple[dict[str, Any], str]:
-            made = submission.submit(caller=caller, asked=one)
+            made = submission.submit(caller=caller, asked=wanted)
             throttling.charge_deliveries(caller, len(made.deliveries), items=1)
             return accepted(made), f"/api/v1/notifications/{made.notification.pk}/"
 
         try:
-            return answer_once(request, "notifications", one.body_hash, accept)
+            return answer_once(request, "notifications", wanted.body_hash, accept)
         except AlreadyDelivered as error:
             error.data = accepted(error.data)
             raise
@@ -208,7 +208,7 @@ class NotificationListView(NotificationRows, generics.ListAPIView[Notification])
 
 
 class ChannelView(NotificationListView):
-    """POST notifications/ with `channels` of this one, which the body leaves out."""
+    """The same as POST notifications/ with this channel as `channels`, which the body leaves out."""
 
     http_method_names = ["post", "options"]
     channel = ""
@@ -220,7 +220,7 @@ class ChannelView(NotificationListView):
         for name, only in (("channels", [self.channel]), ("notification_type", self.channel)):
             if body.get(name, only) != only:
                 raise ValidationError({name: CHANNEL_OF_PATH.format(self.channel)}, code="conflict")
-        # As if it had come to notifications/: with a request_id it is the same request there.
+        # The same body as for notifications/, so that a request_id names the same request on both paths.
         rest = {name: value for name, value in body.items() if name != "notification_type"}
         return {**rest, "channels": [self.channel]}
 
@@ -237,14 +237,14 @@ class NotificationDetailView(NotificationRows, APIView):
 
 
 class EventListView(FilteredRows, NotificationRows, generics.ListAPIView[Event]):
-    """The timeline, oldest first: every decision and attempt, with times and the provider's words."""
+    """The timeline, oldest first: every decision and attempt, with times and the provider's replies."""
 
     scopes: ClassVar = READ_WRITE
     self_service = ("GET",)
     serializer_class = EventSerializer
     filter_class = CursorQuery
     grows = True
-    # By the database's clock: an id tells the time of the host that made it.
+    # Ordered by the database's clock: an id has the time of the host that made it.
     page_order = ("at", "id")
 
     def get_queryset(self) -> QuerySet[Event]:
@@ -252,7 +252,7 @@ class EventListView(FilteredRows, NotificationRows, generics.ListAPIView[Event])
 
 
 class CancelView(NotificationRows, APIView):
-    """Take a notification back while nothing of it was sent."""
+    """Cancel a notification while none of its deliveries was sent."""
 
     scopes: ClassVar = READ_WRITE
 

@@ -1,4 +1,4 @@
-"""Where email services tell what became of messages."""
+"""The endpoint to which email services post their tracking events."""
 
 import io
 from typing import Any
@@ -18,18 +18,18 @@ from apps.notifications.routing.registry import service_of
 from apps.users.access import throttling
 
 FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
-NOT_HERE = "There is no such provider, or its URL says nothing of events."
+NOT_HERE = "There is no such provider, or its URL configures no tracking events."
 
 
 class EventsTakenSerializer(serializers.Serializer[Any]):
-    taken = serializers.IntegerField(help_text="Events that were not told before.")
+    taken = serializers.IntegerField(help_text="Tracking events that were not received before.")
 
 
 class ServiceEventsView(APIView):
-    """What the email service of this provider account tells of its messages, as it sends it.
+    """Tracking events of this provider account's email service, in the service's own format.
 
-    Verified by the `webhook_key` or `webhook_secret` in the account's URL, and by nothing else. An event of a
-    kind that means nothing here is taken and ignored; the same event again changes nothing.
+    Verified by the `webhook_key` or `webhook_secret` in the account's URL, and by nothing else. An event of a kind
+    that is not used here is accepted and ignored; the same event again changes nothing.
     """
 
     authentication_classes = ()
@@ -40,9 +40,9 @@ class ServiceEventsView(APIView):
 
     @extend_schema(request=None, responses=EventsTakenSerializer, auth=[])
     def post(self, request: Request, provider: str) -> Response:
-        # Anybody may post here: nothing is parsed before it is verified, which costs a hash. What isn't signed is
-        # counted by the middleware, and answered with a 429 once that is enough; what is signed is taken all the
-        # same, since a service's events come from a few addresses, in bursts.
+        # The endpoint is public: nothing is parsed before the signature is verified, which costs a hash. Unsigned
+        # posts are counted by the middleware, and answered with a 429 past its limit; signed ones are accepted all
+        # the same, since a service's events come from a few addresses, in bursts.
         service = service_of(provider)
         if service is None:
             raise errors.NotHere(NOT_HERE)
@@ -62,28 +62,26 @@ class ServiceEventsView(APIView):
             try:
                 webhook_events.verify(service, post)
             except webhook_events.Unverified as error:
-                raise errors.Unverified("This was not signed with the account's secret.") from error
+                raise errors.Unverified("The signature does not verify with the account's secret.") from error
             throttling.take_request(request._request, None, weight=0)
         if parser is not None and not form:
-            # The checks that every body of the API passes, its size first.
+            # The checks for every body of the API, its size first.
             parser.parse(io.BytesIO(post.body), request.content_type, {"view": self})
         elif len(post.body) > self.body_limit:
             raise errors.PayloadTooLarge(f"The body is larger than {self.body_limit} bytes.")
         try:
-            told, unread = webhook_events.read(service, post)
+            tracked, unread = webhook_events.read(service, post)
         except webhook_events.NotTracking as error:
             raise errors.NotTracking("Set this URL for tracking events, not for inbound mail.") from error
-        taken = tracking_events.take(provider, told)
+        taken = tracking_events.record(provider, tracked)
         if unread:
             unread_events.keep(provider, post, unread)
-            words = (
-                f"{len(unread)} of these events have a shape that is not known here: kept for the operators."
-            )
-            raise errors.EventsUnread(words, headers={"Retry-After": "3600"})
+            message = f"{len(unread)} of these events have an unknown shape and were kept for the operators."
+            raise errors.EventsUnread(message, headers={"Retry-After": "3600"})
         return Response({"taken": taken})
 
     def _body(self, request: Request, *, form: bool) -> webhook_events.Post:
-        """The body as it came, which is what is signed, up to one octet past its limit."""
+        """The raw body, which is what is signed, read up to one octet past its limit."""
         stream: Any = request.stream
         octets = stream.read(self.body_limit + 1) if stream is not None else b""
         return webhook_events.Post(request.META, octets, form=form)

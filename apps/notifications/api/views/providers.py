@@ -1,4 +1,5 @@
-"""The provider accounts and their circuits. They serve every organization: only the host's own may switch them."""
+"""The provider accounts and their circuit breakers. They serve every organization, so only the operating
+organization has the scopes to switch them."""
 
 from typing import Any, ClassVar
 
@@ -35,7 +36,7 @@ class ProviderSerializer(serializers.Serializer[Any]):
     rate = serializers.FloatField(help_text="Messages a second; 0 is no limit.")
     state = serializers.ChoiceField(choices=["closed", "open", "half_open"])
     open_until = serializers.DateTimeField(allow_null=True)
-    code = serializers.CharField(help_text="Why it opened.")
+    code = serializers.CharField(help_text="Why the circuit opened.")
 
 
 class CircuitChangeSerializer(serializers.ModelSerializer[CircuitChange]):
@@ -49,7 +50,7 @@ def _accounts() -> list[tuple[str, Account]]:
 
 
 def _known(name: str) -> tuple[str, Account]:
-    """The account, by the settings or by what is remembered of it. Raises Http404."""
+    """The account with its channel: of the settings, or "" where only its stored state is left. Raises Http404."""
     for channel, account in _accounts():
         if account.name == name:
             return channel, account
@@ -79,7 +80,7 @@ def _states() -> dict[str, ProviderState]:
 
 
 class ProviderListView(FilteredRows, generics.GenericAPIView[Any]):
-    """Every account that the settings name, with its circuit as it is now."""
+    """Every account that the settings name, with the present state of its circuit breaker."""
 
     scopes: ClassVar = SCOPES
     serializer_class = ProviderSerializer
@@ -110,7 +111,7 @@ class ProviderHistoryView(FilteredRows, generics.ListAPIView[CircuitChange]):
 
 
 class CircuitView(APIView):
-    """Open the circuit (its messages wait or take the next account, until it is closed), or close it."""
+    """Open the circuit breaker (its messages wait or use the next account, until it is closed), or close it."""
 
     scopes: ClassVar = SCOPES
     opens = False

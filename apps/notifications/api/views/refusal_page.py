@@ -1,8 +1,8 @@
-"""Where an address that is nobody's here refuses further mail, behind the signed link of a message.
+"""The unsubscribe page for an address that belongs to no user, behind the signed link of a message.
 
-Like a person's page: no sign-in, no cookie, no script, and only a POST changes anything (RFC 8058). There are no
-preferences of an address, so nothing of the organization's goes there any more; an operator may lift that. Whoever
-has become a user with this address since refuses the category of the message alone.
+Like a user's preference page: no sign-in, no cookie, no script, and only a POST changes anything (RFC 8058). An
+address has no preferences, so it is suppressed for the whole organization; an operator may lift that. Where a user
+with this address exists by now, only the message's category is switched off for that user.
 """
 
 import uuid
@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 REASON = "unsubscribed"
 
 
-# The link itself is the proof of who asks; a mailbox's button can't send a token.
+# The signed link authenticates the request; a mailbox's unsubscribe button can't send a CSRF token.
 @method_decorator(csrf_exempt, name="dispatch")
 class RefusalPage(View):
     http_method_names = ["get", "head", "post"]
@@ -53,7 +53,7 @@ class RefusalPage(View):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         if self._suppressed().exists():
-            return self._page(said="stopped_all")
+            return self._page(notice="stopped_all")
         return self._page()
 
     def post(self, request: HttpRequest) -> HttpResponse:
@@ -61,8 +61,8 @@ class RefusalPage(View):
             return self._page()
         category = self.organization.categories.filter(pk=self.reach.category).first()
         if category is not None and category.mandatory:
-            return self._page(said="mandatory", category=category)
-        # The page's own button says that it is.
+            return self._page(notice="mandatory", category=category)
+        # The page's own button sends this field; a mailbox's one-click request does not.
         by_hand = "by_hand" in request.POST
         address = self._address()
         person = self._person(address) if address else None
@@ -70,7 +70,7 @@ class RefusalPage(View):
             source = PreferenceSource.PAGE if by_hand else PreferenceSource.ONE_CLICK
             opt_outs.choose(person, {(category.pk, Channel.EMAIL): False}, source=source)
             log.info("preferences_chosen", user_id=str(person.pk), source=source.value, changes=1)
-            return self._page(said="stopped", category=category)
+            return self._page(notice="stopped", category=category)
         row, made = Suppression.objects.get_or_create(
             organization=self.organization,
             channel=Channel.EMAIL,
@@ -79,7 +79,7 @@ class RefusalPage(View):
             defaults={"recipient": address, "reason": REASON, "created_by": "recipient"},
         )
         log.info("address_refused", organization=self.organization.slug, suppression=str(row.pk), made=made)
-        return self._page(said="stopped_all")
+        return self._page(notice="stopped_all")
 
     def _organization(self, pk: uuid.UUID) -> Organization | None:
         return Organization.objects.filter(pk=pk, is_active=True).first()
@@ -92,25 +92,25 @@ class RefusalPage(View):
         )
 
     def _address(self) -> str:
-        """The address itself, as long as a message to it is kept: the link holds its hash alone."""
-        told = EmailLog.objects.filter(
+        """The address, while a message to it is stored; the link has only its hash. Empty: not known any more."""
+        sent = EmailLog.objects.filter(
             organization=self.organization, recipient_hash=self.reach.recipient_hash
         )
-        return told.exclude(email="").values_list("email", flat=True).first() or ""
+        return sent.exclude(email="").values_list("email", flat=True).first() or ""
 
     def _person(self, address: str) -> User | None:
         return User.objects.filter(User.at(address), organization=self.organization, erased_at=None).first()
 
-    def _page(self, said: str = "", category: Category | None = None) -> HttpResponse:
+    def _page(self, notice: str = "", category: Category | None = None) -> HttpResponse:
         language = supported_language(
             self.request.headers.get("Accept-Language", ""), self.organization.default_language
         )
-        words, organization = TRANSLATIONS[language], self.organization.name
+        texts, organization = TRANSLATIONS[language], self.organization.name
         fields = {"category": category.name if category else "", "organization": organization}
         return answer(
             "address",
             200,
             language,
-            message=words[said].format(**fields) if said else "",
-            stop="" if said else words["stop_all_what"].format(organization=organization),
+            message=texts[notice].format(**fields) if notice else "",
+            stop="" if notice else texts["stop_all_what"].format(organization=organization),
         )

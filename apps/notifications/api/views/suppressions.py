@@ -1,4 +1,4 @@
-"""Suppressions over the API: what nothing is sent to, why, and the way back."""
+"""Suppressions over HTTP: list addresses that nothing is sent to and why, add one, lift one."""
 
 import uuid
 from collections.abc import Mapping
@@ -45,7 +45,9 @@ class SuppressionSerializer(serializers.ModelSerializer[Suppression]):
 class NewSuppressionSerializer(StrictSerializer):
     channel = OneOfField(choices=Channel.choices)
     recipient = LineField(max_length=4096, help_text="An email address, or a device token.")
-    reason = LineField(required=False, max_length=64, default="by_hand", help_text="A word, for filters.")
+    reason = LineField(
+        required=False, max_length=64, default="by_hand", help_text="A short code, for filters."
+    )
     detail = LineField(required=False, allow_blank=True, max_length=500, default="")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -58,16 +60,16 @@ class NewSuppressionSerializer(StrictSerializer):
 
 
 class LiftSerializer(StrictSerializer):
-    reason = LineField(max_length=200, help_text="Why it may be sent to again.")
+    reason = LineField(max_length=200, help_text="Why messages may be sent to it again.")
 
 
 class SuppressionFilterSerializer(CursorQuery):
     """The list's query parameters."""
 
     channel = OneOfField(choices=Channel.choices, required=False)
-    recipient = LineField(required=False, max_length=4096, help_text="Exactly this address or device token.")
+    recipient = LineField(required=False, max_length=4096, help_text="This exact address or device token.")
     reason = LineField(required=False, max_length=64)
-    active = serializers.BooleanField(required=False, help_text="false: those that were lifted.")
+    active = serializers.BooleanField(required=False, help_text="false: only those that were lifted.")
 
 
 class SuppressionRows(OrganizationRows):
@@ -78,18 +80,18 @@ class SuppressionRows(OrganizationRows):
 
 
 class SuppressionListView(FilteredRows, SuppressionRows, generics.ListAPIView[Suppression]):
-    """The addresses and device tokens that nothing is sent to, newest first, those that were lifted too."""
+    """The addresses and device tokens that nothing is sent to, newest first; lifted ones are included."""
 
     serializer_class = SuppressionSerializer
     filter_class = SuppressionFilterSerializer
     grows = True
 
-    def narrowed(self, rows: QuerySet[Any], asked: Mapping[str, Any]) -> QuerySet[Any]:
-        rows = rows.filter(**{name: asked[name] for name in ("channel", "reason") if name in asked})
-        if "active" in asked:
-            rows = rows.filter(lifted_at__isnull=asked["active"])
-        if "recipient" in asked:
-            rows = rows.filter(recipient_hash__in=hashes_of(asked["recipient"]))
+    def narrowed(self, rows: QuerySet[Any], query: Mapping[str, Any]) -> QuerySet[Any]:
+        rows = rows.filter(**{name: query[name] for name in ("channel", "reason") if name in query})
+        if "active" in query:
+            rows = rows.filter(lifted_at__isnull=query["active"])
+        if "recipient" in query:
+            rows = rows.filter(recipient_hash__in=hashes_of(query["recipient"]))
         return rows
 
     @extend_schema(parameters=[SuppressionFilterSerializer])
@@ -100,10 +102,10 @@ class SuppressionListView(FilteredRows, SuppressionRows, generics.ListAPIView[Su
         request=NewSuppressionSerializer, responses={200: SuppressionSerializer, 201: SuppressionSerializer}
     )
     def post(self, request: Request) -> Response:
-        """Send nothing to an address or a device token from now on. One that is suppressed stays as it was: a 200."""
-        asked = NewSuppressionSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        wanted = asked.validated_data
+        """Send nothing to an address or a device token from now on. One already suppressed is unchanged: a 200."""
+        serializer = NewSuppressionSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        wanted = serializer.validated_data
         caller = caller_of(request)
         require_reach_of_recipient(request, wanted["channel"], wanted["recipient"])
         row, made = Suppression.objects.get_or_create(
@@ -112,7 +114,7 @@ class SuppressionListView(FilteredRows, SuppressionRows, generics.ListAPIView[Su
             recipient_hash=recipient_hash(wanted["channel"], wanted["recipient"]),
             lifted_at=None,
             defaults={
-                # A token is found by its hash; only an address is worth reading.
+                # A token is found by its hash; only an address is readable for a person.
                 "recipient": wanted["recipient"] if wanted["channel"] == Channel.EMAIL else "",
                 "reason": wanted["reason"],
                 "detail": wanted["detail"],
@@ -129,9 +131,9 @@ class LiftView(SuppressionRows, APIView):
 
     @extend_schema(request=LiftSerializer, responses=SuppressionSerializer)
     def post(self, request: Request, suppression: uuid.UUID) -> Response:
-        asked = LiftSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
+        serializer = LiftSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         rows = self.get_queryset().filter(pk=suppression)
-        # One that was lifted before keeps who did it, and why.
-        rows.lift(by=caller_of(request).name, reason=asked.validated_data["reason"])  # type: ignore[attr-defined]
+        # One that was lifted before keeps its `lifted_by` and `lift_reason`.
+        rows.lift(by=caller_of(request).name, reason=serializer.validated_data["reason"])  # type: ignore[attr-defined]
         return Response(SuppressionSerializer(get_object_or_404(rows)).data)

@@ -1,4 +1,4 @@
-"""How often a template's versions were asked for, day by day."""
+"""How many notifications used each version of a template, day by day."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, ClassVar
@@ -20,7 +20,7 @@ from apps.users.models.scopes import Scope
 from notifier.lib.fields.validation import StrictSerializer
 
 DAYS_LIMIT = 92
-"""Today included: a quarter; every notification of the range is counted anew for each request."""
+"""A quarter, today included: every notification of the range is counted again for each request."""
 DEFAULT_DAYS = 30
 
 
@@ -63,9 +63,9 @@ class UsageView(TemplateRows, APIView):
     @extend_schema(parameters=[UsageSerializer], responses=UsedSerializer)
     def get(self, request: Request, code: str) -> Response:
         template = self.template()
-        asked = UsageSerializer(data=request.query_params.dict())
-        asked.is_valid(raise_exception=True)
-        since = asked.validated_data.get("since", _today() - timedelta(days=DEFAULT_DAYS - 1))
+        serializer = UsageSerializer(data=request.query_params.dict())
+        serializer.is_valid(raise_exception=True)
+        since = serializer.validated_data.get("since", _today() - timedelta(days=DEFAULT_DAYS - 1))
         rows: Any = (
             Notification.objects.filter(
                 organization=template.organization_id,

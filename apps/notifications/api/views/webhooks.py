@@ -1,4 +1,4 @@
-"""The organization's endpoint over HTTP: where its events go, their secret, and what became of them."""
+"""The organization's webhook endpoint over HTTP: its URL, its secret, and the log of attempts."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -53,7 +53,7 @@ class EndpointRows(OrganizationRows):
 
 
 class EndpointView(EndpointRows, APIView):
-    """Where the organization's events go. The `url` is empty where there is only a secret, for `callback_url`s."""
+    """Where the organization's webhook events go. `url` is empty where only a secret exists, for `callback_url`s."""
 
     scopes: ClassVar = SCOPES
 
@@ -63,41 +63,41 @@ class EndpointView(EndpointRows, APIView):
 
     @extend_schema(request=EndpointRequestSerializer, responses=EndpointWithSecretSerializer)
     def put(self, request: Request) -> Response:
-        """Create or change it. `secret` is in the first answer alone: keep it, it verifies every call."""
-        asked = EndpointRequestSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
+        """Create or change the endpoint. `secret` is in the first answer only: keep it, it verifies every call."""
+        serializer = EndpointRequestSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         with transaction.atomic():
             WebhookEndpoint.objects.get_or_create(organization=caller_of(request).organization)
             rows = self.endpoints()
-            rows.update(**asked.validated_data, disabled_reason="", failing_since=None)
-            # Asked of the database: of two at once one is shown the secret.
+            rows.update(**serializer.validated_data, disabled_reason="", failing_since=None)
+            # Decided in the database: of two concurrent requests only one is shown the secret.
             first = bool(rows.filter(secret_shown=False).update(secret_shown=True))
             endpoint = self.endpoint()
         return with_secret(endpoint, endpoint.secret if first else None)
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request) -> Response:
-        """Forget the URL and the secret. What waits for it is cancelled; other URLs get a new secret."""
+        """Delete the URL and the secret. Callbacks that wait for it are cancelled; other URLs get a new secret."""
         self.endpoint().delete()
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class RotateView(EndpointRows, APIView):
-    """A new secret, shown once. Until the overlap ends every call has a signature by each."""
+    """A new secret, shown once. Until the overlap ends every call is signed with both."""
 
     scopes: ClassVar = SCOPES
 
     @extend_schema(request=SecretRotationSerializer, responses=EndpointWithSecretSerializer)
     def post(self, request: Request) -> Response:
-        asked = SecretRotationSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
+        serializer = SecretRotationSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         endpoint = self.endpoint()
-        endpoint.rotate(overlap=asked.validated_data["overlap"])
+        endpoint.rotate(overlap=serializer.validated_data["overlap"])
         return with_secret(endpoint, endpoint.secret)
 
 
 class TestView(EndpointRows, APIView):
-    """Send an event that means nothing to the endpoint; the log says what came of it."""
+    """Send a test event to the endpoint; the log of attempts shows the result."""
 
     scopes: ClassVar = SCOPES
 
@@ -112,15 +112,15 @@ class TestView(EndpointRows, APIView):
 
 
 class CallbackReplayView(EndpointRows, APIView):
-    """Tell again what ended in a range of time, under the same `webhook-id`s. What still waits is left alone."""
+    """Send callbacks of a range of time again, under the same `webhook-id`s. Those that still wait are left alone."""
 
     scopes: ClassVar = SCOPES
 
     @extend_schema(request=CallbackReplaySerializer, responses=CallbacksReplayedSerializer)
     def post(self, request: Request) -> Response:
-        asked = CallbackReplaySerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        wanted = asked.validated_data
+        serializer = CallbackReplaySerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        wanted = serializer.validated_data
         ids = redelivery.select(
             self.endpoint(),
             since=wanted["since"],
@@ -133,7 +133,7 @@ class CallbackReplayView(EndpointRows, APIView):
 
 
 class AttemptListView(FilteredRows, OrganizationRows, generics.ListAPIView[CallbackAttempt]):
-    """Every try of every callback, newest first."""
+    """Every attempt of every callback, newest first."""
 
     scopes: ClassVar = SCOPES
     serializer_class = AttemptSerializer
@@ -143,8 +143,8 @@ class AttemptListView(FilteredRows, OrganizationRows, generics.ListAPIView[Callb
     def get_queryset(self) -> QuerySet[CallbackAttempt]:
         return self.visible(CallbackAttempt.objects.select_related("callback"))
 
-    def narrowed(self, rows: QuerySet[Any], asked: Mapping[str, Any]) -> QuerySet[Any]:
-        return rows.filter(callback__notification=asked["notification"]) if "notification" in asked else rows
+    def narrowed(self, rows: QuerySet[Any], query: Mapping[str, Any]) -> QuerySet[Any]:
+        return rows.filter(callback__notification=query["notification"]) if "notification" in query else rows
 
     @extend_schema(parameters=[AttemptFilterSerializer])
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:

@@ -1,4 +1,4 @@
-"""DKIM (RFC 6376): a domain's word for a message, relaxed in headers and body, by RSA or Ed25519 (RFC 8463)."""
+"""DKIM signatures (RFC 6376): relaxed canonicalization of headers and body, RSA or Ed25519 (RFC 8463)."""
 
 import base64
 import hashlib
@@ -19,7 +19,7 @@ SIGNED = (
     "from", "to", "subject", "date", "message-id", "mime-version", "content-type", "content-transfer-encoding",
     "reply-to", "list-unsubscribe", "list-unsubscribe-post", "list-id", "feedback-id", "auto-submitted",
 )  # fmt: skip
-"""What is signed where it is there. From is signed once more than it occurs, so that none can be added."""
+"""Headers that are signed where present. From is signed once more than it occurs, so that none can be added."""
 _LABELS = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*")
 _BLANKS = re.compile(rb"[ \t]+")
 _FOLD = re.compile(rb"\r\n(?=[ \t])")
@@ -37,8 +37,8 @@ class Signer:
 
     @classmethod
     def of(cls, domain: str, selector: str, path: str) -> "Signer":
-        """`path`: the private key, PEM. A domain in any alphabet is signed for in ASCII, as From has it. Raises
-        ValueError with a sentence."""
+        """`path`: the private key, PEM. An internationalized domain is signed in its ASCII form, as From has it.
+        Raises ValueError with a sentence."""
         if not domain.isascii():
             with suppress(idna.IDNAError):
                 domain = idna.encode(domain, uts46=True).decode()
@@ -54,24 +54,24 @@ class Signer:
         return cls(domain.lower(), selector, key)
 
     def signed(self, message: bytes) -> bytes:
-        """The message (CRLF lines, with its last one ended) behind its signature's header."""
+        """The message (CRLF lines, the last one ended too) with the signature's header in front."""
         head, _, body = message.partition(b"\r\n\r\n")
         fields = _FOLD.sub(b"", head).split(b"\r\n")
         named = [(field.partition(b":")[0].strip().lower().decode(), field) for field in fields]
         names = [name for name, _ in named if name in SIGNED]
         kind = "rsa" if isinstance(self.key, RSAPrivateKey) else "ed25519"
         body_hash = base64.b64encode(hashlib.sha256(_relaxed_body(body)).digest()).decode()
-        own = (
+        signature = (
             f"DKIM-Signature: v=1; a={kind}-sha256; c=relaxed/relaxed; d={self.domain}; s={self.selector};\r\n"
             f" t={int(time.time())}; h={':'.join([*names, 'from'])};\r\n bh={body_hash};\r\n b="
         )
         hashed = b"\r\n".join(
             [
                 *(_relaxed_field(field) for name, field in named if name in SIGNED),
-                _relaxed_field(own.encode()),
+                _relaxed_field(signature.encode()),
             ]
         )
-        return f"{own}{_folded(base64.b64encode(self._sign(hashed)).decode())}\r\n".encode() + message
+        return f"{signature}{_folded(base64.b64encode(self._sign(hashed)).decode())}\r\n".encode() + message
 
     def _sign(self, hashed: bytes) -> bytes:
         if isinstance(self.key, Ed25519PrivateKey):

@@ -1,9 +1,9 @@
 """A message's bytes: CRLF lines of at most 998 octets, 7-bit unless an address itself needs UTF-8.
 
-Written by hand because the standard library's generator costs more than everything else in a send, folds
-long words past the limit and treats characters such as U+2028 as line ends.
+Written by hand because the standard library's generator costs more than everything else in a send, folds long words
+past the limit and treats characters such as U+2028 as line ends.
 
-Where an address is none it raises InvalidAddress, a ValueError.
+An invalid address raises InvalidAddress, a ValueError.
 """
 
 import base64
@@ -45,9 +45,8 @@ def mailbox(value: str) -> Sender:
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """`sender` is the one that a server is told, and to whom bounces go. `octets` is the built message; `body` is
-    that as it goes between DATA and the final dot: dot-stuffed, and without its last CRLF, which belongs to the
-    dot."""
+    """`sender` is the envelope sender, to which bounces go. `octets` is the built message; `body` is what goes
+    between DATA and the final dot: dot-stuffed, and without its last CRLF, which belongs to the dot."""
 
     sender: str
     to: str
@@ -55,7 +54,7 @@ class Envelope:
 
     @classmethod
     def of(cls, message: EmailMessage, signer: Signer | None = None) -> "Envelope":
-        """Raises what `mailbox` and `build` raise."""
+        """The envelope, signed where there is a `signer`. Raises what `mailbox` and `build` raise."""
         octets = build(message)
         if signer is not None:
             octets = signer.signed(octets)
@@ -65,7 +64,7 @@ class Envelope:
 
     @property
     def needs_smtputf8(self) -> bool:
-        # Nothing else in a message is beyond ASCII but an address in its header.
+        # An address in a header is the only part of a message that may be beyond ASCII.
         return not (self.sender.isascii() and self.to.isascii() and self.octets.isascii())
 
     @property
@@ -73,7 +72,7 @@ class Envelope:
         return self.octets.removesuffix(b"\r\n").replace(b"\r\n.", b"\r\n..")
 
     def commands(self, offered: Container[str]) -> tuple[str, str, str]:
-        """MAIL, RCPT and DATA for a server that offers these extensions."""
+        """The lines of MAIL, RCPT and DATA for a server that offers these extensions."""
         parameters = f" SIZE={len(self.octets)}" if "SIZE" in offered else ""
         parameters += " SMTPUTF8" if self.needs_smtputf8 else ""
         parameters += " BODY=8BITMIME" if "8BITMIME" in offered and not self.octets.isascii() else ""
@@ -82,7 +81,7 @@ class Envelope:
 
 def build(message: EmailMessage) -> bytes:
     """The whole message, ending in CRLF, not dot-stuffed. Raises ValueError for CR, LF or NUL in a header, a
-    header name that is none or is one of ours, a Message-ID out of shape, a word too long for a line."""
+    header name that is invalid or set here, an invalid Message-ID, or a word too long for a line."""
     if not _MESSAGE_ID.fullmatch(message.message_id):
         raise ValueError("a Message-ID must be <…>, printable ASCII without spaces")
     headers = [
@@ -118,7 +117,7 @@ def _date(second: int) -> str:
 def _extra(message: EmailMessage) -> Iterator[str]:
     for name, value in message.headers.items():
         if not _HEADER_NAME.fullmatch(name):
-            raise ValueError(f"{name!a} is no header name")
+            raise ValueError(f"{name!a} is no valid header name")
         if name.lower() in _OURS or name.lower().startswith("content-"):
             raise ValueError(f"the header {name} is set from the message itself")
         yield f"{name}: {(_address if name.lower() in _ADDRESS_HEADERS else _text)(name, value)}"
@@ -170,15 +169,15 @@ def _text(name: str, value: str) -> str:
 
 
 def _encoded_words(value: str) -> str:
-    words, batch = [], b""
+    pieces, piece = [], b""
     for char in value:
         octets = char.encode("utf-8", "replace")
-        if len(batch) + len(octets) > _WORD_OCTETS:
-            words.append(batch)
-            batch = b""
-        batch += octets
-    words.append(batch)
-    return "\r\n ".join(f"=?utf-8?b?{base64.b64encode(word).decode()}?=" for word in words)
+        if len(piece) + len(octets) > _WORD_OCTETS:
+            pieces.append(piece)
+            piece = b""
+        piece += octets
+    pieces.append(piece)
+    return "\r\n ".join(f"=?utf-8?b?{base64.b64encode(piece).decode()}?=" for piece in pieces)
 
 
 def _refuse_line_ends(what: str, value: str) -> None:

@@ -1,18 +1,18 @@
 # ruff: noqa: E501
 # One row a line.
-"""The words in which mail servers refuse: each row is what is meant, how it is said, and who says so.
+"""The phrases in which mail servers refuse. Each row: the meaning, the pattern, and the source of the phrase.
 
 Patterns are matched against a reply in lower case without its codes, addresses, host names and URLs, and with spaces in
-place of hyphens and underscores (`refusals.plain`). A row that ends an address belongs here when a server's
-documentation, its source or a published collection of replies has its wording; to doubt, a look-alike is enough. What names both a dead address and a reason to doubt is doubted, so the
-order of the rows decides nothing but the name of the doubt.
+place of hyphens and underscores (`refusals.plain`). A row that calls an address dead belongs here when a
+server's documentation, its source or a published collection of replies has its wording; for a reason to doubt, a
+look-alike is enough. A reply that matches both is doubted, so the order of the rows only decides which doubt is named.
 """
 
 from enum import StrEnum
 
 
 class Meaning(StrEnum):
-    """What a refusal says; the values are the stable codes that operators see."""
+    """What a refusal means; the values are the stable codes that operators see."""
 
     UNKNOWN = "mailbox_unknown"
     DISABLED = "mailbox_disabled"
@@ -23,9 +23,9 @@ class Meaning(StrEnum):
     POLICY = "policy_refused"
     TOO_LARGE = "too_large"
     OTHER = "refused"
-    """An enhanced code that says something else, or nothing that can be told from here."""
+    """An enhanced code with another meaning, or with none that is known here."""
     SILENT = ""
-    """Neither code nor words say anything."""
+    """Neither code nor text has a known meaning."""
 
 
 _WHO = (
@@ -52,7 +52,7 @@ _KUMO = "KumoCorp/kumomta: assets/community/bounces.toml"
 _HANDLER = "twisted1919/bounce-handler: BounceHandler/rules.php"
 _PARSER = "libmail-deliverystatus-bounceparser-perl 1.543: t/corpus"
 _CORE = "icoremail.vip and dbmailserver.com: lists of bounces"
-_CAUTION = "no server's: a look-alike of what ends an address, doubted to be safe"
+_CAUTION = "no server's own phrase: a look-alike of one that calls an address dead, doubted to be safe"
 _SINA = "https://blog.sina.com.cn/s/blog_8dc13ec50101fxxr.html"
 
 ROWS: tuple[tuple[Meaning, str, str], ...] = (
@@ -76,7 +76,7 @@ ROWS: tuple[tuple[Meaning, str, str], ...] = (
     (Meaning.RATE, r"\b(?:exceed\w*|reached|over)\b.{0,40}\b(?:limit|number|maximum|connections|messages)\b", _YAHOO),
     (Meaning.RATE, r"\blimit\w*\b.{0,20}\b(?:exceed|reached)|\b(?:daily|hourly)\b|\bper (?:hour|day|minute|second)\b", _HANDLER),
     (Meaning.RATE, r"\bunusual\b|\bvolume\b|\boverload|\bbusy\b|\bspäter\b|\bplus tard\b|\bmás tarde\b", _MICROSOFT),
-    # -- Kept: the server's policy, and whatever is about the sender ---------------------------------------------
+    # -- Kept: the server's policy, and anything about the sender ---------------------------------------------
     (Meaning.POLICY, r"\bblock(?!ed (?:due to|for) .{0,20}inactiv)|\bblack ?list|\bdeny ?list|\bdnsbl\b|\brbl\b|\bbanned\b|\bblocage\b", _ZONE),
     (Meaning.POLICY, r"\blisted (?:in|on|at|by)\b(?!.{0,30}(?:directory|address book))|\b(?<!not )listed\b$", _KUMO),
     (Meaning.POLICY, r"\bspam|\bunsolicited\b|\bjunk\b|\bbulk\b|\bphish|\bvirus|\bmalware|\babus|\bsuspicious", _ZONE),
@@ -106,10 +106,10 @@ ROWS: tuple[tuple[Meaning, str, str], ...] = (
     (Meaning.RATE, r"\bright now\b|\bat (?:this|the) (?:time|moment)\b|\bat present\b|\bfor now\b|\buntil\b|\bmaintenance\b|\bvacation\b", _CAUTION),
     (Meaning.POLICY, r"\baddress family\b|\bsession\b|\bunreachable\b|\baccess disabled\b|\bdomain is\b", _CAUTION),
     (Meaning.RATE, r"\b(?:back ?end|database|ldap|internal) (?:\w+ )?(?:error|fail)", _CAUTION),
-    # -- Kept, but where the code says that it is the recipient's domain ------------------------------------------
+    # -- Kept, unless the code says that it is the recipient's domain ------------------------------------------
     (Meaning.NO_DOMAIN, r"\b(?:domain|host)s?(?: name)?(?: is| are| was| does)? (?:not exist|not found|unknown|invalid)", _SENDMAIL),
     (Meaning.NO_DOMAIN, r"\b(?:unknown|invalid|no such|non ?exist\w+) (?:host|domain)", _SENDMAIL),
-    # -- Gone: nobody has this address ---------------------------------------------------------------------------
+    # -- Gone: there is no such mailbox ---------------------------------------------------------------------------
     (Meaning.UNKNOWN, r"@\W{0,5}(?:is |are |was )?(?:unknown\b(?! \w)|(?:does not|doesn't) exist|not found|no such|no longer (?:valid|exists))", _PARSER),
     (Meaning.UNKNOWN, r"\bunroute?able (?:mail )?address", _EXIM),
     (Meaning.UNKNOWN, rf"\b(?:can't|cannot|could not|couldn't|unable to) find (?:the |your |that )?{_WHO}\b", _QMAIL),
@@ -140,7 +140,7 @@ ROWS: tuple[tuple[Meaning, str, str], ...] = (
     (Meaning.UNKNOWN, rf"\b{_WHO}\b.{{0,40}}\b(?:is|was) not (?:here\b|at this address\b|active$)|\b{_WHO} (?:is )?no longer here\b", _HANDLER),
     (Meaning.UNKNOWN, r"(?:用户|收件人|邮箱|账号|帐号)(?:地址)?不存在", _CORE),
     (Meaning.UNKNOWN, r"\bnie ma takiego (?:u[zż]ytkownika|konta|adresu)|\b(?:u[zż]ytkownik|konto|adres)\b.{0,20}\bnie istnieje", _PARSER),
-    # -- Gone: it was somebody's once ------------------------------------------------------------------------------
+    # -- Gone: the mailbox existed once ------------------------------------------------------------------------------
     (Meaning.DISABLED, rf"\b{_WHO}\b.{{0,50}}\b{_GONE_NOW}\b", _GOOGLE),
     (Meaning.DISABLED, rf"@\W{{0,5}}(?:is |was |has been )?(?:now )?{_GONE_NOW}\b|\bmail receiving disabled\b", _APPLE),
     (Meaning.DISABLED, rf"\b{_GONE_NOW} {_WHO}\b|\baccount (?:has |is )?expired\b|\baccount (?:has been |was |is )cancell?ed\b", _YAHOO),

@@ -1,6 +1,7 @@
+"""Reconciles all deliveries and callbacks, and names inconsistent rows. Exit code 1: there are some."""
+
 import json
 import sys
-from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
@@ -9,7 +10,7 @@ from apps.notifications.operations.reconciliation import audit
 
 
 class Command(BaseCommand):
-    help = "Prove that accepted = final + waiting + in flight + unknown, and name every row that is out of place."
+    help = "Prove that accepted = final + waiting + in flight + unknown, and name every inconsistent row."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="One JSON object on standard output.")
@@ -17,7 +18,12 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         report = audit()
         if options["json"]:
-            self.stdout.write(json.dumps({"balanced": report.balanced, **asdict(report)}))
+            findings = [
+                {"channel": one.channel, "fault": one.error, "count": one.count, "ids": one.ids}
+                for one in report.findings
+            ]
+            shown = {"balanced": report.balanced, "totals": report.totals, "findings": findings}
+            self.stdout.write(json.dumps(shown))
         else:
             for channel, row in report.totals.items():
                 self.stdout.write(
@@ -28,6 +34,6 @@ class Command(BaseCommand):
                 self.stdout.write(
                     f"{finding.count} {finding.channel} {finding.error}: {', '.join(finding.ids)}"
                 )
-            self.stdout.write("Nothing is out of place." if report.balanced else "Something is out of place.")
+            self.stdout.write("No row is inconsistent." if report.balanced else "Some rows are inconsistent.")
         if not report.balanced:
             sys.exit(1)

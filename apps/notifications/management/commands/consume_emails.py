@@ -1,3 +1,5 @@
+"""A worker on the email queue."""
+
 from apps.notifications.management.consuming import ConsumeCommand
 from apps.users.channels import Channel
 

@@ -1,3 +1,5 @@
+"""A worker on the push queue."""
+
 from apps.notifications.management.consuming import ConsumeCommand
 from apps.users.channels import Channel
 

@@ -1,3 +1,5 @@
+"""Lists, shows and discards dead letters."""
+
 import json
 import uuid
 from typing import Any
@@ -14,7 +16,9 @@ class Command(BaseCommand):
     help = "Look at dead letters: `dlq list`, `dlq show ID`, `dlq discard ID …`. Replaying is `replay_dlq`."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--json", action="store_true", help="JSON on standard output, a line a letter.")
+        parser.add_argument(
+            "--json", action="store_true", help="JSON on standard output, a line for each dead letter."
+        )
         verbs = parser.add_subparsers(dest="verb", required=True)
         listing = verbs.add_parser("list", help="The newest first; open ones unless --state says otherwise.")
         listing.add_argument(
@@ -23,9 +27,9 @@ class Command(BaseCommand):
         listing.add_argument("--reason", default="")
         listing.add_argument("--channel", default="")
         listing.add_argument("--limit", type=int, default=50)
-        showing = verbs.add_parser("show", help="Everything about one letter.")
+        showing = verbs.add_parser("show", help="Everything about one dead letter.")
         showing.add_argument("id")
-        discarding = verbs.add_parser("discard", help="Close letters without a send.")
+        discarding = verbs.add_parser("discard", help="Close dead letters without a send.")
         discarding.add_argument("ids", nargs="+")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -37,23 +41,23 @@ class Command(BaseCommand):
             case "discard":
                 selected = [self._dead_letter(pk) for pk in options["ids"]]
                 done = sum(dead_letters.discard(dead_letter, by="command:dlq") for dead_letter in selected)
-                self._say({"discarded": done, "closed_before": len(selected) - done}, options)
+                self._print({"discarded": done, "closed_before": len(selected) - done}, options)
 
     def _list(self, options: dict[str, Any]) -> None:
         if options["limit"] <= 0:
             raise CommandError("--limit must be above zero.", returncode=2)
-        wanted = {
+        filters = {
             name: options[name] for name in ("state", "reason", "channel") if options[name] not in ("", "all")
         }
-        selected = DeadLetter.objects.select_related("notification").filter(**wanted)
+        selected = DeadLetter.objects.select_related("notification").filter(**filters)
         found = list(selected[: options["limit"]])
         if found and not options["json"]:
             self.stdout.write(HEADER)
-        for dead_letter, recipient, words in with_recipients(found):
+        for dead_letter, recipient, detail in with_recipients(found):
             if options["json"]:
-                self._say({**_told(dead_letter), "recipient": recipient, "detail": words}, options)
+                self._print({**_summary(dead_letter), "recipient": recipient, "detail": detail}, options)
             else:
-                self.stdout.write(line(dead_letter, recipient, words))
+                self.stdout.write(line(dead_letter, recipient, detail))
 
     def _dead_letter(self, pk: str) -> DeadLetter:
         try:
@@ -63,7 +67,7 @@ class Command(BaseCommand):
 
     def _show(self, dead_letter: DeadLetter, options: dict[str, Any]) -> None:
         shown = {
-            **_told(dead_letter),
+            **_summary(dead_letter),
             "delivery_id": str(dead_letter.delivery_id or ""),
             "epoch": dead_letter.epoch,
             "detail": dead_letter.detail,
@@ -72,9 +76,9 @@ class Command(BaseCommand):
             "queue": dead_letter.queue,
             "body": bytes(dead_letter.body).decode("utf-8", "backslashreplace"),
         }
-        self._say(shown, options)
+        self._print(shown, options)
 
-    def _say(self, shown: dict[str, Any], options: dict[str, Any]) -> None:
+    def _print(self, shown: dict[str, Any], options: dict[str, Any]) -> None:
         if options["json"]:
             self.stdout.write(json.dumps(shown))
         else:
@@ -82,7 +86,7 @@ class Command(BaseCommand):
             self.stdout.write("\n".join(f"{name}: {value}" for name, value in known.items()))
 
 
-def _told(dead_letter: DeadLetter) -> dict[str, Any]:
+def _summary(dead_letter: DeadLetter) -> dict[str, Any]:
     return {
         "id": str(dead_letter.pk),
         "created_at": dead_letter.created_at.isoformat(timespec="seconds"),

@@ -1,3 +1,5 @@
+"""Erases one person. Exit code 1: not known; 2: several organizations know the address."""
+
 import getpass
 import json
 from typing import Any
@@ -11,7 +13,7 @@ from apps.users.models import Organization
 
 class Command(BaseCommand):
     help = (
-        "Forget a person: blank their address, name, devices, variables and the recipients of their messages, and "
+        "Erase a person: blank their address, name, devices, variables and the recipients of their messages, and "
         "cancel what waits. Hashes, statuses and codes stay. It can't be undone, and may be repeated."
     )
 
@@ -35,15 +37,15 @@ class Command(BaseCommand):
         with Progress("Erasing notifications", len(erasure.notifications()), self.stderr) as progress:
             for count in erasure.run(by=f"command:erase_user:{getpass.getuser()}"):
                 progress.advance(count)
-        told = {
+        counts = {
             name: erasure.done[name]
             for name in ("notifications", "deliveries", "cancelled", "devices", "suppressions")
         }
         if options["json"]:
             user_id = str(erasure.user.pk) if erasure.user is not None else None
-            self.stdout.write(json.dumps({"user_id": user_id, "erased": told, "sending": erasure.sending}))
+            self.stdout.write(json.dumps({"user_id": user_id, "erased": counts, "sending": erasure.sending}))
             return
-        for name, count in told.items():
+        for name, count in counts.items():
             self.stdout.write(f"{count} {name}.")
         if erasure.sending:
-            self.stdout.write(f"{erasure.sending} were on the wire: run it again in ten minutes.")
+            self.stdout.write(f"{erasure.sending} were being sent: run it again in ten minutes.")

@@ -1,3 +1,5 @@
+"""Deletes old rows in small batches."""
+
 import json
 from typing import Any
 

@@ -1,3 +1,5 @@
+"""Reads bounces from a maildir, once or continuously."""
+
 import json
 import signal
 import threading
@@ -22,22 +24,22 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("maildir", type=Path, help="The folder that has new, cur and tmp.")
-        how = parser.add_mutually_exclusive_group()
-        how.add_argument("--once", action="store_true", help="Read what is there and end. The default.")
-        how.add_argument("--follow", action="store_true", help="Go on reading until the process is ended.")
+        mode = parser.add_mutually_exclusive_group()
+        mode.add_argument("--once", action="store_true", help="Read what is there and exit. The default.")
+        mode.add_argument("--follow", action="store_true", help="Go on reading until the process is ended.")
         parser.add_argument(
-            "--json", action="store_true", help="JSON objects on standard output, one a reading."
+            "--json", action="store_true", help="JSON objects on standard output, one for each reading."
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        where: Path = options["maildir"]
+        folder: Path = options["maildir"]
         try:
-            maildir.check(where)
+            maildir.check(folder)
         except maildir.NotAMaildir as error:
             raise CommandError(str(error), returncode=2) from error
         if not options["follow"]:
             try:
-                self._tell(maildir.republish(where), options["json"])
+                self._print(maildir.read_new(folder), options["json"])
             except BrokenPipeError:
                 raise
             except (OSError, DatabaseError) as error:
@@ -48,8 +50,8 @@ class Command(BaseCommand):
             signal.signal(name, lambda *_: stop.set())
         while not stop.is_set():
             try:
-                if read := maildir.republish(where):
-                    self._tell(read, options["json"])
+                if read := maildir.read_new(folder):
+                    self._print(read, options["json"])
             except BrokenPipeError:
                 raise
             except (OSError, DatabaseError) as error:
@@ -57,7 +59,7 @@ class Command(BaseCommand):
                 forget_broken_connections()
             stop.wait(EVERY_SECONDS)
 
-    def _tell(self, read: Counter[str], as_json: bool) -> None:
+    def _print(self, read: Counter[str], as_json: bool) -> None:
         if as_json:
             self.stdout.write(json.dumps({"read": read.total(), **read}))
         else:

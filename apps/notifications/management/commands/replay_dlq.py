@@ -1,3 +1,5 @@
+"""Sends failed deliveries again, selected by the properties of their dead letters."""
+
 import getpass
 import json
 import time
@@ -34,15 +36,15 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--channel", choices=Channel.values, default="")
         parser.add_argument(
-            "--reason", default="", help="The letter's reason or code; `unknown` includes those."
+            "--reason", default="", help="The dead letter's reason or code; `unknown` includes those."
         )
         parser.add_argument("--template", default="", help="A template's code.")
         parser.add_argument("--organization", default="", help="An organization's slug.")
         parser.add_argument("--request-id", default="")
         parser.add_argument("--since", type=moment, help="ISO time of the failure, from (UTC).")
         parser.add_argument("--until", type=moment, help="ISO time of the failure, before (UTC).")
-        parser.add_argument("--limit", type=int, help="At most so many.")
-        parser.add_argument("--rate", type=float, help="At most so many a second.")
+        parser.add_argument("--limit", type=int, help="The largest number to replay.")
+        parser.add_argument("--rate", type=float, help="The largest number per second.")
         parser.add_argument("--dry-run", action="store_true", help="Only say what would be done.")
         parser.add_argument("--json", action="store_true", help="One JSON object on standard output.")
 
@@ -60,10 +62,10 @@ class Command(BaseCommand):
         by = f"command:replay_dlq:{getpass.getuser()}"
         done = skipped = 0
         with Progress("Replaying", len(selected), self.stderr) as progress:
-            for dead_letter, recipient, words in with_recipients(selected):
+            for dead_letter, recipient, detail in with_recipients(selected):
                 if options["dry_run"] or dead_letters.replay(dead_letter, by=by):
                     if not options["json"]:
-                        shown = line(dead_letter, recipient, words)
+                        shown = line(dead_letter, recipient, detail)
                         self.stdout.write(shown if done else f"{HEADER}\n{shown}")
                     done += 1
                 else:
@@ -72,7 +74,7 @@ class Command(BaseCommand):
                 if options["rate"] and not options["dry_run"]:
                     time.sleep(1 / options["rate"])
         if settings.LOCAL and done and not options["dry_run"]:
-            _leave_to_the_tick(selected)
+            _unpublish(selected)
         if options["json"]:
             self.stdout.write(
                 json.dumps({"dry_run": options["dry_run"], "replayed": done, "skipped": skipped})
@@ -82,8 +84,8 @@ class Command(BaseCommand):
             self.stdout.write(f"{done} {verb}, {skipped} skipped.")
 
 
-def _leave_to_the_tick(selected: list[DeadLetter]) -> None:
-    """The in-memory broker is each process's own: what was published into this one's, nobody reads."""
+def _unpublish(selected: list[DeadLetter]) -> None:
+    """Leave these rows to the scheduler: with the in-memory broker no other process reads what this one publishes."""
     publisher.stop()
     for channel, model in DELIVERIES.items():
         ids = [dead_letter.delivery_id for dead_letter in selected if dead_letter.channel == channel]

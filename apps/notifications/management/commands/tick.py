@@ -1,3 +1,5 @@
+"""The scheduler's process."""
+
 import signal
 import threading
 from typing import Any
@@ -10,7 +12,7 @@ from apps.notifications.scheduler import loop
 
 class Command(BaseCommand):
     help = (
-        "Run the heartbeat: publishes what is due and frees what dead workers held. Run one; a second waits."
+        "Run the scheduler: publishes due rows and frees those of dead workers. Run one; a second one waits."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""Signatures that another implementation of RFC 6376 accepts, over every message that we can make."""
+"""DKIM signatures that another implementation of RFC 6376 verifies, over every message that can be built."""
 
 import base64
 import email
@@ -111,7 +111,7 @@ def test_a_domain_in_any_alphabet_is_signed_for_as_from_has_it(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "sentence"),
     [
         ("dkim_domain=example.org", "all of dkim_domain"),
         ("dkim_domain=no/name&dkim_selector=s1&dkim_key=KEY", "DKIM domain"),
@@ -120,12 +120,12 @@ def test_a_domain_in_any_alphabet_is_signed_for_as_from_has_it(tmp_path):
         ("dkim_domain=example.org&dkim_selector=s1&dkim_key=CURVE", "neither RSA nor Ed25519"),
     ],
 )
-def test_what_cannot_work_is_said_at_the_start(options, said, tmp_path):
+def test_what_cannot_work_is_said_at_the_start(options, sentence, tmp_path):
     if "CURVE" in options:
         path = key_file(tmp_path, ec.generate_private_key(ec.SECP256R1()))
     else:
         path = key_file(tmp_path, KEYS["rsa"])
     for word in ("KEY", "CURVE"):
         options = options.replace(f"dkim_key={word}", f"dkim_key={path}")
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=sentence):
         SmtpSettings.from_url(f"smtp://relay/?{options}")

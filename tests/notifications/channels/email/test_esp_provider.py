@@ -1,4 +1,4 @@
-"""Email services' HTTP APIs against a stand-in: by a setting alone, through the whole path, and row by row."""
+"""Email services' HTTP APIs against a stand-in: by settings alone, through the whole pipeline, and row by row."""
 
 import base64
 import json
@@ -35,15 +35,15 @@ MESSAGE = EmailMessage(
 JSON = (("Content-Type", "application/json"),)
 
 
-def said(status, body="", headers=JSON):
+def resp(status, body="", headers=JSON):
     body = body if isinstance(body, str) else json.dumps(body)
     return Say(status, headers, body.encode())
 
 
 TAKEN = {
-    "postmark": said(200, {"ErrorCode": 0, "Message": "OK", "MessageID": "pm-1", "To": "ada@example.com"}),
-    "mailgun": said(200, {"id": "<mg-1@sender.test>", "message": "Queued. Thank you."}),
-    "resend": said(200, {"id": "re-1"}),
+    "postmark": resp(200, {"ErrorCode": 0, "Message": "OK", "MessageID": "pm-1", "To": "ada@example.com"}),
+    "mailgun": resp(200, {"id": "<mg-1@sender.test>", "message": "Queued. Thank you."}),
+    "resend": resp(200, {"id": "re-1"}),
 }
 
 
@@ -76,14 +76,14 @@ def send(provider, may_commit=lambda: True):
 
 
 @pytest.mark.parametrize("name", TAKEN)
-def test_it_is_taken_with_all_that_it_says(name, service, made):
+def test_a_message_is_accepted_with_all_its_parts(name, service, made):
     service.always = TAKEN[name]
     outcome = send(made(url(name, service)))
     assert outcome.result is Result.SENT, outcome
     (call,) = service.calls
-    told = unquote_plus(call.body.decode())
+    sent = unquote_plus(call.body.decode())
     for part in ("ada@example.com", "news@sender.test", "Hi", DELIVERY):
-        assert part in told, part
+        assert part in sent, part
     signed = base64.b64encode(f"api:{KEY}".encode()).decode()
     assert any(KEY in value or signed in value for value in call.headers.values())
 
@@ -99,14 +99,14 @@ SENDERS = {
 }
 
 
-def said_of_sender(name, call):
-    """The name and the address that the service is told, read from its own form of it."""
+def sender_in(name, call):
+    """The sender's name and address in the request, read from the service's own format."""
     if name != "mailgun":
         return parse_single_address(json.loads(call.body)["From" if name == "postmark" else "from"])
     head = next(value for key, value in call.headers.items() if key.lower() == "content-type")
-    told = BytesParser(policy=policy.default).parsebytes(f"Content-Type: {head}\r\n\r\n".encode() + call.body)
+    sent = BytesParser(policy=policy.default).parsebytes(f"Content-Type: {head}\r\n\r\n".encode() + call.body)
     fields = {
-        part.get_param("name", header="Content-Disposition"): part.get_content() for part in told.iter_parts()
+        part.get_param("name", header="Content-Disposition"): part.get_content() for part in sent.iter_parts()
     } or dict(parse_qsl(call.body.decode()))
     return parse_single_address(fields["from"].strip())
 
@@ -117,30 +117,30 @@ def test_any_sender(name, sender, read, service, made):
     service.always = TAKEN[name]
     outcome = made(url(name, service)).send(replace(MESSAGE, sender=sender), may_commit=lambda: True)
     assert outcome.result is Result.SENT, outcome
-    told = said_of_sender(name, service.calls[0])
-    assert (str(make_header(decode_header(told.display_name))), told.addr_spec) == read
+    sent = sender_in(name, service.calls[0])
+    assert (str(make_header(decode_header(sent.display_name))), sent.addr_spec) == read
 
 
 @pytest.mark.parametrize("name", TAKEN)
 @pytest.mark.parametrize(
     "address", ['"a<b"@example.com', '"a, b"@example.com', "kim@[192.0.2.1]", "pelé@example.com"]
 )
-def test_any_address_is_told_as_it_is(name, address, service, made):
+def test_any_address_is_sent_as_it_is(name, address, service, made):
     taken = {"ErrorCode": 0, "Message": "OK", "MessageID": "pm-1", "To": address}
-    service.always = said(200, taken) if name == "postmark" else TAKEN[name]
+    service.always = resp(200, taken) if name == "postmark" else TAKEN[name]
     outcome = made(url(name, service)).send(replace(MESSAGE, to=address), may_commit=lambda: True)
     assert outcome.result is Result.SENT, outcome
     body = service.calls[0].body
-    told = (
+    sent = (
         json.dumps(json.loads(body), ensure_ascii=False)
         if body.startswith(b"{")
         else unquote_plus(body.decode())
     )
-    assert address.replace('"', '\\"' if body.startswith(b"{") else '"') in told
+    assert address.replace('"', '\\"' if body.startswith(b"{") else '"') in sent
 
 
 @pytest.mark.parametrize("address", ['".a"@example.com', '"a..b"@example.com', '"a."@example.com'])
-def test_an_address_that_a_service_can_t_be_told_is_not_told_wrongly(address, service, made):
+def test_an_address_that_the_api_can_t_represent_is_not_sent_wrongly(address, service, made):
     provider = made(url("postmark", service))
     outcome = provider.send(replace(MESSAGE, to=address), may_commit=lambda: True)
     assert (outcome.result, outcome.code, outcome.recipient_gone) == (
@@ -154,16 +154,16 @@ def test_an_address_that_a_service_can_t_be_told_is_not_told_wrongly(address, se
 @pytest.mark.parametrize(
     ("name", "answer", "result", "code", "wait", "error"),
     [
-        ("postmark", said(401, {"ErrorCode": 10}), "configuration", "auth_failed", None, True),
-        ("resend", said(403, {"message": "no"}), "configuration", "auth_failed", None, True),
-        ("resend", said(429, "{}", (("Retry-After", "17"),)), "deferred", "throttled", 17, False),
-        ("resend", said(429, "{}"), "deferred", "throttled", 60, False),
-        ("postmark", said(500, "oops"), "retry", "server_error", None, True),
-        ("postmark", said(503, "", (("Retry-After", "40"),)), "retry", "server_error", 40, True),
-        ("mailgun", said(400, {"message": "to parameter is not valid"}), "permanent", "refused", None, False),
-        ("mailgun", said(302, "", (("Location", "http://127.0.0.1:1/"),)), "configuration", "redirected", None, True),
-        ("postmark", said(422, {"ErrorCode": 406, "Message": "inactive"}), "permanent", "refused", None, False),
-        ("mailgun", said(200, "not json"), "unknown", "unreadable_answer", None, False),
+        ("postmark", resp(401, {"ErrorCode": 10}), "configuration", "auth_failed", None, True),
+        ("resend", resp(403, {"message": "no"}), "configuration", "auth_failed", None, True),
+        ("resend", resp(429, "{}", (("Retry-After", "17"),)), "deferred", "throttled", 17, False),
+        ("resend", resp(429, "{}"), "deferred", "throttled", 60, False),
+        ("postmark", resp(500, "oops"), "retry", "server_error", None, True),
+        ("postmark", resp(503, "", (("Retry-After", "40"),)), "retry", "server_error", 40, True),
+        ("mailgun", resp(400, {"message": "to parameter is not valid"}), "permanent", "refused", None, False),
+        ("mailgun", resp(302, "", (("Location", "http://127.0.0.1:1/"),)), "configuration", "redirected", None, True),
+        ("postmark", resp(422, {"ErrorCode": 406, "Message": "inactive"}), "permanent", "refused", None, False),
+        ("mailgun", resp(200, "not json"), "unknown", "unreadable_answer", None, False),
         ("mailgun", Say(cut=True), "unknown", "connection_lost", None, True),
     ],
 )  # fmt: skip
@@ -177,7 +177,7 @@ def test_what_an_answer_means(name, answer, result, code, wait, error, service, 
     assert len(service.calls) == 1, "never a second try"
 
 
-def test_nobody_there_is_not_a_doubt(made):
+def test_a_refused_connection_is_no_unknown_outcome(made):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         outcome = send(made(f"resend://?key={KEY}&api_url=http://127.0.0.1:{taken.getsockname()[1]}"))
@@ -200,7 +200,7 @@ def test_an_answer_that_never_comes_is_one(service, made):
     service.always.hold.set()
 
 
-def test_without_its_lease_nothing_is_asked(service, made):
+def test_without_its_lease_no_request_is_sent(service, made):
     outcome = send(made(url("resend", service)), may_commit=lambda: False)
     assert (outcome.result, outcome.code) == (Result.DEFERRED, "lease_lapsed")
     assert not service.calls
@@ -225,7 +225,7 @@ def test_the_key_may_be_in_a_file(service, made, tmp_path):
         ("postmark://?key=a&api_url=ftp://x", "api_url="),
     ],
 )
-def test_a_bad_url_is_told_in_a_sentence(text, sentence):
+def test_a_bad_url_is_explained_in_a_sentence(text, sentence):
     with pytest.raises(ValueError, match=sentence):
         EspSettings.from_url(text)
 
@@ -233,7 +233,11 @@ def test_a_bad_url_is_told_in_a_sentence(text, sentence):
 @pytest.mark.usefixtures("worker", "version")
 def test_three_services_and_two_relays_by_a_setting_alone(api, user, settings, smtp):
     with Receiver() as first, Receiver() as second, Receiver() as third:
-        first.always, second.always, third.always = said(500, "oops"), said(401, "{}"), TAKEN["mailgun"]
+        first.always, second.always, third.always = (
+            resp(500, "oops"),
+            resp(401, "{}"),
+            TAKEN["mailgun"],
+        )
         settings.EMAIL_PROVIDER_URL = " ".join(
             [
                 url("postmark", first, name="pm"),

@@ -1,4 +1,4 @@
-"""What every mail says of itself in its headers, through a relay and through services' APIs."""
+"""The headers that describe a mail, through a relay and through services' APIs."""
 
 import email
 import email.policy
@@ -143,9 +143,9 @@ def test_services_are_told_the_same(name, sender, api, user, news, organization,
         settled("sent")
         (call,) = service.calls
         registry.close_all()
-    told = unquote_plus(call.body.decode())
+    sent = unquote_plus(call.body.decode())
     for part in (
         "Auto-Submitted", "auto-generated", "List-Id", "<news.acme.", "Feedback-I", "news:acme:notification:notifier",
         "List-Unsubscribe", f"<{PUBLIC}/unsubscribe/", "List-Unsubscribe-Post", "List-Unsubscribe=One-Click",
     ):  # fmt: skip
-        assert part in told, part
+        assert part in sent, part

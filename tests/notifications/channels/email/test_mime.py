@@ -41,7 +41,7 @@ def parsed(message: EmailMessage) -> Message:
     return found
 
 
-def words(value: str) -> str:
+def decoded(value: str) -> str:
     return str(make_header(decode_header(re.sub(r"\r\n(?=[ \t])", "", value))))
 
 
@@ -93,7 +93,7 @@ def test_no_body_is_an_empty_text() -> None:
 @example(subject="é" * 500)
 @example(subject="a\u2028b\x85c\x0bd\te")
 def test_a_subject_comes_back(subject: str) -> None:
-    assert words(parsed(replace(PLAIN, subject=subject))["Subject"]) == subject
+    assert decoded(parsed(replace(PLAIN, subject=subject))["Subject"]) == subject
 
 
 @settings(deadline=None)
@@ -107,7 +107,7 @@ def test_a_name_comes_back(name: str) -> None:
     if value.startswith('"'):
         assert value.removesuffix(" <a@example.org>") == f'"{quoted}"'
     else:
-        assert words(value) == (f"{name} <a@example.org>" if name else "a@example.org")
+        assert decoded(value) == (f"{name} <a@example.org>" if name else "a@example.org")
 
 
 @settings(deadline=None)
@@ -124,7 +124,7 @@ def test_bodies_come_back(text: str, html: str) -> None:
 
 def test_half_a_character_does_not_stop_a_message() -> None:
     found = parsed(replace(PLAIN, subject="a\ud800b", text="c\udfffd"))
-    assert words(found["Subject"]) == "a?b"
+    assert decoded(found["Subject"]) == "a?b"
     assert bodies(found)["plain"] == "c?d"
 
 
@@ -155,8 +155,8 @@ def test_long_and_foreign_extra_headers() -> None:
     long = ", ".join(f"<https://example.org/{n}>" for n in range(100))
     found = parsed(replace(PLAIN, headers={"X-Long": long, "X-Name": "Zoë", "Reply-To": "Zoë <z@é.example>"}))
     assert found["X-Long"].replace("\r\n", "") == long
-    assert words(found["X-Name"]) == "Zoë"
-    assert words(found["Reply-To"]) == "Zoë <z@xn--9ca.example>"
+    assert decoded(found["X-Name"]) == "Zoë"
+    assert decoded(found["Reply-To"]) == "Zoë <z@xn--9ca.example>"
     with pytest.raises(ValueError, match="X-Long"):
         build(replace(PLAIN, headers={"X-Long": "x" * 1000}))
 
@@ -202,6 +202,6 @@ def test_a_foreign_local_part_is_sent_as_it_is() -> None:
     )
 
 
-def test_the_body_on_the_wire_leaves_the_end_to_the_dot() -> None:
+def test_the_body_leaves_its_last_crlf_to_the_final_dot() -> None:
     body = Envelope.of(replace(PLAIN, html="", text="a\n.\n..b\n")).body
     assert body.endswith(b"\r\n\r\na\r\n..\r\n...b")

@@ -1,4 +1,4 @@
-"""What a refusal says of the address: codes and words as mail servers send them."""
+"""What a refusal means for the address: codes and texts as mail servers send them."""
 
 import re
 
@@ -122,7 +122,7 @@ ALIVE = {
     "550": Meaning.SILENT,
     "550 rejected": Meaning.SILENT,
     "550 5.0.0 Address rejected": Meaning.SILENT,
-    # Cisco's usual words for somebody it doesn't know; others say them of anything.
+    # Cisco's usual phrase for an unknown recipient; other servers use it for any reason.
     "550 #5.1.0 Address rejected.": Meaning.SILENT,
     "551 moved": Meaning.SILENT,
     "550 domain not found": Meaning.NO_DOMAIN,
@@ -155,15 +155,15 @@ def test_what_does_not(line: str) -> None:
 
 
 def test_every_row_names_its_source_and_finds_something() -> None:
-    samples = [plain(line) for line in (*DEAD, *ALIVE)] + OTHER_WORDS
+    samples = [plain(line) for line in (*DEAD, *ALIVE)] + OTHER_PHRASES
     for means, pattern, source in ROWS:
         assert source, pattern
         assert any(re.search(pattern, sample) for sample in samples), (means, pattern)
 
 
-OTHER_WORDS = [
-    plain(words)
-    for words in (
+OTHER_PHRASES = [
+    plain(text)
+    for text in (
         "out of storage space", "insufficient system storage", "too big", "throttled", "greylisted",
         "limit reached", "unusual volume", "listed at a list", "spam", "poor reputation", "against our policy",
         "not authorized", "TLS required", "attachment", "unknown client", "callout", "whitelist", "loop", "拒绝中继",
@@ -189,30 +189,30 @@ DOUBTS = [
     join=st.sampled_from([" ", "; ", ": ", " - ", ". "]),
 )
 def test_a_reason_to_doubt_keeps_the_address(line: str, doubt: str, first: bool, join: str) -> None:
-    code, _, words = line.partition(" ")
-    enhanced = re.match(r"[0-9.]+\s", words)
-    head, words = (enhanced[0], words[enhanced.end() :]) if enhanced else ("", words)
-    mixed = f"{doubt}{join}{words}" if first else f"{words}{join}{doubt}"
+    code, _, text = line.partition(" ")
+    enhanced = re.match(r"[0-9.]+\s", text)
+    head, text = (enhanced[0], text[enhanced.end() :]) if enhanced else ("", text)
+    mixed = f"{doubt}{join}{text}" if first else f"{text}{join}{doubt}"
     assert of(f"{code} {head}{mixed}") not in GONE
     assert reported(head.strip(), f"smtp; {code} {head}{mixed}") not in GONE
 
 
-@given(code=st.integers(500, 599), words=st.text(max_size=200))
-def test_a_bare_code_and_any_words_end_nobody_unless_they_say_so(code: int, words: str) -> None:
-    said = meaning(code, "", words)
-    if said in GONE:
-        assert re.search(r"exist|unknown|such|invalid|[245]\.[0-9]", words.lower()), words
+@given(code=st.integers(500, 599), text=st.text(max_size=200))
+def test_a_bare_code_and_any_text_end_no_address_unless_they_say_so(code: int, text: str) -> None:
+    found = meaning(code, "", text)
+    if found in GONE:
+        assert re.search(r"exist|unknown|such|invalid|[245]\.[0-9]", text.lower()), text
 
 
-@given(words=st.text(st.characters(codec="utf-8"), max_size=300))
-def test_any_words_can_be_read(words: str) -> None:
-    for line in (words, f"550 {words}", f"550 5.1.1 {words}"):
+@given(text=st.text(st.characters(codec="utf-8"), max_size=300))
+def test_any_text_can_be_read(text: str) -> None:
+    for line in (text, f"550 {text}", f"550 5.1.1 {text}"):
         reported("5.0.0", line)
         disabled_for_now(line)
 
 
 @pytest.mark.parametrize(
-    ("status", "words", "said"),
+    ("status", "text", "found"),
     [
         ("5.0.0", "550 <a@b.example>: User unknown", UNKNOWN),
         ("5.0.0", "550 5.1.1 The email account that you tried to reach 550 5.1.1 does not exist", UNKNOWN),
@@ -237,12 +237,12 @@ def test_any_words_can_be_read(words: str) -> None:
         ("", "550 5.1.1 no such user", UNKNOWN),
     ],
 )
-def test_what_others_were_told(status: str, words: str, said: Meaning) -> None:
-    assert reported(status, words) is said
+def test_a_refusal_that_another_server_reports(status: str, text: str, found: Meaning) -> None:
+    assert reported(status, text) is found
 
 
 @pytest.mark.parametrize(
-    ("words", "so"),
+    ("text", "so"),
     [
         ("rcpt: 450 4.2.1 mailbox disabled", True),
         ("4.2.1 452 account is disabled", True),
@@ -251,5 +251,5 @@ def test_what_others_were_told(status: str, words: str, said: Meaning) -> None:
         ("rcpt: 450 4.2.1 try again", False),
     ],
 )
-def test_a_mailbox_that_is_disabled_for_now(words: str, so: bool) -> None:
-    assert disabled_for_now(words) is so
+def test_a_mailbox_that_is_disabled_for_now(text: str, so: bool) -> None:
+    assert disabled_for_now(text) is so

@@ -1,4 +1,4 @@
-"""What each reply comes to: the table alone, no network."""
+"""The outcome of each reply: only the table, no network."""
 
 import socket
 import ssl
@@ -26,7 +26,7 @@ BANNER, EHLO, TLS, AUTH = Phase.BANNER, Phase.EHLO, Phase.TLS, Phase.AUTH
 MAIL, RCPT, DATA, DOT = Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.DOT
 
 
-def said(phase: Phase, *lines: str) -> Outcome:
+def outcome_to(phase: Phase, *lines: str) -> Outcome:
     return classify(phase, read_reply([line.encode() for line in lines]))
 
 
@@ -91,7 +91,7 @@ def said(phase: Phase, *lines: str) -> Outcome:
     ],
 )
 def test_a_reply_s_outcome(phase: Phase, line: str, result: Result, code: str) -> None:
-    outcome = said(phase, line)
+    outcome = outcome_to(phase, line)
     assert (outcome.result, outcome.code) == (result, code)
     assert outcome.wait == (300 if code == "greylisted" else None)
     errors = {"service_closing", "session_refused", "tls_failed", "auth_failed", "unreadable_reply"}
@@ -102,7 +102,7 @@ def test_a_reply_s_outcome(phase: Phase, line: str, result: Result, code: str) -
 @pytest.mark.parametrize("code", [550, 551, 553])
 def test_a_code_alone_ends_a_recipient_at_rcpt_only(code: int, enhanced: str) -> None:
     for phase in (MAIL, RCPT, DATA, DOT):
-        outcome = said(phase, f"{code} 5.{enhanced} gone")
+        outcome = outcome_to(phase, f"{code} 5.{enhanced} gone")
         assert (outcome.result, outcome.recipient_gone) == (PERMANENT, phase is RCPT)
         assert not outcome.provider_error
 
@@ -124,16 +124,16 @@ def test_a_code_alone_ends_a_recipient_at_rcpt_only(code: int, enhanced: str) ->
     ],
 )
 def test_suppression_at_rcpt(line: str, gone: bool) -> None:
-    assert said(RCPT, line).recipient_gone is gone
+    assert outcome_to(RCPT, line).recipient_gone is gone
 
 
 @pytest.mark.parametrize("phase", [DATA, DOT])
-def test_past_rcpt_words_alone_end_a_recipient(phase: Phase) -> None:
+def test_past_rcpt_text_alone_ends_a_recipient(phase: Phase) -> None:
     """A message has one recipient, and some servers look it up only once they have the message."""
-    assert said(
+    assert outcome_to(
         phase, "554 delivery error: dd This user doesn't have an account (kim@example.com)"
     ).recipient_gone
-    assert not said(phase, "554 delivery error: dd blocked").recipient_gone
+    assert not outcome_to(phase, "554 delivery error: dd blocked").recipient_gone
 
 
 @pytest.mark.parametrize(
@@ -200,13 +200,13 @@ def test_what_is_no_reply(lines: list[bytes]) -> None:
     ],
 )
 def test_the_relay_s_own_id(line: str, queue_id: str) -> None:
-    found = said(DOT, line).provider_message_id
+    found = outcome_to(DOT, line).provider_message_id
     assert found.startswith(queue_id)
     assert bool(found) == bool(queue_id)
 
 
-def test_the_detail_is_the_server_s_words_bounded_and_printable() -> None:
-    outcome = said(RCPT, "550-5.1.1 no\x1b[31m such\x00 user", "550 5.1.1 " + "x" * 2000)
+def test_the_detail_is_the_server_s_text_bounded_and_printable() -> None:
+    outcome = outcome_to(RCPT, "550-5.1.1 no\x1b[31m such\x00 user", "550 5.1.1 " + "x" * 2000)
     assert outcome.detail.startswith("rcpt: 550 5.1.1 no [31m such user 5.1.1 xxx")
     assert len(outcome.detail) == DETAIL_LIMIT
 

@@ -1,4 +1,4 @@
-"""The next message's commands with the end of the one before: quicker, and nothing else changes."""
+"""Pipelining the next message's commands with the final dot of the one before: faster, and nothing else changes."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -52,19 +52,19 @@ def arrived(server: ScriptedSmtpServer) -> list[str]:
     return [recipient.partition("@")[0] for mail in server.messages for recipient in mail.recipients]
 
 
-def announced(server: ScriptedSmtpServer, count: int) -> list[str]:
-    """The recipients named so far, once there are `count`."""
+def pipelined_recipients(server: ScriptedSmtpServer, count: int) -> list[str]:
+    """The recipients of RCPT commands so far, once there are `count`."""
     ends = time.monotonic() + 10
     while len(server.lines("RCPT")) < count and time.monotonic() < ends:
         time.sleep(0.005)
     return [line.partition("<")[2].partition("@")[0] for line in server.lines("RCPT")]
 
 
-def test_it_is_announced_before_it_is_its_turn_and_sent_on_the_same_connection(client):
+def test_its_commands_are_pipelined_and_it_is_sent_on_the_same_connection(client):
     with ScriptedSmtpServer() as server:
         provider = client(server)
         assert send(provider, A, B).result is Result.SENT
-        assert announced(server, 2) == ["a", "b"]
+        assert pipelined_recipients(server, 2) == ["a", "b"]
         assert arrived(server) == ["a"]
         assert send(provider, B, C).result is Result.SENT
         assert send(provider, C).result is Result.SENT
@@ -74,7 +74,7 @@ def test_it_is_announced_before_it_is_its_turn_and_sent_on_the_same_connection(c
         assert server.violations == []
 
 
-def test_what_was_announced_and_never_comes_is_no_message(client):
+def test_a_pipelined_message_that_never_comes_is_no_message(client):
     with ScriptedSmtpServer() as server:
         provider = client(server)
         send(provider, A, B)
@@ -85,22 +85,22 @@ def test_what_was_announced_and_never_comes_is_no_message(client):
         while server.open and time.monotonic() < ends:
             time.sleep(0.01)
         assert not server.open
-        # No word of the goodbye was taken for a text.
+        # QUIT was not taken for a message's text.
         assert arrived(server) == ["a", "c"]
 
 
-def test_a_connection_that_waits_in_vain_is_given_up(client, monkeypatch):
+def test_a_connection_that_waits_too_long_is_closed(client, monkeypatch):
     monkeypatch.setattr(session, "PIPELINED_SECONDS", 0.05)
     with ScriptedSmtpServer() as server:
         provider = client(server)
         send(provider, A, B)
         time.sleep(0.1)
-        # Too late for its own message, too.
+        # Its own message, too, needs a new connection by then.
         assert send(provider, B).result is Result.SENT
         assert (arrived(server), server.connections) == (["a", "b"], 2)
 
 
-def test_a_twin_of_what_was_announced_is_another_message(client):
+def test_an_equal_copy_of_the_pipelined_message_is_another_message(client):
     with ScriptedSmtpServer() as server:
         provider = client(server)
         send(provider, A, B)
@@ -134,7 +134,7 @@ def test_one_that_fails_takes_no_other_with_it(client, script, first, second, co
         provider = client(server, command_timeout=1.0, data_timeout=1.0, dot_timeout=1.0)
         assert send(provider, A, B).result == first
         if (first, connections) == ("sent", 2):
-            # The relay hangs up before it is the second one's turn, and not in the middle of it.
+            # The relay hangs up before the second message is sent, and not in the middle of it.
             wait_until(lambda: not server.open)
         assert send(provider, B).result == second
         assert server.connections == connections
@@ -144,18 +144,18 @@ def test_one_that_fails_takes_no_other_with_it(client, script, first, second, co
         assert arrived(server)[-1] == "c"
 
 
-@pytest.mark.parametrize(("cut", "said"), [(-1, "retry"), (0, "unknown"), (9, "unknown")])
+@pytest.mark.parametrize(("cut", "expected"), [(-1, "retry"), (0, "unknown"), (9, "unknown")])
 @pytest.mark.parametrize("error", [ConnectionResetError, TimeoutError])
-def test_a_write_that_breaks_off_past_the_end_may_have_sent_it(client, monkeypatch, cut, said, error):
+def test_a_write_that_breaks_off_past_the_end_may_have_sent_it(client, monkeypatch, cut, expected, error):
     """`cut`: how many octets past the final dot's go out."""
     real, broken = SmtpConnection.write, []
 
-    def write(wire: SmtpConnection, octets: bytes, until: float) -> None:
+    def write(connection: SmtpConnection, octets: bytes, until: float) -> None:
         end = octets.find(b"\r\n.\r\n")
         if end < 0 or broken:
-            return real(wire, octets, until)
+            return real(connection, octets, until)
         broken.append(True)
-        real(wire, octets[: end + 5 + cut], until)
+        real(connection, octets[: end + 5 + cut], until)
         raise error
 
     monkeypatch.setattr(SmtpConnection, "write", write)
@@ -163,13 +163,13 @@ def test_a_write_that_breaks_off_past_the_end_may_have_sent_it(client, monkeypat
         provider = client(server)
         outcome = send(provider, A, B)
         # One whose end did not go out is sent again at once, where the connection was lost.
-        assert outcome.result == (said if (cut, error) != (-1, ConnectionResetError) else "retry")
-        if said == "unknown":
+        assert outcome.result == (expected if (cut, error) != (-1, ConnectionResetError) else "retry")
+        if expected == "unknown":
             server.wait_for(1)
-        assert arrived(server).count("a") == (said == "unknown")
+        assert arrived(server).count("a") == (expected == "unknown")
 
 
-def test_a_recipient_refused_ahead_is_suppressed_as_ever(client):
+def test_a_pipelined_recipient_that_is_refused_is_gone_as_ever(client):
     with ScriptedSmtpServer(recipients={B.to: {"rcpt": "550 5.1.1 nobody"}}) as server:
         provider = client(server)
         send(provider, A, B)
@@ -178,7 +178,7 @@ def test_a_recipient_refused_ahead_is_suppressed_as_ever(client):
 
 
 @pytest.mark.parametrize(
-    ("offered", "following"),
+    ("offered", "pipelined_next"),
     [
         ((), B),
         (("PIPELINING",), replace(B, to="jürgen@example.com")),
@@ -187,16 +187,16 @@ def test_a_recipient_refused_ahead_is_suppressed_as_ever(client):
     ],
     ids=["one command at a time", "an address it can't take", "no address", "no message"],
 )
-def test_where_it_can_t_be_announced_it_is_not(client, offered, pipelined_next):
+def test_where_it_can_t_be_pipelined_it_is_not(client, offered, pipelined_next):
     with ScriptedSmtpServer(capabilities=("8BITMIME", *offered)) as server:
         provider = client(server)
         assert send(provider, A, pipelined_next).result is Result.SENT
         assert send(provider, C).result is Result.SENT
-        assert announced(server, 2) == ["a", "c"]
+        assert pipelined_recipients(server, 2) == ["a", "c"]
         assert server.connections == 1
 
 
-def test_nothing_is_announced_past_a_connection_s_last_message(client):
+def test_nothing_is_pipelined_past_a_connection_s_last_message(client):
     with ScriptedSmtpServer() as server:
         provider = client(server, message_limit=2)
         for one, pipelined_next in ((A, B), (B, C), (C, None)):
@@ -204,7 +204,7 @@ def test_nothing_is_announced_past_a_connection_s_last_message(client):
         assert [mail.connection for mail in server.messages] == [1, 1, 2]
 
 
-def test_a_provider_that_is_closed_meanwhile_announces_nothing(client):
+def test_a_provider_that_is_closed_meanwhile_pipelines_nothing(client):
     with ScriptedSmtpServer() as server:
         provider = client(server)
         outcome = provider.send(A, may_commit=lambda: provider.close() is None, pipelined_next=B)
@@ -213,7 +213,7 @@ def test_a_provider_that_is_closed_meanwhile_announces_nothing(client):
         assert [mail.connection for mail in server.messages] == [1, 2]
 
 
-def test_without_leave_what_was_announced_is_not_sent(client):
+def test_without_a_lease_the_pipelined_message_is_not_sent(client):
     with ScriptedSmtpServer() as server:
         provider = client(server)
         send(provider, A, B)
@@ -224,14 +224,14 @@ def test_without_leave_what_was_announced_is_not_sent(client):
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["true", "false", "none"])), max_size=12))
-def test_whatever_is_announced_each_that_is_sent_arrives_once(client, plan):
-    """`plan`: how large each message is, in steps of 20 kB, and whether it is told what follows."""
+def test_whatever_is_pipelined_each_message_that_is_sent_arrives_once(client, plan):
+    """`plan`: how large each message is, in steps of 20 kB, and whether the next one is pipelined."""
     mails = [replace(message(f"m{n}"), text=f"{'x' * 70}\n" * 280 * size) for n, (size, _) in enumerate(plan)]
     with ScriptedSmtpServer() as server:
         provider = client(server)
-        for n, (_, told) in enumerate(plan):
+        for n, (_, pipelines) in enumerate(plan):
             pipelined_next = {"true": mails[n + 1] if n + 1 < len(mails) else None, "false": C, "none": None}[
-                told
+                pipelines
             ]
             assert send(provider, mails[n], pipelined_next).result is Result.SENT
         assert arrived(server) == [f"m{n}" for n in range(len(mails))]

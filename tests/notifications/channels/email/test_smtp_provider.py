@@ -35,7 +35,7 @@ MODES = pytest.mark.parametrize("capabilities", [("PIPELINING",), ()], ids=["pip
 Send = Callable[..., Outcome]
 
 
-# For servers that say nothing. Long beside what a busy machine takes for the phases that do answer.
+# For servers that don't answer. Long beside what a busy machine takes for the phases that do answer.
 HASTY = {"command_timeout": 1.0, "data_timeout": 1.0, "dot_timeout": 1.0}
 
 
@@ -244,7 +244,7 @@ def test_data_taken_after_a_refusal_delivers_nothing(client, capabilities, refus
 
 
 @MODES
-def test_without_leave_nothing_is_delivered(client, capabilities) -> None:
+def test_without_a_lease_nothing_is_delivered(client, capabilities) -> None:
     with ScriptedSmtpServer(capabilities=capabilities) as server:
         provider = client(server)
         assert verdict(send(provider, allowed=False)) == ("deferred", "lease_lapsed")
@@ -253,7 +253,7 @@ def test_without_leave_nothing_is_delivered(client, capabilities) -> None:
         assert server.connections == 2
 
 
-def test_leave_is_asked_once_the_body_is_out_and_the_dot_is_not(client) -> None:
+def test_may_commit_is_called_once_the_body_is_out_and_the_dot_is_not(client) -> None:
     seen: list[object] = []
     with ScriptedSmtpServer() as server:
 
@@ -278,12 +278,12 @@ def test_a_check_that_raises_leaves_no_half_message(client) -> None:
         assert len(server.messages) == 1
 
 
-@pytest.mark.parametrize("last_words", ["", "421 4.4.2 idle too long"])
-def test_a_connection_closed_while_idle(client, last_words) -> None:
+@pytest.mark.parametrize("last_reply", ["", "421 4.4.2 idle too long"])
+def test_a_connection_closed_while_idle(client, last_reply) -> None:
     with ScriptedSmtpServer() as server:
         provider = client(server)
         send(provider)
-        server.hang_up(last_words)
+        server.hang_up(last_reply)
         assert send(provider).result is Result.SENT
         assert (server.connections, len(server.messages)) == (2, 2)
 
@@ -315,7 +315,7 @@ def test_what_a_reused_connection_repeats(client, script, connections) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "result", "code"),
+    ("early", "result", "code"),
     [
         ("250 out of step", "retry", "unreadable_reply"),
         ("552 5.3.4 too big", "permanent", "too_large"),
@@ -323,19 +323,19 @@ def test_what_a_reused_connection_repeats(client, script, connections) -> None:
         (Do.CLOSE, "retry", "connection_lost"),
     ],
 )
-def test_what_is_said_before_the_final_dot_is_not_its_reply(client, words, result, code) -> None:
+def test_a_reply_before_the_final_dot_is_not_the_reply_to_it(client, early, result, code) -> None:
     # Long enough for the server to be first; one that hangs up reads nothing, so then more than the kernel keeps.
-    body = replace(MESSAGE, text=f"{'x' * 70}\n" * (200_000 if words is Do.CLOSE else 14_000))
-    # Words come in one piece with the reply before them, so that they are there before the end whoever is quicker.
-    said = f"354 go\n{words}" if isinstance(words, str) else ("354 go", words)
-    with ScriptedSmtpServer(data=[said, "354 go"]) as server:
+    body = replace(MESSAGE, text=f"{'x' * 70}\n" * (200_000 if early is Do.CLOSE else 14_000))
+    # The early reply is sent in one piece with the reply before it, so that it always arrives before the final dot.
+    reply_to_data = f"354 go\n{early}" if isinstance(early, str) else ("354 go", early)
+    with ScriptedSmtpServer(data=[reply_to_data, "354 go"]) as server:
         provider = client(server)
         assert verdict(send(provider, body)) == (result, code)
         assert server.messages == []
         assert send(provider).result is Result.SENT
 
 
-def test_a_stray_reply_is_nobody_s(client) -> None:
+def test_a_stray_reply_belongs_to_no_message(client) -> None:
     with ScriptedSmtpServer(dot=["250 ok\n250 stray", "550 5.7.1 no"]) as server:
         provider = client(server)
         assert [send(provider).code for _ in range(2)] == ["accepted", "policy_refused"]
@@ -351,7 +351,7 @@ def test_a_refused_reset_costs_a_connection_not_a_message(client) -> None:
 
 
 @pytest.mark.parametrize("limit", [{"idle_limit": 0.0}, {"message_limit": 1}])
-def test_a_worn_connection_is_renewed(client, limit) -> None:
+def test_an_expired_connection_is_renewed(client, limit) -> None:
     with ScriptedSmtpServer() as server:
         provider = client(server, **limit)
         assert [send(provider).result.value for _ in range(3)] == ["sent"] * 3
@@ -654,7 +654,7 @@ replies = st.one_of(
 
 @settings(max_examples=150, deadline=None)
 @given(phase=phases, reply=replies, pipelining=st.booleans())
-def test_whatever_is_said_there_is_an_outcome(phase: str, reply: bytes, pipelining: bool) -> None:
+def test_any_reply_has_an_outcome(phase: str, reply: bytes, pipelining: bool) -> None:
     answer: Answer = (reply + b"\r\n", Do.CLOSE)
     with ScriptedSmtpServer(capabilities=("PIPELINING",) * pipelining, **{phase: answer}) as server:
         provider = provider_for(server)

@@ -25,7 +25,7 @@ GONE = [fcm.unregistered(), fcm.sender_id_mismatch(), fcm.invalid_token()]
 
 
 @pytest.mark.parametrize("answer", GONE)
-def test_only_fcms_own_word_retires_a_token(answer: fcm.Answer) -> None:
+def test_only_fcms_own_error_code_retires_a_token(answer: fcm.Answer) -> None:
     outcome = read(answer)
     assert (outcome.result, outcome.recipient_gone, outcome.provider_error) == (Result.PERMANENT, True, False)
 
@@ -66,7 +66,7 @@ def test_every_other_answer_keeps_the_token(answer: fcm.Answer, result: Result, 
     assert (outcome.result, outcome.code, outcome.recipient_gone) == (result, code, False)
 
 
-def test_a_malformed_token_is_known_by_its_words_too() -> None:
+def test_a_malformed_token_is_known_by_its_message_too() -> None:
     status, body, headers = fcm.invalid_token()
     body["error"]["details"] = body["error"]["details"][:1]
     assert read((status, body, headers)).code == "invalid_token"
@@ -97,7 +97,7 @@ def test_retry_after_is_seconds_or_a_date_within_bounds(header: str, wait: float
     assert read(fcm.unavailable(503, header)).wait == max(10, wait if wait != 60 else 10)
 
 
-def test_the_detail_holds_fcms_words_without_the_token() -> None:
+def test_the_detail_holds_fcms_message_without_the_token() -> None:
     outcome = read(fcm.invalid_argument(f"Bad token {TOKEN}\n" + "x" * 2000, "message.token"))
     assert outcome.detail.startswith("400 INVALID_ARGUMENT: Bad token dEvIcE… xxx")
     assert len(outcome.detail) == DETAIL_LIMIT

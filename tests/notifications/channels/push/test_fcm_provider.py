@@ -57,7 +57,7 @@ def provider(config: FcmSettings) -> Iterator[FcmProvider]:
 
 @pytest.fixture
 def hasty(config: FcmSettings) -> Iterator[FcmProvider]:
-    """For a server that says nothing."""
+    """For a server that does not answer."""
     provider = FcmProvider("fcm", replace(config, read_timeout=1))
     yield provider
     provider.close()
@@ -138,8 +138,8 @@ def test_a_push_never_outlives_its_end(
 
 def test_without_an_end_it_is_kept_for_as_long_as_fcm_likes(fcm: FcmStandIn, provider: FcmProvider) -> None:
     assert send(provider).result is Result.SENT
-    told = str(fcm.messages[0])
-    assert not any(word in told for word in ("ttl", "TTL", "apns-expiration", "collapse", "Topic"))
+    sent = str(fcm.messages[0])
+    assert not any(word in sent for word in ("ttl", "TTL", "apns-expiration", "collapse", "Topic"))
 
 
 def test_a_message_that_fcm_could_not_read_is_not_sent(fcm: FcmStandIn, provider: FcmProvider) -> None:
@@ -220,7 +220,7 @@ def test_nothing_is_sent_twice_on_its_own(fcm: FcmStandIn, provider: FcmProvider
     assert [send(provider).result for _ in script] == [Result.RETRY, Result.DEFERRED, Result.UNKNOWN]
 
 
-def test_another_project_is_a_configuration_fault(config: FcmSettings) -> None:
+def test_another_project_is_a_configuration_error(config: FcmSettings) -> None:
     provider = FcmProvider("fcm", replace(config, project_id="other"))
     assert send(provider).code == "not_found"
     provider.close()
@@ -320,7 +320,7 @@ def test_renewal_takes_the_new_one(fcm: FcmStandIn, provider: FcmProvider) -> No
     assert fcm.sign_ins == 2
 
 
-def test_a_revoked_token_is_replaced_after_one_fault(fcm: FcmStandIn, provider: FcmProvider) -> None:
+def test_a_revoked_token_is_replaced_after_one_error(fcm: FcmStandIn, provider: FcmProvider) -> None:
     assert send(provider).result is Result.SENT
     fcm.revoke()
     assert send(provider).code == "unauthenticated"
@@ -339,7 +339,7 @@ def test_a_revoked_token_is_replaced_after_one_fault(fcm: FcmStandIn, provider: 
         (200, {"access_token": "a\nb", "expires_in": 99}, {}),
     ],
 )
-def test_no_word_from_the_token_endpoint_is_deferred(
+def test_no_answer_from_the_token_endpoint_is_deferred(
     fcm: FcmStandIn, config: FcmSettings, answer: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if answer == "stall":
@@ -360,7 +360,7 @@ def test_no_word_from_the_token_endpoint_is_deferred(
     provider.close()
 
 
-def test_a_refused_service_account_is_a_configuration_fault(fcm: FcmStandIn, provider: FcmProvider) -> None:
+def test_a_refused_service_account_is_a_configuration_error(fcm: FcmStandIn, provider: FcmProvider) -> None:
     fcm.script("oauth", answers.invalid_grant())
     outcome = send(provider)
     assert (outcome.result, outcome.code) == (Result.CONFIGURATION, "auth_refused")

@@ -1,4 +1,4 @@
-"""What stops the start, and how strict the stand-in is."""
+"""FCM settings that stop the start, and how strict the FCM stand-in is."""
 
 import json
 from pathlib import Path
@@ -32,7 +32,7 @@ def test_settings_from_a_url() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "words"),
+    ("url", "sentence"),
     [
         ("https://demo/?credentials=/a", "fcm://"),
         ("fcm://[p/?credentials=/a", "fcm://"),
@@ -53,8 +53,8 @@ def test_settings_from_a_url() -> None:
         ("fcm://p/?credentials=/a&base_url=http://:80", "base_url"),
     ],
 )
-def test_a_bad_url_is_named(url: str, words: str) -> None:
-    with pytest.raises(ValueError, match=words):
+def test_a_bad_url_is_named(url: str, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
         FcmSettings.from_url(url)
 
 

@@ -1,4 +1,4 @@
-"""A push's reserved keys, its end, and what a second try has in common with the first; through the doors."""
+"""A push's reserved keys, its expiry, and what a second attempt shares with the first; through the API."""
 
 import json
 from datetime import timedelta
@@ -27,9 +27,9 @@ def content(**data: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("key", RESERVED)
 def test_a_reserved_key_is_refused_on_save(key, api, organization):
     body = {"code": "p", "name": "p", "contents": content(**{"order": "1", key: "shop"})}
-    said = refused(api.post("/api/v1/templates/", body, format="json"), 400)
-    assert [entry["field"] for entry in said["errors"]] == [f"contents[0].data.{key}"]
-    assert repr(key) in said["errors"][0]["detail"]
+    answer_body = refused(api.post("/api/v1/templates/", body, format="json"), 400)
+    assert [entry["field"] for entry in answer_body["errors"]] == [f"contents[0].data.{key}"]
+    assert repr(key) in answer_body["errors"][0]["detail"]
     template_with(organization, PUSH_EN, code="q")
     version = {"contents": content(**{key: "shop"})}
     refused(api.post("/api/v1/templates/q/versions/", version, format="json"), 400)
@@ -49,15 +49,15 @@ def test_others_are_saved_and_taken(key, api, user, fcm):
 
 @pytest.fixture
 def old_version(organization):
-    """One that was saved before it was refused."""
+    """A version that was saved before such keys were refused."""
     version = template_with(organization, PUSH_EN)
     TemplateContent.objects.filter(version=version).update(data={"from": "shop"})
     return version
 
 
 def test_what_was_saved_before_is_a_400_that_names_the_key(old_version, api, user):
-    said = refused(post(api, user, channels=["push"]), 400)
-    assert "'from'" in str(said)
+    answer_body = refused(post(api, user, channels=["push"]), 400)
+    assert "'from'" in str(answer_body)
 
 
 @pytest.mark.usefixtures("worker", "unpublished")
@@ -84,7 +84,7 @@ def test_a_push_ends_when_its_notification_does(api, user, fcm):
 
 
 @pytest.mark.usefixtures("worker", "version")
-def test_without_an_end_nothing_is_said_of_one(api, user, fcm):
+def test_without_an_expiry_none_is_sent(api, user, fcm):
     post(api, user, channels=["push"])
     settled("sent")
     assert not fcm.messages[0].keys() & {"android", "apns", "webpush"}
@@ -93,14 +93,18 @@ def test_without_an_end_nothing_is_said_of_one(api, user, fcm):
 @pytest.mark.usefixtures("worker", "version")
 def test_a_second_try_after_a_doubt_is_known_by_its_notification(api, user, fcm, time_passes, monkeypatch):
     Template.objects.update(on_unknown="resend")
-    asked, checked = [], answers.checked
-    monkeypatch.setattr(answers, "checked", lambda body: asked.append(json.loads(body)) or checked(body))
-    # The connection breaks once the message is over there.
+    checked_bodies, checked = [], answers.checked
+    monkeypatch.setattr(
+        answers, "checked", lambda body: checked_bodies.append(json.loads(body)) or checked(body)
+    )
+    # The connection breaks once the server has the message.
     fcm.script("ada-phone-token-0001", "cut")
     answer = post(api, user, channels=["push"])
     wait_until(lambda: PushLog.objects.get().resends == 1)
     time_passes()
     settled("sent")
-    assert len(asked) == 2
-    assert {one["message"]["data"]["notification_id"] for one in asked} == {answer.json()["data"]["id"]}
-    assert "collapse" not in str(asked)
+    assert len(checked_bodies) == 2
+    assert {one["message"]["data"]["notification_id"] for one in checked_bodies} == {
+        answer.json()["data"]["id"]
+    }
+    assert "collapse" not in str(checked_bodies)

@@ -1,7 +1,7 @@
-"""A post of an email service as single events, each as django-anymail reads it.
+"""Splits an email service's post into single tracking events, each in the shape that django-anymail reads.
 
-What services send is not always what they document: a field may be null where others leave it out, several events may
-come at once, and posts come that are about no message.
+What services send differs from what they document: a field may be null where others leave it out, several events may
+come in one post, and some posts are about no message.
 """
 
 import hmac
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 UNUSED: dict[str, tuple[str, ...]] = {
-    # Read by the library and by nobody here, so that an odd one need not be a fault.
+    # Parsed by the library but not used here: removed, so that an odd value is no error.
     "brevo": ("ts_epoch", "tags", "tag"),
     "mailgun": ("timestamp", "tags", "client-info"),
     "postmark": ("DeliveredAt", "BouncedAt", "ReceivedAt", "ChangedAt", "Tag"),
@@ -18,14 +18,14 @@ UNUSED: dict[str, tuple[str, ...]] = {
 
 
 def split(body: bytes) -> list[Any]:
-    """The events of a body in JSON. Raises ValueError."""
+    """The tracking events of a JSON body. Raises ValueError."""
     value = json.loads(body)
     return value if isinstance(value, list) else [value]
 
 
 def of_a_message(service: str, event: Any) -> Any | None:
-    """The event as the library reads it; None where it is about no message of ours. Raises what an unknown shape
-    brings about."""
+    """The event in the library's shape; None where it is about no message. Raises any exception for an unknown
+    shape."""
     if not isinstance(event, dict):
         raise TypeError(f"An event is an object, not {type(event).__name__}.")
     event = _without_nulls(event)
@@ -40,13 +40,13 @@ def of_a_message(service: str, event: Any) -> Any | None:
 
 
 PING_LIMIT = 4096
-"""Octets of a service's trial of the URL."""
+"""Octets of a service's test request to the URL."""
 _PING_KEY = b"test_Am3L1GuOIc4blLUuHqAPxxwkZaJyEk8G"
-"""What MailerSend signs its trial of a URL with, before there is a key of its own: public, so it proves nothing."""
+"""MailerSend signs its test request with this key before an own key exists: public, so it proves nothing."""
 
 
 def is_ping(service: str, body: bytes, signature: str) -> bool:
-    """MailerSend's trial of this URL, which it won't save unless it is answered. Nothing comes of it."""
+    """Whether it is MailerSend's test request, which must be answered for the URL to be saved. It has no effect."""
     if service != "mailersend" or len(body) > PING_LIMIT:
         return False
     signed = hmac.new(_PING_KEY, body, "sha256").hexdigest()
@@ -71,13 +71,13 @@ def _without_nulls(value: Any) -> Any:
 def _mailersend(event: dict[str, Any]) -> Mapping[str, Any] | None:
     kind = event["type"]
     if kind != "inbound.message" and not kind.startswith("activity."):
-        # Of the account: a domain, a sender, a list that was verified; or a ping.
+        # About the account (a domain, a sender, a list was verified), or a ping.
         return None
     data = event.get("data")
     if kind.startswith("activity.") and isinstance(data, dict):
         data.setdefault("type", kind.removeprefix("activity."))
         if isinstance(data.get("email"), str):
-            # The flat form.
+            # The flat form of the event.
             data["email"] = {
                 "message": {"id": data.get("message_id")},
                 "recipient": {"email": data["email"]},
@@ -89,7 +89,7 @@ def _brevo(event: dict[str, Any]) -> Mapping[str, Any] | None:
     try:
         json.loads(event.get("X-Mailin-custom", "{}"))
     except (TypeError, ValueError):
-        # A header of another sender's through the same account.
+        # Set by another sender that uses the same account.
         del event["X-Mailin-custom"]
     return event
 
@@ -99,9 +99,9 @@ def _resend(event: dict[str, Any]) -> Mapping[str, Any] | None:
 
 
 def _sparkpost(event: dict[str, Any]) -> Mapping[str, Any] | None:
-    for told in event["msys"].values():
-        if isinstance(told, dict) and isinstance(told.get("bounce_class"), int):
-            told["bounce_class"] = str(told["bounce_class"])
+    for fields in event["msys"].values():
+        if isinstance(fields, dict) and isinstance(fields.get("bounce_class"), int):
+            fields["bounce_class"] = str(fields["bounce_class"])
     return event if event["msys"] else None
 
 

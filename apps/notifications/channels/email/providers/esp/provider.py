@@ -1,4 +1,4 @@
-"""Email through a service's HTTP API, spoken by django-anymail; what comes of it is read here."""
+"""Email through a service's HTTP API. django-anymail sends the request; the result becomes an `Outcome` here."""
 
 import ssl
 import threading
@@ -18,7 +18,7 @@ from notifier.lib.email_addresses import sender
 from notifier.lib.http.retry_after import retry_after
 
 PATIENCE = 60.0
-"""Seconds after a 429 that names no time."""
+"""Seconds to wait after a 429 without Retry-After."""
 _OUR_SETUP = {
     401: "auth_failed",
     403: "auth_failed",
@@ -26,13 +26,13 @@ _OUR_SETUP = {
     405: "not_found",
     407: "proxy_refused",
 }
-_TAKEN = frozenset({"sent", "queued"})
+_ACCEPTED = frozenset({"sent", "queued"})
 _REFUSED = frozenset({"invalid", "rejected", "failed"})
 
 
 class EspProvider:
-    """Safe to share between threads: each has a session of its own. Raises ValueError or OSError for settings
-    that can't be used."""
+    """Thread-safe: each thread has an HTTP session of its own. Raises ValueError or OSError for settings that can't
+    be used."""
 
     def __init__(self, name: str, settings: EspSettings) -> None:
         self.name = name
@@ -45,10 +45,10 @@ class EspProvider:
     def send(
         self, message: EmailMessage, *, may_commit: MayCommit, pipelined_next: EmailMessage | None = None
     ) -> Outcome:
-        """One recipient, one request, never a second try."""
+        """One recipient, one request, no retry."""
         if parse_single_address(message.to).addr_spec != message.to:
-            # `".kim"@…` would lose its quotes on the way, and be nobody's.
-            detail = "The address can't be said in the service's words."
+            # `".kim"@…` would lose its quotes on the way, and be another address.
+            detail = "The address can't be represented in the service's API."
             return Outcome(Result.PERMANENT, "address_invalid", detail, untried=True)
         backend = self._ready_backend()
         built = AnymailMessage(
@@ -59,7 +59,7 @@ class EspProvider:
             headers={**message.headers, "Message-ID": message.message_id},
         )
         if self._service not in WITHOUT_METADATA:
-            # Comes back with the service's events.
+            # The service returns it with its tracking events.
             built.metadata = {"delivery_id": message.message_id.strip("<>").partition("@")[0]}
         if message.html:
             built.attach_alternative(message.html, "text/html")
@@ -68,16 +68,16 @@ class EspProvider:
         try:
             backend.send_messages([built])
         except AnymailRecipientsRefused as error:
-            return Outcome(Result.PERMANENT, "refused", self._words(error))
+            return Outcome(Result.PERMANENT, "refused", self._masked_detail(error))
         except AnymailAPIError as error:
             return self._refused(error)
         except AnymailError as error:
-            # The message can't be said in the service's words; another attempt changes nothing.
-            return Outcome(Result.PERMANENT, "invalid_message", self._words(error), untried=True)
-        return self._taken(built)
+            # The message can't be represented in the service's API; another attempt changes nothing.
+            return Outcome(Result.PERMANENT, "invalid_message", self._masked_detail(error), untried=True)
+        return self._accepted(built)
 
     def close(self) -> None:
-        """The next send of each thread opens a new session."""
+        """Makes each thread open a new session for its next send."""
         self._generation += 1
 
     def _ready_backend(self) -> Any:
@@ -86,30 +86,32 @@ class EspProvider:
                 self._own.backend.close()
             backend: Any = get_connection(self._backend, **self._options)
             backend.open()
-            # What a redirect leads to is not the service that was set.
+            # A redirect would lead to another host than the configured one.
             backend.session.request = partial(backend.session.request, allow_redirects=False)
             self._own.backend, self._own.generation = backend, self._generation
         return self._own.backend
 
-    def _taken(self, built: Any) -> Outcome:
+    def _accepted(self, built: Any) -> Outcome:
         status = built.anymail_status
         states = status.status or set()
         message_id = status.message_id if isinstance(status.message_id, str) else ""
-        # Some answer a refusal with a list of recipients, whose state may be in words that can't be read.
+        # Some services answer a refusal with a list of recipients, whose state may be unknown to the library.
         if states & _REFUSED or status.esp_response.status_code >= 400:
-            return Outcome(Result.PERMANENT, "refused", f"The service says: {', '.join(sorted(states))}.")
-        if not states or not states <= _TAKEN:
-            return Outcome(Result.UNKNOWN, "unreadable_answer", f"The service says: {states or 'nothing'}.")
+            return Outcome(Result.PERMANENT, "refused", f"The service's status: {', '.join(sorted(states))}.")
+        if not states or not states <= _ACCEPTED:
+            return Outcome(
+                Result.UNKNOWN, "unreadable_answer", f"The service's status: {states or 'nothing'}."
+            )
         return Outcome(Result.SENT, "accepted", provider_message_id=message_id[:200])
 
     def _refused(self, error: AnymailAPIError) -> Outcome:
-        detail = self._words(error)
+        detail = self._masked_detail(error)
         response: requests.Response | None = getattr(error, "response", None)
         if response is None:
             return _broken(error, detail)
         status = response.status_code
         if 200 <= status < 300:
-            # Taken, in words that can't be read.
+            # Accepted, with an answer that can't be parsed.
             return Outcome(Result.UNKNOWN, "unreadable_answer", detail)
         if status == 429:
             wait = retry_after(response.headers, default=PATIENCE)
@@ -123,16 +125,17 @@ class EspProvider:
             return Outcome(Result.RETRY, "server_error", detail, wait=wait or None, provider_error=True)
         return Outcome(Result.PERMANENT, "refused", detail)
 
-    def _words(self, error: Exception) -> str:
-        words = " ".join(str(error).split())
+    def _masked_detail(self, error: Exception) -> str:
+        """The error in one line, without the account's secrets."""
+        text = " ".join(str(error).split())
         for option, value in self._options.items():
             if option.endswith(("key", "token")):
-                words = words.replace(value, "***")
-        return words[:DETAIL_LIMIT]
+                text = text.replace(value, "***")
+        return text[:DETAIL_LIMIT]
 
 
 def _broken(error: BaseException, detail: str) -> Outcome:
-    """The outcome of a request without an answer; only a connection that was never made is no doubt."""
+    """The outcome of a request without an answer: unknown, unless the connection was never established."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, NewConnectionError | ConnectTimeoutError | NameResolutionError):

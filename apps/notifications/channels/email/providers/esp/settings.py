@@ -15,11 +15,11 @@ KEY_NAMES = {
     "resend": "api_key",
     "sparkpost": "api_key",
 }
-"""The services, and what django-anymail calls their key. SendGrid's API is not among them: django-anymail has
-dropped it, but its SMTP relay is one like others."""
+"""The services, and the name of their key in django-anymail. SendGrid's API is missing: django-anymail dropped it;
+its SMTP relay works like any other."""
 TIMEOUT = 15.0
 SHORTEST_SECRET = 16
-"""Of what verifies events: nobody types it, and whoever guesses it can suppress addresses."""
+"""Characters of the secret that verifies tracking events: whoever guesses it can suppress addresses."""
 EVENT_SECRETS = {
     "brevo": "webhook_secret",
     "mailersend": "webhook_key",
@@ -28,17 +28,17 @@ EVENT_SECRETS = {
     "resend": "webhook_key",
     "sparkpost": "webhook_secret",
 }
-"""What verifies a service's events: a key that it signs them with, or `user:password`, as it shows them."""
+"""The option that verifies a service's events: its signing key, or `user:password` of HTTP basic authentication."""
 WITHOUT_METADATA = frozenset({"mailersend"})
-"""Services that send nothing along to come back with their events, which name the message by their own id instead."""
+"""Services that don't return metadata with their events, which name the message by the service's own id instead."""
 EXTRAS = {"mailgun": {"sender_domain"}, "postmark": {"message_stream"}}
 
 
 @dataclass(frozen=True, slots=True)
 class EspSettings:
-    """`service`: a key of `KEY_NAMES`. `options`: what the service's backend of django-anymail takes beside the
-    key, as it names it. `timeout`: seconds for the connection, and again for the answer. `webhook`: what verifies
-    its events; empty where none are taken."""
+    """`service`: a key of `KEY_NAMES`. `options`: further arguments of the service's django-anymail backend.
+    `timeout`: seconds for the connection, and again for the answer. `webhook`: the secret that verifies its tracking
+    events; empty where none are accepted."""
 
     service: str
     key: str = field(default="", repr=False)
@@ -49,8 +49,8 @@ class EspSettings:
 
     @classmethod
     def from_url(cls, url: str) -> Self:
-        """`postmark://?key=…` or `?key_file=/path`; `api_url`, `timeout`, what verifies its events and
-        the service's own options may follow. Raises ValueError with a sentence that repeats no secret."""
+        """`postmark://?key=…` or `?key_file=/path`; `api_url`, `timeout`, the secret of its events
+        and the service's own options may follow. Raises ValueError with a sentence that repeats no secret."""
         parts = urlsplit(url)
         if parts.scheme not in KEY_NAMES:
             raise ValueError(f"the email service must be one of {', '.join(sorted(KEY_NAMES))}")
@@ -75,30 +75,30 @@ class EspSettings:
         return cls(service, key, key_file, timeout, tuple(options.items()), webhook)
 
     def backend_options(self) -> dict[str, Any]:
-        """The backend's keyword arguments. Raises OSError where the key's file can't be read."""
+        """The backend's keyword arguments. Raises OSError where the key file can't be read."""
         key = self.key or Path(self.key_file).read_text().strip()
         return {KEY_NAMES[self.service]: key, "timeout": self.timeout, **dict(self.options)}
 
 
 def _event_secret(service: str, options: dict[str, str]) -> str:
-    """What verifies the service's events; empty where the URL has none. Raises ValueError."""
+    """The secret that verifies the service's events; empty where the URL has none. Raises ValueError."""
     name = EVENT_SECRETS[service]
     if name not in options:
         return ""
     secret = options.pop(name)
     user, _, password = secret.partition(":")
     if name == "webhook_secret":
-        wanted, fits = "user:password", bool(user) and len(password) >= SHORTEST_SECRET
+        expected, valid = "user:password", bool(user) and len(password) >= SHORTEST_SECRET
     else:
-        wanted, fits = "the service's signing key", secret.isascii() and len(secret) >= SHORTEST_SECRET
-    if service == "resend" and fits:
+        expected, valid = "the service's signing key", secret.isascii() and len(secret) >= SHORTEST_SECRET
+    if service == "resend" and valid:
         try:
             base64.b64decode(secret.removeprefix("whsec_"), validate=True)
         except binascii.Error:
-            fits = False
-    if not fits:
+            valid = False
+    if not valid:
         raise ValueError(
-            f"a {service} URL's {name}= must be {wanted}, of at least {SHORTEST_SECRET} characters and"
+            f"a {service} URL's {name}= must be {expected}, of at least {SHORTEST_SECRET} characters and"
             " percent-encoded (+ as %2B)"
         )
     return secret

@@ -1,4 +1,4 @@
-"""The events of email services: verified and read by django-anymail, and brought into our words here."""
+"""Webhook posts of email services: verified and parsed by django-anymail, converted to `TrackingEvent`s here."""
 
 import base64
 import hmac
@@ -34,19 +34,19 @@ from apps.notifications.channels.tracking import MESSAGE_ID_LIMIT, Kind, Trackin
 CLOCKS_DIFFER_SECONDS = 300
 """How old, or how far ahead, a signature with a time may be: what Standard Webhooks recommend."""
 MAILGUN_TRIES_FOR_SECONDS = 24 * 3600
-"""Mailgun tells again for eight hours. What is older may be a signature that somebody found in a log."""
+"""Mailgun retries for eight hours. An older signature may have been copied from a log."""
 
 
 class Unverified(Exception):
-    """The request was not signed by the service, or not with this account's secret."""
+    """The post is not signed by the service, or not with this account's secret."""
 
 
 class NotTracking(Exception):
-    """It is the service's, but for another purpose: mail that came in, not what became of ours."""
+    """The post is the service's, but about inbound mail instead of messages that were sent."""
 
 
 class Post(HttpRequest):
-    """A request whose body has been read, with a bound, before."""
+    """A request whose body was already read, up to its limit."""
 
     body = b""
 
@@ -61,7 +61,7 @@ class Post(HttpRequest):
             self.content_type, self.content_params = parse_header_parameters(meta.get("CONTENT_TYPE", ""))
             self._read_started = False
             self.META = {**meta, "CONTENT_LENGTH": str(len(body))}
-            # What is no form has no fields, and so no signature.
+            # A body that is no form has no fields, and so no signature.
             with suppress(MultiPartParserError, SuspiciousOperation):
                 self._load_post_and_files()  # type: ignore[attr-defined]
                 self.POST = self._post  # type: ignore[attr-defined]
@@ -69,20 +69,20 @@ class Post(HttpRequest):
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """An event in a shape that nobody here knows. `body`: itself, as a post of its own; `fault`: what was missed."""
+    """A tracking event in an unknown shape. `body`: the event as a post of its own; `error`: why it can't be read."""
 
     body: bytes
     error: str
 
 
 SIGNED_INSIDE = frozenset({"mailgun"})
-"""Services whose signature is a part of the body, so that this has to be read to be verified: one event a post."""
+"""Services whose signature is part of the body, which must be parsed to be verified: one event a post."""
 FORMS = frozenset({"mailgun"})
-"""Services that also post forms: Mailgun's older hooks."""
+"""Services that also post forms: Mailgun's older webhooks."""
 
 
 def verify(settings: EspSettings, post: Post) -> None:
-    """Raises Unverified. Nothing of the body is parsed, but where the signature is in it."""
+    """Raises Unverified. The body is parsed only where the signature is in it."""
     try:
         _VIEWS[settings.service](settings.webhook).run_validators(post)
     except (
@@ -94,53 +94,53 @@ def verify(settings: EspSettings, post: Post) -> None:
         RecursionError,
         AttributeError,
     ) as error:
-        # Beside its own failure: the library's checks take the shape of what they look at for granted.
+        # Beside its own exception: the library's checks assume the shape of the body, and fail in other ways.
         raise Unverified from error
 
 
 def read(settings: EspSettings, post: Post) -> tuple[list[TrackingEvent], list[Unread]]:
-    """What a verified post tells, and what of it can't be read; kinds that mean nothing here are neither.
+    """A verified post's tracking events, and those that can't be read; kinds that are not used here are dropped.
 
-    One that can't be read keeps no other. Raises NotTracking, and ValueError for what is no JSON.
+    An unreadable event does not affect the others. Raises NotTracking, and ValueError for a body that is no JSON.
     """
     view = _VIEWS[settings.service](settings.webhook)
-    # A form is one event, and read by the library as it is.
+    # A form is one event, which the library reads as it is.
     events = [None] if post.form else event_shapes.split(post.body)
-    told: list[TrackingEvent] = []
+    tracked: list[TrackingEvent] = []
     unread: list[Unread] = []
     inbound = 0
     for event in events:
         try:
-            told += _read_one(settings.service, view, post, event)
+            tracked += _read_one(settings.service, view, post, event)
         except AnymailConfigurationError:
             inbound += 1
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
-            # The library takes the shape of what it reads for granted, and may fail in any way.
+            # The library assumes the shape of what it reads, and may fail in any way.
             body = post.body if post.form else json.dumps(event, ensure_ascii=False).encode()
             unread.append(Unread(body, f"{type(error).__name__}: {error}"[:DETAIL_LIMIT]))
     if inbound and inbound == len(events):
         raise NotTracking
-    return told, unread
+    return tracked, unread
 
 
 def _read_one(service: str, view: Any, post: Post, event: Any) -> list[TrackingEvent]:
     if post.form:
-        return list(_told(service, view.parse_events(post), ""))
+        return list(_tracking_events(service, view.parse_events(post), ""))
     shaped = event_shapes.of_a_message(service, event)
     if shaped is None:
         return []
     body = json.dumps([shaped] if service == "sparkpost" else shaped).encode()
-    # Sorted: the same event may come with its fields in another order.
+    # Sorted: the same event may come again with its fields in another order.
     raw = json.dumps(event, sort_keys=True)
-    return list(_told(service, view.parse_events(Post(post.META, body)), raw))
+    return list(_tracking_events(service, view.parse_events(Post(post.META, body)), raw))
 
 
 class _ResendView(ResendTrackingWebhookView):  # type: ignore[misc]
-    """Resend signs as Standard Webhooks have it, under older names. The library for it that django-anymail
-    wants would bring a dozen packages along for these lines."""
+    """Resend signs by the Standard Webhooks specification, with older header names. The library that django-anymail
+    uses for it would bring a dozen dependencies for these lines."""
 
     def __init__(self, secret: str) -> None:
-        # Only so that the class doesn't warn of having none; the check is below.
+        # Only to avoid the class's warning about a missing secret; the check is below.
         super().__init__(webhook_secret=secret)
         self._key = base64.b64decode(secret.removeprefix("whsec_"))
 
@@ -149,9 +149,9 @@ class _ResendView(ResendTrackingWebhookView):  # type: ignore[misc]
         if abs(time.time() - sent_at) > CLOCKS_DIFFER_SECONDS:
             raise Unverified
         signed = f"{request.headers['svix-id']}.{sent_at}.".encode() + request.body
-        wanted = b"v1," + base64.b64encode(hmac.digest(self._key, signed, "sha256"))
+        expected = b"v1," + base64.b64encode(hmac.digest(self._key, signed, "sha256"))
         given = request.headers["svix-signature"].encode().split()
-        if not any(hmac.compare_digest(wanted, one) for one in given):
+        if not any(hmac.compare_digest(expected, one) for one in given):
             raise Unverified
 
 
@@ -160,7 +160,7 @@ class _MailgunView(MailgunTrackingWebhookView):  # type: ignore[misc]
         super().run_validators(request)
         form = request.content_type != "application/json"
         stamp = str((request.POST if form else json.loads(request.body)["signature"])["timestamp"])
-        # Time and token are signed as one text: digits alone can't borrow the token's first letters.
+        # Time and token are signed as one string: with digits alone the time can't include the token's letters.
         if (
             not re.fullmatch(r"[0-9]{1,12}", stamp)
             or abs(time.time() - int(stamp)) > MAILGUN_TRIES_FOR_SECONDS
@@ -178,12 +178,12 @@ _VIEWS: dict[str, Callable[[str], Any]] = {
 }
 
 _KINDS = {
-    # Taken by the service: what `sent` means here.
+    # Accepted by the service, which is what `sent` means here.
     EventType.QUEUED: Kind.SENT,
     EventType.SENT: Kind.SENT,
     EventType.DELIVERED: Kind.DELIVERED,
     EventType.BOUNCED: Kind.BOUNCED,
-    # Taken, and then not sent after all.
+    # Accepted, but then not sent.
     EventType.REJECTED: Kind.BOUNCED,
     EventType.FAILED: Kind.BOUNCED,
     EventType.DEFERRED: Kind.DELAYED,
@@ -192,8 +192,8 @@ _KINDS = {
     EventType.CLICKED: Kind.CLICKED,
 }
 
-# django-anymail doesn't tell a dead address from a full mailbox; each service does, in words of its own.
-_WORDS: dict[str, Callable[[Any], Any]] = {
+# django-anymail doesn't distinguish a dead address from a full mailbox; each service does, in a field of its own.
+_BOUNCE_KINDS: dict[str, Callable[[Any], Any]] = {
     "brevo": lambda raw: raw.get("event"),
     "mailersend": lambda raw: raw["data"]["type"],
     "postmark": lambda raw: raw.get("Type") or raw.get("SuppressionReason"),
@@ -217,43 +217,47 @@ _SOFT = {
 
 
 _RESULTS = {
-    # Kinds that django-anymail doesn't know: taken, and then not sent after all.
+    # Event types that django-anymail doesn't know: accepted, but then not sent.
     "resend": ("type", {"email.failed": Kind.BOUNCED, "email.suppressed": Kind.BOUNCED}),
     "mailersend": ("type", {"activity.suppressed": Kind.BOUNCED, "activity.deferred": Kind.DELAYED}),
 }
 
 
-def _told(service: str, events: Iterable[AnymailTrackingEvent], raw: str) -> Iterable[TrackingEvent]:
+def _tracking_events(
+    service: str, events: Iterable[AnymailTrackingEvent], raw: str
+) -> Iterable[TrackingEvent]:
     for event in events:
         kind = _KINDS.get(event.event_type) or _kind_of(service, event)
         if kind is None:
             continue
         if service == "postmark" and event.esp_event.get("Type") == "SpamNotification":
-            # A filter's word, and no person's; django-anymail takes it for a complaint.
+            # Reported by a filter, not by a person; django-anymail takes it for a complaint.
             kind = Kind.BOUNCED
         permanent = False
         if kind is Kind.BOUNCED:
-            word = str(_WORDS[service](event.esp_event)) if service in _WORDS else ""
-            if word in _SOFT.get(service, ()):
+            bounce_kind = str(_BOUNCE_KINDS[service](event.esp_event)) if service in _BOUNCE_KINDS else ""
+            if bounce_kind in _SOFT.get(service, ()):
                 kind = Kind.SOFT_BOUNCE
             else:
-                permanent = _is_hard(service, word, event)
+                permanent = _is_hard(service, bounce_kind, event)
         yield TrackingEvent(
             kind=kind,
             key=_key(service, kind, event, raw),
             delivery_id=_delivery_id(event.metadata),
             provider_message_id=str(event.message_id or "")[:MESSAGE_ID_LIMIT],
-            detail=detail_of(_words(event)),
+            detail=detail_of(_text_of(event)),
             permanent=permanent,
         )
 
 
-def _is_hard(service: str, word: str, event: AnymailTrackingEvent) -> bool:
+def _is_hard(service: str, bounce_kind: str, event: AnymailTrackingEvent) -> bool:
     # Mailgun calls every refusal permanent; its reasons are what django-anymail has sorted.
-    hard = event.reject_reason == RejectReason.BOUNCED if service == "mailgun" else word in _HARD[service]
-    # A server that refuses for its policy has said nothing of the address, whatever the service makes of it. Where
-    # nothing is quoted, or nothing that says anything, the service's own word counts.
-    return hard and reported("", _words(event)) in GONE | {Meaning.SILENT}
+    hard = (
+        event.reject_reason == RejectReason.BOUNCED if service == "mailgun" else bounce_kind in _HARD[service]
+    )
+    # A refusal by policy says nothing about the address, however the service classifies it. Where no reply is quoted,
+    # or none with a known meaning, the service's own classification counts.
+    return hard and reported("", _text_of(event)) in GONE | {Meaning.SILENT}
 
 
 def _kind_of(service: str, event: AnymailTrackingEvent) -> Kind | None:
@@ -261,21 +265,21 @@ def _kind_of(service: str, event: AnymailTrackingEvent) -> Kind | None:
     return kinds.get(event.esp_event[name]) if name else None
 
 
-def _words(event: AnymailTrackingEvent) -> str:
-    words = event.mta_response or event.description
+def _text_of(event: AnymailTrackingEvent) -> str:
+    text = event.mta_response or event.description
     if (
-        not words
+        not text
         and isinstance(event.esp_event, dict)
         and isinstance(data := event.esp_event.get("data"), dict)
     ):
         failed = data.get("failed") or data.get("suppressed")
-        words = failed.get("reason") or failed.get("message") if isinstance(failed, dict) else ""
-    return str(words or "")
+        text = failed.get("reason") or failed.get("message") if isinstance(failed, dict) else ""
+    return str(text or "")
 
 
 def _key(service: str, kind: Kind, event: AnymailTrackingEvent, raw: str) -> str:
     if service == "mailgun":
-        # The id is what its signature is of, and the body is not: with another body it is no second event.
+        # The signature covers the id and not the body: with another body it is still the same event.
         return key_of(event.event_id)
     if event.event_id:
         return key_of(kind, event.event_id)
@@ -286,5 +290,5 @@ def _delivery_id(metadata: Any) -> uuid.UUID | None:
     try:
         return uuid.UUID(metadata["delivery_id"])
     except (LookupError, TypeError, ValueError, AttributeError):
-        # A message of somebody else's through the same account, or a service that gives nothing back.
+        # Another sender's message through the same account, or a service that returns no metadata.
         return None

@@ -1,4 +1,4 @@
-"""A connected socket to an SMTP server: octets out, replies in, every wait bounded."""
+"""A connected socket to an SMTP server: writes octets, reads replies, and bounds every wait."""
 
 import select
 import socket
@@ -21,14 +21,14 @@ def _left(until: float) -> float:
 
 
 class Connection:
-    """A connected socket. `until` is a moment of the monotonic clock by which the whole call ends, however
-    slowly the server drips. Everything raises OSError; TimeoutError only where time ran out."""
+    """A connected socket. `until`: the time on the monotonic clock by which a whole call ends, however slowly the
+    server sends. Every method raises OSError; TimeoutError only where the time ran out."""
 
     def __init__(self, settings: SmtpSettings, until: float) -> None:
         self._buffer = b""
         self._bound = -1.0
         self.written = 0
-        """Octets of the last write that went out, all of them unless it raised."""
+        """Octets of the last write that were sent; all of them unless it raised."""
         hosts = [str(a[4][0]) for a in socket.getaddrinfo(settings.host, None, type=socket.SOCK_STREAM)]
         for left in range(len(hosts), 0, -1):
             try:
@@ -37,7 +37,7 @@ class Connection:
             except OSError:
                 if left == 1:
                     raise
-        # The final dot is a second small write: Nagle would hold it for a delayed ACK.
+        # The final dot is a second small write, which Nagle's algorithm would hold back until a delayed ACK.
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
         self._poll = select.poll()
@@ -45,7 +45,7 @@ class Connection:
 
     def secure(self, context: ssl.SSLContext, host: str, until: float) -> None:
         if self._buffer:
-            raise ssl.SSLError("the server spoke out of turn before TLS")
+            raise ssl.SSLError("the server sent data before TLS began")
         self._wait_until(until)
         self.socket = context.wrap_socket(self.socket, server_hostname=host)
 
@@ -74,19 +74,20 @@ class Connection:
         return read_reply(lines)
 
     def quiet(self) -> bool:
-        """Whether the server has neither spoken nor hung up since its last reply."""
+        """Whether the server has neither sent data nor hung up since its last reply."""
         if not isinstance(self.socket, ssl.SSLSocket):
             return not self._buffer and not self._poll.poll(0)
         self._bound = -1.0
         try:
             self.socket.settimeout(0)
             self._buffer += self.socket.recv(1)
-        except OSError as silence:
-            return not self._buffer and isinstance(silence, BlockingIOError | ssl.SSLWantReadError)
+        except OSError as error:
+            return not self._buffer and isinstance(error, BlockingIOError | ssl.SSLWantReadError)
         return False
 
     def _wait_until(self, until: float) -> None:
-        """Let the next call wait no longer, give or take a second where there are many."""
+        """Set the socket's timeout for the next call. With two seconds or more it may be a second too long, which
+        saves most calls of `settimeout`."""
         left = _left(until)
         if not left <= self._bound <= left + 1.0 or left < 2.0:
             self._bound = left if left < 2.0 else left + 0.5

@@ -1,7 +1,7 @@
-"""The pure half of the SMTP relay: what a server's reply, or its silence, comes to.
+"""The pure half of the SMTP client: the outcome of a server's reply, or of a missing one.
 
-The reply's first digit decides, the enhanced code refines, the phase decides suppression. While the session
-is still being set up no message was tried, so nothing there is held against a message or a recipient.
+The reply's first digit decides, the enhanced code refines, the phase decides about suppression. While the session is
+being set up no message was tried, so nothing there counts against a message or a recipient.
 """
 
 import re
@@ -18,12 +18,12 @@ from apps.notifications.channels.email.refusals import GONE
 from apps.notifications.channels.outcome import DETAIL_LIMIT, Outcome, Result
 
 LINE_LIMIT = 4096
-"""Octets of one reply line; the standard says 512, real servers say more."""
+"""Octets of one reply line; the standard allows 512, real servers send more."""
 
 REPLY_LINES = 100
 
 GREYLIST_WAIT = 300.0
-"""Seconds; the usual greylisting window, below which a second try is refused again."""
+"""Seconds: the usual greylisting period, within which a second attempt is refused again."""
 
 
 class Phase(StrEnum):
@@ -55,7 +55,7 @@ _HOST_UNKNOWN = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", sock
 @dataclass(frozen=True, slots=True)
 class Reply:
     """`code` 0: these bytes are no SMTP reply. `enhanced`: subject and detail ("7.1"), or "".
-    `lines`: the server's words, printable characters only."""
+    `lines`: the server's text, printable characters only."""
 
     code: int
     enhanced: str
@@ -66,24 +66,27 @@ class Reply:
         return " ".join(self.lines)
 
     def extensions(self) -> dict[str, str]:
-        """What an EHLO reply offers: keyword to parameters, upper case (old servers write `AUTH=LOGIN`)."""
+        """The extensions of an EHLO reply: keyword to parameters, upper case (old servers write `AUTH=LOGIN`)."""
         offers = (line.upper().replace("=", " ").partition(" ") for line in self.lines[1:])
         return {keyword: parameters for keyword, _, parameters in offers}
 
     def without(self, *secrets: str) -> "Reply":
-        words = self.text
-        for secret in (word for line in secrets for word in (line, line.split()[-1])):
-            words = words.replace(secret, "***")
-        return replace(self, lines=(words,))
+        """The reply in one line, with these secrets, and the last word of each, masked."""
+        text = self.text
+        for secret in (part for line in secrets for part in (line, line.split()[-1])):
+            text = text.replace(secret, "***")
+        return replace(self, lines=(text,))
 
 
 class Ended(Exception):
+    """The send is over, with this outcome."""
+
     def __init__(self, outcome: Outcome) -> None:
         self.outcome = outcome
 
 
 class Lost(Ended):
-    """The server hung up before the final dot: on a re-used connection that says nothing of the message."""
+    """The connection was lost before the final dot: on a reused connection that says nothing about the message."""
 
 
 def printable(text: str) -> str:
@@ -93,11 +96,11 @@ def printable(text: str) -> str:
 
 
 def read_reply(lines: Sequence[bytes]) -> Reply:
-    """Takes the reply's lines without their line ends. Lines that disagree are unreadable as a whole."""
+    """Parses a reply's lines, given without line ends. If their codes differ the whole reply is unreadable."""
     return _read(tuple(lines))
 
 
-# A relay says the same few things all day long.
+# A relay repeats the same few replies.
 @lru_cache(maxsize=256)
 def _read(lines: tuple[bytes, ...]) -> Reply:
     found = [_LINE.fullmatch(line) if len(line) <= LINE_LIMIT else None for line in lines]
@@ -114,13 +117,13 @@ def _read(lines: tuple[bytes, ...]) -> Reply:
     return Reply(int(readable[0][1]), enhanced[1] if enhanced else "", texts)
 
 
-def describe(phase: Phase, words: str) -> str:
-    return f"{phase}: {printable(words)}"[:DETAIL_LIMIT]
+def describe(phase: Phase, text: str) -> str:
+    return f"{phase}: {printable(text)}"[:DETAIL_LIMIT]
 
 
 def classify(phase: Phase, reply: Reply) -> Outcome:
-    """The outcome of a reply that ends a send: every 4xx and 5xx, the 2xx to the final dot, and any reply
-    that has no place in its phase, which is worth no more than an unreadable one."""
+    """The outcome of a reply that ends a send: every 4xx and 5xx, the 2xx to the final dot, and any reply that is
+    unexpected in its phase, which is treated as unreadable."""
     detail = f"{phase}: {reply.code or 'unreadable'} {reply.text}"[:DETAIL_LIMIT]
     first_digit = reply.code // 100
     if first_digit == 2 and phase is Phase.DOT:
@@ -129,7 +132,7 @@ def classify(phase: Phase, reply: Reply) -> Outcome:
         return Outcome(Result.SENT, "accepted", detail, provider_message_id=queue_id.rstrip(".)")[:200])
     if first_digit not in (4, 5):
         if phase is Phase.DOT:
-            # The whole message is over there, and what was said of it can't be read.
+            # The server has the whole message, and its reply can't be parsed.
             return Outcome(Result.UNKNOWN, "unreadable_reply", detail, provider_error=True)
         return Outcome(Result.RETRY, "unreadable_reply", detail, provider_error=True)
     if first_digit == 4 and (
@@ -161,41 +164,41 @@ def _temporary(phase: Phase, reply: Reply, detail: str) -> Outcome:
         reply.enhanced == "7.1" or re.search(r"gr[ea]y.?list", reply.text, re.IGNORECASE)
     ):
         return Outcome(Result.RETRY, "greylisted", detail, wait=GREYLIST_WAIT)
-    said = refusals.meaning(reply.code, reply.enhanced, reply.text)
-    if said is Meaning.FULL or (said is Meaning.DISABLED and phase is Phase.RCPT):
-        # Disabled for now: an end only where it is said again on another day (`disabled_mailboxes`).
-        return Outcome(Result.RETRY, said, detail)
+    meaning = refusals.meaning(reply.code, reply.enhanced, reply.text)
+    if meaning is Meaning.FULL or (meaning is Meaning.DISABLED and phase is Phase.RCPT):
+        # Disabled for now: permanent only if it is reported again on another day (`disabled_mailboxes`).
+        return Outcome(Result.RETRY, meaning, detail)
     return Outcome(Result.RETRY, "temporarily_refused", detail)
 
 
 def _final(phase: Phase, reply: Reply, detail: str) -> Outcome:
-    # 530 is the answer to MAIL or RCPT from a server that wants AUTH first: the relay's, not the recipient's.
+    # 530 to MAIL or RCPT is sent by a relay that requires AUTH first: it is not about the recipient.
     if reply.code in _AUTH_CODES and phase is not Phase.DOT:
         return Outcome(Result.CONFIGURATION, "auth_failed", detail, provider_error=True)
-    said = refusals.meaning(reply.code, reply.enhanced, reply.text)
-    if said is Meaning.FULL or (said is Meaning.RATE and reply.enhanced.startswith("2.")):
-        # It passes, whatever the first digit says.
-        return Outcome(Result.RETRY, said, detail)
-    # Past RCPT a code is of the message; only words can be of its one recipient.
-    gone = said in GONE and (
-        phase is Phase.RCPT or (phase is not Phase.MAIL and refusals.in_words(reply.text))
+    meaning = refusals.meaning(reply.code, reply.enhanced, reply.text)
+    if meaning is Meaning.FULL or (meaning is Meaning.RATE and reply.enhanced.startswith("2.")):
+        # Temporary, whatever the first digit says.
+        return Outcome(Result.RETRY, meaning, detail)
+    # After RCPT a code is about the message; only the text can be about its one recipient.
+    gone = meaning in GONE and (
+        phase is Phase.RCPT or (phase is not Phase.MAIL and refusals.says_gone(reply.text))
     )
-    return Outcome(Result.PERMANENT, _refusal(phase, reply, said), detail, recipient_gone=gone)
+    return Outcome(Result.PERMANENT, _refusal(phase, reply, meaning), detail, recipient_gone=gone)
 
 
-def _refusal(phase: Phase, reply: Reply, said: Meaning) -> str:
+def _refusal(phase: Phase, reply: Reply, meaning: Meaning) -> str:
     subject = reply.enhanced.partition(".")[0]
-    if phase is Phase.MAIL and (subject == "1" or said in GONE):
+    if phase is Phase.MAIL and (subject == "1" or meaning in GONE):
         return "sender_refused"
-    if said is Meaning.TOO_LARGE or (reply.code == 552 and not subject and phase is not Phase.RCPT):
+    if meaning is Meaning.TOO_LARGE or (reply.code == 552 and not subject and phase is not Phase.RCPT):
         return "too_large"
-    if said in GONE or said in (Meaning.RATE, Meaning.POLICY):
-        return said
+    if meaning in GONE or meaning in (Meaning.RATE, Meaning.POLICY):
+        return meaning
     return {"5": "protocol_refused", "6": "content_refused", "7": "policy_refused"}.get(subject, "refused")
 
 
 def no_reply(phase: Phase, error: OSError) -> Outcome:
-    """The outcome of a connection that failed in `phase`; a TimeoutError is a deadline that passed."""
+    """The outcome of a connection that failed in `phase`; a TimeoutError means that a deadline passed."""
     detail = describe(phase, str(error) or type(error).__name__)
     late = isinstance(error, TimeoutError)
     if phase is Phase.DOT:
@@ -214,6 +217,6 @@ def no_reply(phase: Phase, error: OSError) -> Outcome:
         return Outcome(
             Result.DEFERRED, "connect_timeout" if late else "connect_failed", detail, provider_error=True
         )
-    # A message that makes a server hang up must run out of attempts, so from MAIL on the attempt counts.
+    # A message that makes the server hang up must use up its attempts, so from MAIL on the attempt counts.
     result = Result.DEFERRED if phase in SESSION else Result.RETRY
     return Outcome(result, "timeout" if late else "connection_lost", detail, provider_error=True)

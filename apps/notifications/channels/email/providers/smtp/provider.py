@@ -1,4 +1,4 @@
-"""The SMTP relay: persistent connections, one recipient a transaction, every wait bounded."""
+"""The SMTP provider: persistent connections, one recipient a transaction, every wait bounded."""
 
 import ssl
 import threading
@@ -14,8 +14,8 @@ from notifier.lib.email_addresses import InvalidAddress
 
 
 class SmtpProvider:
-    """Thread-safe. `send` raises ValueError for a message that `build` refuses (a line end in a header, above
-    all), and otherwise nothing but what `may_commit` raises."""
+    """Thread-safe. `send` raises ValueError for a message that `build` refuses (mainly a line end in a header), and
+    otherwise only what `may_commit` raises."""
 
     def __init__(self, name: str, settings: SmtpSettings) -> None:
         self.name = name
@@ -32,7 +32,7 @@ class SmtpProvider:
         self, message: EmailMessage, *, may_commit: MayCommit, pipelined_next: EmailMessage | None = None
     ) -> Outcome:
         deadline = monotonic() + self._settings.before_dot_timeout
-        session = self._idle_one(message)
+        session = self._take_idle(message)
         try:
             try:
                 envelope = self._envelope(message, session)
@@ -44,18 +44,18 @@ class SmtpProvider:
             if session is not None:
                 with suppress(Lost):
                     return session.deliver(envelope, may_commit, deadline, pipelined)
-                self._give_back(session)
+                self._release(session)
             session = self._opened(deadline)
             return session.deliver(envelope, may_commit, deadline, pipelined)
         except Ended as ended:
             return ended.outcome
         finally:
             if session is not None:
-                self._give_back(session)
+                self._release(session)
 
     def close(self) -> None:
         """Ends every idle connection with QUIT, all of them within `quit_timeout`; one that another thread is
-        sending on is hung up after that message. The provider stays usable."""
+        sending on is closed after that message. The provider stays usable."""
         until = monotonic() + self._settings.quit_timeout
         with self._guard:
             self._closings += 1
@@ -76,12 +76,12 @@ class SmtpProvider:
         try:
             return PipelinedNext(pipelined_next, Envelope.of(pipelined_next, self._settings.dkim))
         except ValueError:
-            # What is wrong with it is said when it is sent.
+            # Its own send reports the error.
             return None
 
-    def _idle_one(self, message: EmailMessage) -> Session | None:
-        """The connection that waits for this message, else the one used last that waits for none; if the server still
-        is at the other end."""
+    def _take_idle(self, message: EmailMessage) -> Session | None:
+        """The session that has this message pipelined, else the last used one without a pipelined message; only one
+        whose server is still connected."""
         while True:
             with self._guard:
                 free = [
@@ -103,19 +103,19 @@ class SmtpProvider:
         session = Session(self._settings, self._context, deadline)
         with self._guard:
             self._busy.add(session)
-            # Closed while this one was being opened: it serves its message, and is hung up.
+            # The provider was closed while this session was being opened: it sends its message, then it is closed.
             session.retired = closings != self._closings
         return session
 
-    def _give_back(self, session: Session) -> None:
+    def _release(self, session: Session) -> None:
         with self._guard:
             if session not in self._busy:
                 return
             self._busy.discard(session)
-            worn = [one for one in self._idle if one.worn]
-            for one in worn:
+            expired = [one for one in self._idle if one.expired]
+            for one in expired:
                 self._idle.remove(one)
             if session.open:
-                (worn if session.retired else self._idle).append(session)
-        for one in worn:
+                (expired if session.retired else self._idle).append(session)
+        for one in expired:
             one.quit(monotonic() + self._settings.quit_timeout)

@@ -1,4 +1,4 @@
-"""One SMTP connection, logged in, on which one message goes after another; every wait is bounded."""
+"""One SMTP connection, logged in, which sends one message after another; every wait is bounded."""
 
 import ssl
 from contextlib import suppress
@@ -19,27 +19,27 @@ from apps.notifications.channels.email.providers.smtp.settings import SmtpSettin
 from apps.notifications.channels.outcome import EmailMessage, MayCommit, Outcome, Result
 
 AT_ONCE = 32 * 1024
-"""Octets of a message that go out together with its end. What is larger goes first: a server may refuse it on the
-way, and until the end nothing is irrevocable."""
+"""Octets of a message that are sent together with its final dot. A larger message is sent before it: the server may
+refuse it meanwhile, and until the final dot nothing is irrevocable."""
 
 
 class PipelinedNext(NamedTuple):
-    """A message whose MAIL, RCPT and DATA are on their way while the one before it is being answered."""
+    """A message whose MAIL, RCPT and DATA are sent right behind the final dot of the one before it."""
 
     message: EmailMessage
     envelope: Envelope
 
 
 MECHANISM_CODES = frozenset({500, 501, 502, 504})
-"""To AUTH: the server doesn't know this way to log in, or not in this form; it has not looked at the password."""
+"""Replies to AUTH: the mechanism or its form is not supported; the password was not checked."""
 PIPELINED_SECONDS = 10.0
-"""How long a server is kept waiting for a message that was announced; past that somebody else has sent it."""
+"""How long a server is kept waiting for a pipelined message; by then another thread or worker has sent it."""
 
 
 class Session:
     """One connection, logged in. A method that raises has closed it.
 
-    `ahead`: the server waits for this message, and can be given no other.
+    `pipelined`: the server waits for this message's text, and can be sent no other message.
     """
 
     def __init__(self, settings: SmtpSettings, context: ssl.SSLContext | None, deadline: float) -> None:
@@ -63,7 +63,7 @@ class Session:
             self._require(Phase.BANNER)
             self._greet()
             if context and settings.tls == "starttls":
-                # Asked even where it is not offered: the server's refusal then ends the session.
+                # Sent even where it is not offered: the server's refusal then ends the session.
                 self._require(Phase.TLS, "STARTTLS")
                 self._secure(context)
                 self._greet()
@@ -74,12 +74,12 @@ class Session:
             raise
 
     @property
-    def worn(self) -> bool:
-        """Whether it was idle for too long."""
+    def expired(self) -> bool:
+        """Whether it was idle longer than its limit."""
         return self.idle_for() > (self._settings.idle_limit if self.pipelined is None else PIPELINED_SECONDS)
 
     def usable(self) -> bool:
-        if self.retired or self._messages >= self._settings.message_limit or self.worn:
+        if self.retired or self._messages >= self._settings.message_limit or self.expired:
             return False
         return self.pipelined is not None or self._connection.quiet()
 
@@ -90,17 +90,17 @@ class Session:
         deadline: float,
         pipelined: PipelinedNext | None = None,
     ) -> Outcome:
-        """`deadline`: the moment by which the final dot is written, or the send ends without it. Where this session
-        is ahead, the envelope is that message's. `ahead`: what to announce with the end of this one."""
+        """`deadline`: monotonic time by which the final dot is written, or the send ends without it. Where this
+        session has a pipelined message, `envelope` is that message's. `pipelined`: the message to pipeline next."""
         self._deadline = deadline
         self._messages += 1
         try:
-            if self._dirty and self._ask(Phase.MAIL, "RSET").code != 250:
+            if self._dirty and self._command(Phase.MAIL, "RSET").code != 250:
                 raise Lost(no_reply(Phase.MAIL, ConnectionError("RSET was refused")))
             self._dirty = False
             return self._transaction(envelope, may_commit, pipelined)
         except BaseException:
-            # Left open in mid-message, the next message's commands would become this one's text.
+            # On a connection left open in mid-message, the next message's commands would become this one's text.
             self.close()
             raise
         finally:
@@ -108,7 +108,7 @@ class Session:
                 self.close()
 
     def quit(self, until: float) -> None:
-        # A server that waits for a message would take the word for its text.
+        # A server that waits for a message's text would read QUIT as part of it.
         if self.pipelined is None:
             with suppress(OSError):
                 self._connection.write(b"QUIT\r\n", until)
@@ -132,7 +132,8 @@ class Session:
         kept = phase is Phase.DOT or isinstance(error, TimeoutError)
         return (Ended if kept else Lost)(no_reply(phase, error))
 
-    def _ask(self, phase: Phase, line: str | None = None) -> Reply:
+    def _command(self, phase: Phase, line: str | None = None) -> Reply:
+        """Write the line, if there is one, and read a reply. Raises Ended."""
         until = self._until(phase)
         try:
             if line is not None:
@@ -142,7 +143,8 @@ class Session:
             raise self._broken(phase, error) from error
 
     def _require(self, phase: Phase, line: str | None = None) -> None:
-        if (reply := self._ask(phase, line)).code // 100 != 2:
+        """The same, for a reply that must be 2xx."""
+        if (reply := self._command(phase, line)).code // 100 != 2:
             raise Ended(classify(phase, reply))
 
     def _secure(self, context: ssl.SSLContext) -> None:
@@ -155,9 +157,9 @@ class Session:
     def _greet(self) -> None:
         address = self._connection.socket.getsockname()[0]
         name = self._settings.ehlo_name or f"[{'IPv6:' if ':' in address else ''}{address}]"
-        reply = self._ask(Phase.EHLO, f"EHLO {name}")
+        reply = self._command(Phase.EHLO, f"EHLO {name}")
         if reply.code // 100 == 5:
-            reply = self._ask(Phase.EHLO, f"HELO {name}")
+            reply = self._command(Phase.EHLO, f"HELO {name}")
         if reply.code // 100 != 2:
             raise Ended(classify(Phase.EHLO, reply))
         self._extensions = reply.extensions()
@@ -169,54 +171,54 @@ class Session:
             raise Ended(Outcome(Result.CONFIGURATION, "auth_failed", detail, provider_error=True))
         for lines in logins:
             for line in lines:
-                if (reply := self._ask(Phase.AUTH, line)).code != 334:
+                if (reply := self._command(Phase.AUTH, line)).code != 334:
                     break
             if reply.code // 100 == 2:
                 return
-            # A password that was refused once is not tried again: servers count, and lock the account.
+            # A refused password is not tried again: servers count failures, and lock the account.
             if not refuses_mechanism(reply):
                 break
-        # Servers quote the command they refuse; what it carried must not reach a log.
+        # Servers quote the command they refuse; its credentials must not reach a log.
         secrets = [line for lines in logins for line in lines]
         raise Ended(classify(Phase.AUTH, reply.without(self._settings.password, *secrets)))
 
     def _transaction(
         self, envelope: Envelope, may_commit: MayCommit, pipelined: PipelinedNext | None
     ) -> Outcome:
-        asked, self.pipelined = self.pipelined is not None, None
-        if refusal := self._ask_leave(envelope, asked=asked):
+        commands_sent, self.pipelined = self.pipelined is not None, None
+        if refusal := self._begin(envelope, commands_sent=commands_sent):
             return refusal
         body, end = envelope.body, b"\r\n.\r\n"
         if len(body) > AT_ONCE:
             self._write(body)
             body = b""
         if not self._connection.quiet():
-            # Too large, closing down, out of step: whatever it says before the end is not the end's reply.
-            reply = self._ask(Phase.DATA)
+            # Too large, closing down, out of sync: a reply before the final dot is not the reply to it.
+            reply = self._command(Phase.DATA)
             self.close()
             refusal = classify(Phase.DATA, reply)
-            if asked and reply.code == 421:
-                # It was idle, and closes down, as it may between two messages.
+            if commands_sent and reply.code == 421:
+                # The server closes an idle connection, as it may between two messages.
                 raise Lost(refusal)
             return refusal
         if not may_commit():
             self.close()
             return Outcome(Result.DEFERRED, "lease_lapsed")
         more = b""
-        if pipelined is not None and self._takes_more(pipelined.envelope):
-            # RFC 2920 lets the next message's commands follow this one's end at once.
+        if pipelined is not None and self._can_pipeline(pipelined.envelope):
+            # RFC 2920 allows the next message's commands directly behind this one's final dot.
             lines = pipelined.envelope.commands(self._extensions)
             more = "".join(f"{line}\r\n" for line in lines).encode()
             self.pipelined = pipelined
         self._write(body + end + more, whole=len(body + end))
-        reply = self._ask(Phase.DOT)
+        reply = self._command(Phase.DOT)
         if reply.code // 100 != 2:
             self._settle(reply)
             if self.pipelined is not None:
                 self.close()
         return classify(Phase.DOT, reply)
 
-    def _takes_more(self, envelope: Envelope) -> bool:
+    def _can_pipeline(self, envelope: Envelope) -> bool:
         return (
             "PIPELINING" in self._extensions
             and not self.retired
@@ -228,28 +230,28 @@ class Session:
         return "SMTPUTF8" in self._extensions or not envelope.needs_smtputf8
 
     def _write(self, octets: bytes, whole: int | None = None) -> None:
-        """`whole`: after how many octets the message has its end, if these are its last. With it the message may have
-        been taken, whatever becomes of what follows; without its last octet it is none."""
+        """`whole`: how many octets complete the message, if the final dot is among them. Once these are sent the
+        message may have been accepted, whatever happens to the rest; without the last of them it is not."""
         until = self._until(Phase.DATA)
         try:
             self._connection.write(octets, until)
         except OSError as error:
-            over = whole is not None and self._connection.written >= whole
-            raise self._broken(Phase.DOT if over else Phase.DATA, error) from error
+            ended = whole is not None and self._connection.written >= whole
+            raise self._broken(Phase.DOT if ended else Phase.DATA, error) from error
 
-    def _ask_leave(self, envelope: Envelope, *, asked: bool) -> Outcome | None:
-        """MAIL, RCPT and DATA, unless they were `asked` already; None once the server waits for the message."""
+    def _begin(self, envelope: Envelope, *, commands_sent: bool) -> Outcome | None:
+        """MAIL, RCPT and DATA, unless `commands_sent` before; None once the server waits for the message."""
         if not self._sendable(envelope):
             return _unsendable(envelope)
         pipelining = "PIPELINING" in self._extensions
         lines: tuple[str | None, ...] = (None, None, None)
-        if not asked:
+        if not commands_sent:
             lines = envelope.commands(self._extensions)
             lines = ("\r\n".join(lines), None, None) if pipelining else lines
         refusal: Outcome | None = None
         for phase, line in zip((Phase.MAIL, Phase.RCPT, Phase.DATA), lines, strict=True):
             try:
-                reply = self._ask(phase, line)
+                reply = self._command(phase, line)
             except Ended:
                 if refusal is None:
                     raise
@@ -263,12 +265,12 @@ class Session:
             if not self._settle(reply) or not pipelining:
                 return refusal
         if refusal and reply.code // 100 == 3:
-            # DATA was taken, RCPT was not: an empty end might deliver an empty message, hanging up can't.
+            # DATA was accepted, RCPT was not: a final dot alone might deliver an empty message, closing can't.
             self.close()
         return refusal
 
     def _settle(self, refusal: Reply) -> bool:
-        """Whether the session goes on after a refusal: not after 421, nor once out of step."""
+        """Whether the session can be used after a refusal: not after 421, nor when out of sync."""
         self._dirty = refusal.code >= 400 and refusal.code != 421
         if not self._dirty:
             self.close()
@@ -277,14 +279,14 @@ class Session:
 
 def refuses_mechanism(reply: Reply) -> bool:
     """Whether another mechanism may be tried after this reply to AUTH."""
-    # Gmail says 534 of passwords, others of the mechanism.
+    # Gmail uses 534 for passwords, other servers for the mechanism.
     weak = reply.code == 534 and "mechanism" in reply.text.lower()
     return reply.code in MECHANISM_CODES or weak
 
 
 def _unsendable(envelope: Envelope) -> Outcome:
     if envelope.to.isascii():
-        # Of every message; another recipient changes nothing.
+        # True for every message; another recipient changes nothing.
         detail = "mail: the sender's address has letters beyond ASCII, and the relay does not offer SMTPUTF8"
         return Outcome(Result.CONFIGURATION, "smtputf8_unavailable", detail, provider_error=True)
     detail = "mail: the address has letters beyond ASCII, and the relay does not offer SMTPUTF8"

@@ -1,4 +1,4 @@
-"""One relay: where it is, as whom we sign in and how long it may take, from a URL."""
+"""One relay from a URL: its address, the login and the timeouts."""
 
 import base64
 import re
@@ -19,7 +19,7 @@ _OPTIONS = frozenset({"tls", "ehlo", "ca", *_DKIM})
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmtpSettings:
     """One relay. Times are in seconds; an empty `ehlo_name` means the connection's own address literal, an
-    empty `ca_file` the system's authorities. Raises ValueError for what can't work, without the password."""
+    empty `ca_file` the system's authorities. Raises ValueError for invalid settings, without the password."""
 
     host: str
     port: int = 25
@@ -88,7 +88,7 @@ class SmtpSettings:
         )
 
     def logins(self, offered: str) -> list[tuple[str, ...]]:
-        """The lines of each mechanism in `offered` that we speak, in the order in which they are to be tried."""
+        """The lines of each supported mechanism in `offered`, in the order in which they are tried."""
         plain, *login = (
             base64.b64encode(text.encode()).decode()
             for text in (f"\0{self.username}\0{self.password}", self.username, self.password)

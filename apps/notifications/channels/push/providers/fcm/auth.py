@@ -1,4 +1,4 @@
-"""The access token FCM wants: fetched with a service account, shared by all threads, renewed in time."""
+"""The access token for FCM: fetched with a service account, shared by all threads, renewed before it expires."""
 
 import threading
 from datetime import UTC, datetime
@@ -15,13 +15,13 @@ from apps.notifications.channels.push.providers.fcm.outcomes import masked
 READ_TIMEOUT = 5.0
 """Seconds to wait for the token endpoint's answer."""
 RENEW_EARLY = 300.0
-"""Seconds before its end that a token is renewed; at half its life if that is later."""
+"""Seconds before its expiry at which a token is renewed; at half its lifetime if that is later."""
 PAUSE = 5.0
-"""Seconds after a failed fetch in which none is tried: else every sender waits out the timeout in turn."""
+"""Seconds without a fetch after a failed one: else each sender thread in turn waits for the timeout."""
 
 
 class AuthError(Exception):
-    """No token to be had. `outcome` is what the send comes to."""
+    """There is no valid token. `outcome`: the outcome of the send."""
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(outcome.code)
@@ -33,18 +33,18 @@ class _Unreachable(Exception):
 
 
 class _OneRequest:
-    """google-auth's transport for one fetch. It fails where the library would sleep and ask again."""
+    """google-auth's transport for one fetch. It fails where the library would sleep and retry."""
 
     def __init__(self, http: urllib3.PoolManager) -> None:
         self._http = http
-        self._asked = False
+        self._called = False
 
     def __call__(
         self, url: str, method: str = "GET", body: bytes | None = None, headers: Any = None, **_: Any
     ) -> urllib3.BaseHTTPResponse:
-        if self._asked:
-            raise _Unreachable("the token endpoint asked for another try")
-        self._asked = True
+        if self._called:
+            raise _Unreachable("the token endpoint requested a retry")
+        self._called = True
         try:
             response = self._http.request(method, url, body=body, headers=headers, redirect=False)
         except urllib3.exceptions.HTTPError as error:
@@ -55,7 +55,7 @@ class _OneRequest:
 
 
 class AccessTokens:
-    """Raises ValueError, with a sentence, if the service account's file can't be used."""
+    """Thread-safe. Raises ValueError, with a sentence, if the service account's file can't be used."""
 
     def __init__(self, path: str, *, connect_timeout: float) -> None:
         try:
@@ -70,11 +70,11 @@ class AccessTokens:
         self._error = Outcome(Result.DEFERRED, "auth_unreachable", provider_error=True)
 
     def current(self) -> str:
-        """A valid token, fetched if need be. Raises AuthError; waits no longer than one fetch may take."""
+        """A valid token, fetched if necessary. Raises AuthError; blocks no longer than one fetch."""
         now = monotonic()
         if now < self._renew_at:
             return self._token
-        # While the old one serves, one thread renews it and nobody waits.
+        # While the old token is valid, one thread renews it and the others use it.
         if not self._lock.acquire(blocking=now >= self._ends_at):
             return self._token
         try:
@@ -111,7 +111,7 @@ class AccessTokens:
                 Outcome(Result.CONFIGURATION, "auth_refused", detail, provider_error=True)
             ) from error
         except (_Unreachable, GoogleAuthError, ValueError, TypeError, LookupError, AttributeError) as error:
-            # The library reads the answer without checking its shape.
+            # The library parses the answer without checking its shape.
             detail = masked(str(error), "")
             raise AuthError(
                 Outcome(Result.DEFERRED, "auth_unreachable", detail, provider_error=True)

@@ -1,8 +1,8 @@
-"""What an FCM answer means: HTTP status, JSON error and headers become an `Outcome`.
+"""Converts an FCM answer (HTTP status, JSON error, headers) to an `Outcome`.
 
 The error's shape is google.rpc.Status: `{"error": {"code", "message", "status", "details": [...]}}`, where a
-detail may be an FcmError (`errorCode`) or a BadRequest (`fieldViolations`). Only FCM's own words retire a
-token: a bare 404 or 403 is what a wrong project, address or proxy answers, and would retire every device.
+detail may be an FcmError (`errorCode`) or a BadRequest (`fieldViolations`). Only FCM's own error code retires
+a token: a bare 404 or 403 comes from a wrong project, address or proxy, and would retire every device.
 """
 
 import json
@@ -16,11 +16,11 @@ from apps.notifications.channels.outcome import DETAIL_LIMIT, Outcome, Result
 from notifier.lib.http.retry_after import retry_after
 
 PATIENCE = 60.0
-"""Seconds after a 429 without Retry-After: FCM counts its quota by the minute."""
+"""Seconds to wait after a 429 without Retry-After: FCM's quota is per minute."""
 SERVER_WAIT = 10.0
-"""Seconds FCM asks for, at least, after a 5xx."""
-BAD_TOKEN_WORDS = "not a valid FCM registration token"  # noqa: S105
-"""FCM doesn't always add the field to a malformed token's INVALID_ARGUMENT."""
+"""Seconds to wait after a 5xx, the minimum that FCM's documentation asks for."""
+BAD_TOKEN_PHRASE = "not a valid FCM registration token"  # noqa: S105
+"""In the message: FCM doesn't always name the field in a malformed token's INVALID_ARGUMENT."""
 
 _GONE = {"UNREGISTERED": "unregistered", "SENDER_ID_MISMATCH": "sender_id_mismatch"}
 _THIRD_PARTY = frozenset({"THIRD_PARTY_AUTH_ERROR", "APNS_AUTH_ERROR"})
@@ -30,7 +30,7 @@ _OUR_SETUP = {401: "unauthenticated", 403: "permission_denied", 404: "not_found"
 
 @dataclass(frozen=True, slots=True)
 class _Error:
-    """`code`: FcmError's errorCode, "" where FCM itself said nothing."""
+    """`code`: FcmError's errorCode; "" where the answer has none, so may not be FCM's own."""
 
     code: str = ""
     status: str = ""
@@ -41,7 +41,7 @@ class _Error:
 def outcome_of(
     status: int, body: bytes, headers: Mapping[str, str], *, token: str, now: datetime | None = None
 ) -> Outcome:
-    """The outcome of one answer. Any status and any body give one. `token` is kept out of the detail."""
+    """The outcome of one answer, for any status and any body. `token` is masked in the detail."""
     answer = _json(body)
     if 200 <= status < 300:
         name = answer.get("name")
@@ -53,7 +53,7 @@ def outcome_of(
     if error.code in _GONE:
         return Outcome(Result.PERMANENT, _GONE[error.code], detail, recipient_gone=True)
     if error.code in _THIRD_PARTY:
-        # The app's own set-up for one platform; the provider works for the others.
+        # The app's configuration for one platform; the provider works for the others.
         return Outcome(Result.CONFIGURATION, "third_party_auth", detail)
     if status == 429 or error.code in _QUOTA:
         return Outcome(
@@ -75,11 +75,11 @@ def outcome_of(
     return Outcome(Result.RETRY, "unreadable_answer", detail, wait=SERVER_WAIT, provider_error=True)
 
 
-def masked(words: str, token: str) -> str:
-    """`words` in one line without the device token, at most `DETAIL_LIMIT` characters."""
+def masked(text: str, token: str) -> str:
+    """`text` in one line without the device token, at most `DETAIL_LIMIT` characters."""
     if token:
-        words = words.replace(token, f"{token[:6]}…" if len(token) > 20 else "…")
-    return re.sub(r"\s+", " ", words).strip()[:DETAIL_LIMIT]
+        text = text.replace(token, f"{token[:6]}…" if len(token) > 20 else "…")
+    return re.sub(r"\s+", " ", text).strip()[:DETAIL_LIMIT]
 
 
 def _json(body: bytes) -> dict[str, Any]:
@@ -113,13 +113,13 @@ def _text(value: object) -> str:
 
 
 def _names_token(error: _Error) -> bool:
-    # "message.token", and not a data key that happens to be called so ("message.data.token").
+    # "message.token", and not a data key of that name ("message.data.token").
     named = any(re.fullmatch(r"(message\.)?(registration_)?token", field) for field in error.fields)
-    return named or BAD_TOKEN_WORDS in error.message
+    return named or BAD_TOKEN_PHRASE in error.message
 
 
 def _detail(status: int, error: _Error, body: bytes, token: str) -> str:
-    words = error.message or body[: 2 * DETAIL_LIMIT].decode("utf-8", "replace")
+    text = error.message or body[: 2 * DETAIL_LIMIT].decode("utf-8", "replace")
     kind = error.code or error.status
     fields = f" [{', '.join(error.fields)}]" if error.fields else ""
-    return masked(f"{status} {kind}: {words}{fields}" if kind else f"{status}: {words}{fields}", token)
+    return masked(f"{status} {kind}: {text}{fields}" if kind else f"{status}: {text}{fields}", token)

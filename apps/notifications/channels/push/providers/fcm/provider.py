@@ -1,7 +1,7 @@
-"""Push through Firebase Cloud Messaging (HTTP v1), one device a request.
+"""Push through Firebase Cloud Messaging (HTTP v1), one request for each device.
 
-firebase-admin supplies credentials and the message's encoding. The HTTP is ours: its client sleeps through a
-429 and sends a POST again after a broken connection, which makes a second push.
+firebase-admin supplies credentials and the message's encoding. HTTP is done here: its client sleeps on a 429 and
+repeats a POST after a broken connection, which may deliver a second push.
 """
 
 import hashlib
@@ -18,16 +18,16 @@ from apps.notifications.channels.push.providers.fcm.settings import FcmSettings
 from notifier.lib.http.client import HttpPool, Interrupted, NotConnected, PoolExhausted, ReadTimedOut
 
 COLLAPSE_KEY = re.compile(r"[A-Za-z0-9_-]{1,32}")
-"""What all three take; the web's Topic is the narrowest."""
+"""What Android, Apple and web push all accept; the web's Topic is the strictest."""
 LONGEST = 4 * 7 * 24 * 3600
-"""Seconds that FCM keeps a message for, at most; it refuses a longer time to live."""
+"""Seconds: the longest time to live that FCM accepts."""
 
 
 def encode(message: PushMessage, now: datetime) -> bytes:
-    """The request's body. Raises ValueError where the message breaks FCM's rules."""
+    """The request's body. Raises ValueError for a message that breaks FCM's rules."""
     apns, web, seconds = {}, {}, None
     if message.expires_at is not None:
-        # Down to whole seconds, which is what all three count in: rather early than late. 0 is now or never.
+        # Rounded down to whole seconds, the unit of all three platforms. 0: deliver at once or not at all.
         seconds = min(LONGEST, max(0, math.floor((message.expires_at - now).total_seconds())))
         apns["apns-expiration"] = str(math.floor(message.expires_at.timestamp()))
         web["TTL"] = str(seconds)
@@ -36,7 +36,7 @@ def encode(message: PushMessage, now: datetime) -> bytes:
         collapse = hashlib.sha256(collapse.encode()).hexdigest()[:32]
     if collapse:
         apns["apns-collapse-id"] = web["Topic"] = collapse
-    # FCM refuses a web push whose link is not https; apps take any from the data.
+    # FCM refuses a web push whose link is not https; apps read any link from the data.
     link = message.link if message.link.startswith("https://") else None
     options = messaging.WebpushFCMOptions(link) if link else None
     built = messaging.Message(
@@ -46,13 +46,13 @@ def encode(message: PushMessage, now: datetime) -> bytes:
         apns=messaging.APNSConfig(headers=apns) if apns else None,
         webpush=messaging.WebpushConfig(headers=web or None, fcm_options=options) if web or options else None,
     )
-    # As an argument it warns of deprecation; FCM's own clients still register tokens.
+    # As an argument it emits a deprecation warning; FCM's own clients still register tokens.
     built.token = message.token
     return f'{{"message": {built}}}'.encode()
 
 
 class FcmProvider:
-    """Safe to share between threads. Raises ValueError if the credentials can't be used."""
+    """Thread-safe. Raises ValueError if the credentials can't be used."""
 
     def __init__(self, name: str, settings: FcmSettings) -> None:
         self.name = name
@@ -68,7 +68,7 @@ class FcmProvider:
     def send(
         self, message: PushMessage, *, may_commit: MayCommit, pipelined_next: PushMessage | None = None
     ) -> Outcome:
-        """One device, one request, never a second try."""
+        """One device, one request, no retry."""
         try:
             body = encode(message, datetime.now(UTC))
         except ValueError as error:

@@ -1,4 +1,4 @@
-"""Where FCM is and as whom we sign in, from a URL."""
+"""One FCM account from a URL: the project, the credentials and the timeouts."""
 
 import re
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ _NUMBERS = ("connect_timeout", "read_timeout", "pool_size")
 @dataclass(frozen=True, slots=True)
 class FcmSettings:
     """`credentials`: path of a service account's JSON file. Timeouts are seconds. `pool_size`: connections
-    kept open, at least one for each sending thread."""
+    kept open, at least one for each sender thread."""
 
     project_id: str
     credentials: str
@@ -62,7 +62,7 @@ class FcmSettings:
 
 
 def _split(url: str) -> SplitResult | None:
-    """`url` in its parts; None where it has no valid host or port."""
+    """The parsed URL; None where its host or port is invalid."""
     try:
         parts = urlsplit(url)
         port = parts.port
