@@ -1,4 +1,4 @@
-"""The operator's side. Django's admin looks here; each module registers its own pages."""
+"""Loaded by Django's admin autodiscovery: importing each module registers its pages."""
 
 from django.conf import settings
 from django.contrib import admin
@@ -14,5 +14,5 @@ from apps.admin.messages import (  # noqa: F401
     webhooks,
 )
 
-# Only the local default has a page there.
+# Only the local default (`make run`) serves a page at `/`.
 admin.site.site_url = "/" if settings.LOCAL else None

@@ -1,3 +1,5 @@
+"""App configurations: this app's own, and Django's admin with our site class."""
+
 from django.apps import AppConfig
 from django.contrib.admin import apps as django_admin
 
@@ -11,7 +13,7 @@ class OperatorAdminConfig(AppConfig):
 
 
 class SiteConfig(django_admin.AdminConfig):
-    """Django's admin, with our site in the place of its own."""
+    """Django's admin with `OperatorSite` as its default site."""
 
     default_site = "apps.admin.site.OperatorSite"
     default = False

@@ -1,4 +1,4 @@
-"""The admin's doors: attempts to guess a password are as few here as over the API."""
+"""The admin site: its sign-in and password change have the same rate limits as the API's, and a page of roles."""
 
 from typing import Any
 
@@ -17,23 +17,23 @@ from apps.users.models import User
 from apps.users.models.scopes import ROLE_SCOPES, Role, Scope
 
 WAIT = 60
-"""Seconds: the longest that a bound's minute can still last."""
+"""Seconds sent in Retry-After: the limits are per minute, so a window ends within this time."""
 
 
 def _attempts(name: str, rate: str) -> Any:
-    # With the group and rate of the API's view, an address has one count for both doors.
+    # The group and rate of the API's view, so that an IP address has one count for the API and the admin.
     return method_decorator(ratelimit(group=name, key="ip", rate=rate, method="POST", block=False))
 
 
 class OperatorSite(admin.AdminSite):
     site_header = site_title = "Notifier"
-    index_title = "What happened, and what is waiting"
+    index_title = "Messages, templates and accounts"
 
     def get_urls(self) -> list[Any]:
         return [path("roles/", self.admin_view(self.roles), name="roles"), *super().get_urls()]
 
     def roles(self, request: HttpRequest) -> HttpResponse:
-        """What each role may do, and how many of the people that one may see have it."""
+        """Each role's scopes, and how many of the people visible to the operator have it."""
         operator = operator_of(request)
         if not operator.has_perm("users.view_user"):
             raise PermissionDenied
@@ -73,7 +73,7 @@ class OperatorSite(admin.AdminSite):
         return answer
 
     def _too_many(self, request: HttpRequest, email: str) -> bool:
-        # The address's own limit counts too: it is there without Redis.
+        # The address's own request limit counts too: it also works without Redis.
         return request.method == "POST" and (
             request.limited  # type: ignore[attr-defined]
             or not throttling.take_request(request, None).allowed

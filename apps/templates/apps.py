@@ -1,3 +1,5 @@
+"""The app's configuration; registers the models whose changes the audit log records."""
+
 from django.apps import AppConfig
 
 

@@ -1,7 +1,7 @@
-"""What a version's author says about its variables: their types, which must come, and what stands in for them.
+"""Declarations of a version's variables: type, whether required, default and example; validated and applied.
 
 A declaration is a plain dict: `name` (dotted) and `type`, and where given `required`, `default`, `example`,
-`description`, `sensitive`. Null is the same as not there. Pure: no I/O.
+`description`, `sensitive`. A null value counts as missing. Pure: no I/O.
 """
 
 import json
@@ -19,7 +19,7 @@ NAME_LIMIT = 100
 VALUE_LIMIT = 8 * 1024
 """Characters of one default or example, as JSON: they are stored with every notification that needs them."""
 VALUES_LIMIT = 64 * 1024
-"""Of all of a version's defaults and examples together: a batch stores the defaults a thousand times."""
+"""Characters of all of a version's defaults and examples together: a batch stores the defaults 1000 times."""
 URL_LIMIT = 2048
 
 Declaration = Mapping[str, Any]
@@ -27,7 +27,7 @@ Declaration = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class VariableError:
-    """`field`: a dotted path from where the caller stands."""
+    """`field`: a dotted path relative to the declarations or the variables, whichever were checked."""
 
     field: str
     detail: str
@@ -65,11 +65,11 @@ TYPES: Mapping[str, tuple[str, Callable[[object], bool]]] = {
     "url": ("an http or https address", _is_url),
     "date": ("a date such as 2026-01-31 or 2026-01-31T08:00:00Z", _is_date),
 }
-"""What to ask for, and whether a value is it, by the type's name."""
+"""By type name: a description for error messages, and a predicate for values."""
 
 
 def errors_of(declared: Sequence[Declaration]) -> Iterator[VariableError]:
-    """What is wrong with the declarations themselves: `[1].default`."""
+    """The errors in the declarations themselves, with fields such as `[1].default`."""
     types: dict[str, str] = {}
     length = 0
     for position, one in enumerate(declared):
@@ -99,20 +99,21 @@ def errors_of(declared: Sequence[Declaration]) -> Iterator[VariableError]:
                 )
         if one.get("required") and one.get("default") is not None:
             yield VariableError(
-                f"[{position}].required", "What has a default is never missing; leave one of them out."
+                f"[{position}].required",
+                "A variable with a default is never missing; remove required or default.",
             )
     for position, one in enumerate(declared):
         for above in _above(one["name"]):
             if types.get(above, "object") != "object":
                 yield VariableError(
-                    f"[{position}].name", f"{above} is declared as {types[above]}, so it holds no names."
+                    f"[{position}].name", f"{above} is declared as {types[above]}, so it has no fields."
                 )
 
 
 def applied(
     declared: Sequence[Declaration], required: Iterable[str], variables: Mapping[str, Any]
 ) -> tuple[dict[str, Any], list[VariableError]]:
-    """The variables with defaults filled in, and what is missing (`required`: what the sources need) or wrong."""
+    """(variables with defaults filled in, errors for missing and mistyped ones). `required`: the sources' needs."""
     filled = _filled(declared, variables, ("default",))
     absent = set(missing(VariableUse(frozenset(required), frozenset()), filled))
     wrong: dict[str, VariableError] = {}
@@ -127,7 +128,7 @@ def applied(
             absent.add(name)
         elif value is not None and not fits(value):
             wrong[name] = VariableError(name, f"Send {wanted}.", "wrong_type")
-    # Who sends a text for `order` isn't told as well that `order.number` is missing.
+    # A wrong type for `order` is reported alone, without `order.number` as missing.
     lacking = [
         VariableError(name, "The template uses this variable.", "required")
         for name in sorted(absent)
@@ -137,11 +138,11 @@ def applied(
 
 
 HIDDEN = "•••"
-"""Shown in place of what a declaration calls sensitive."""
+"""Shown in place of a sensitive value."""
 
 
 def hidden(declared: Sequence[Declaration], variables: Mapping[str, Any]) -> dict[str, Any]:
-    """The variables as whoever looks after messages may see them: codes, and links that sign in, are not theirs."""
+    """The variables as operators may see them: sensitive ones, such as codes and sign-in links, are replaced."""
     shown: dict[str, Any] = dict(variables)
     for one in declared:
         *above, last = one["name"].split(".")
@@ -156,17 +157,17 @@ def hidden(declared: Sequence[Declaration], variables: Mapping[str, Any]) -> dic
 
 
 def value_of(variables: Mapping[str, Any], name: str) -> Any:
-    """What stands at a dotted name; None where there is nothing."""
+    """The value at a dotted name; None where there is none."""
     return _at(variables, name)[0]
 
 
 def examples(declared: Sequence[Declaration]) -> dict[str, Any]:
-    """Variables to show a template with: each one's example, else its default."""
+    """Variables for a preview: each one's example, else its default."""
     return _filled(declared, {}, ("example", "default"))
 
 
 def merged(declared: Sequence[Declaration], use: VariableUse) -> VariableUse:
-    """What must come and what may, once the declarations have had their say about what the sources use."""
+    """The required and optional variables, given what the sources use and what the declarations say."""
     named = {one["name"] for one in declared if one.get("required")}
     stood_in = {one["name"] for one in declared if one.get("default") is not None}
     required = (use.required - stood_in) | named
@@ -174,7 +175,7 @@ def merged(declared: Sequence[Declaration], use: VariableUse) -> VariableUse:
 
 
 def warnings(declared: Sequence[Declaration], use: VariableUse) -> list[str]:
-    """Sentences about what is declared and not used."""
+    """A sentence for each declared variable that no content uses."""
     used = use.required | use.optional
     return [
         f"{name} is declared, but no content uses it."
@@ -194,7 +195,7 @@ def _filled(
 ) -> dict[str, Any]:
     found: dict[str, Any] = dict(variables)
     copied: set[tuple[str, ...]] = set()
-    # What holds others comes first, so that they are put into it.
+    # Parents before children, so that a child's default is put into its parent.
     for one in sorted(declared, key=lambda one: one["name"].count(".")):
         value = next((one[part] for part in parts if one.get(part) is not None), None)
         present, blocked = _at(found, one["name"])
@@ -203,7 +204,7 @@ def _filled(
         *above, last = one["name"].split(".")
         holder = found
         for depth, segment in enumerate(above):
-            # The caller's own, or a default that every message shares, stays as it is.
+            # Copy before writing: the caller's object, or a default that all messages share, must not change.
             if (path := tuple(above[: depth + 1])) not in copied:
                 copied.add(path)
                 holder[segment] = dict(holder.get(segment) or {})
@@ -213,7 +214,7 @@ def _filled(
 
 
 def _at(variables: Mapping[str, Any], name: str) -> tuple[Any, str]:
-    """(value, ""), None where there is none; or (None, the name of what is in the way and no object)."""
+    """(value or None, ""); or (None, name) where the value at `name`, a parent, is not an object."""
     value: Any = variables
     segments = name.split(".")
     for depth, segment in enumerate(segments):

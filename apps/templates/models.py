@@ -1,4 +1,4 @@
-"""What is said: a template's immutable versions, with content by channel and language."""
+"""Templates, their immutable versions with content by channel and language, and shared layouts and partials."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -20,32 +20,32 @@ from notifier.lib.database.tenancy import TenantManager
 CODE_PATTERN = r"\A[a-z0-9][a-z0-9._-]{0,99}\Z"
 CODE_HINT = "Use up to 100 lower-case letters, digits, dots, dashes and underscores."
 RESERVED_CODES = frozenset({"layouts", "partials", "substitute"})
-"""Names of the API's own paths beside the codes."""
+"""Path segments of the API that share a namespace with template codes."""
 
 
 def refuse_reserved(code: str) -> None:
     if code in RESERVED_CODES or code in credentials.CODES:
-        raise ValidationError("Notifier uses this word itself; choose another code.", code="reserved")
+        raise ValidationError("Notifier reserves this code; choose another.", code="reserved")
 
 
 class OnUnknown(models.TextChoices):
-    """What to do when a crash leaves it open whether a message went out."""
+    """What to do when a crash leaves it unknown whether a message was sent."""
 
     RESEND = "resend", "Send again: it must arrive (codes, security)"
     HOLD = "hold", "Hold for an operator: it must not repeat (receipts, marketing)"
 
 
 class SourceFormat(models.TextChoices):
-    """What an HTML source is written in."""
+    """The format of an HTML source."""
 
     HTML = "html", "HTML"
     MJML = "mjml", "MJML"
 
 
 class Part(models.Model):
-    """Words that several templates share, changed in place: a version takes a copy when it is made.
+    """A source that several templates share, edited in place: a version takes a copy when it is created.
 
-    `revision` counts the changes; a version notes which one it took.
+    `revision` counts the changes; a version records which one it contains.
     """
 
     SOURCES: ClassVar[tuple[str, ...]] = ("source_format", "html", "text")
@@ -74,8 +74,8 @@ class Part(models.Model):
 
 
 class Layout(Part):
-    """What stands around an email's content, at `{{ content }}`. `values`: name → text, written into the sources
-    of whatever uses this layout as `{{ layout.name }}`."""
+    """A frame around an email's content, which replaces `{{ content }}`. `values`: name → text, which replaces
+    `{{ layout.name }}` in this layout, in its partials and in the contents that use it."""
 
     SOURCES = (*Part.SOURCES, "values")
 
@@ -88,7 +88,7 @@ class Layout(Part):
 
 
 class Partial(Part):
-    """What stands where a source says `{% render "name" %}`."""
+    """A fragment that replaces `{% render "name" %}` in a source."""
 
     class Meta(Part.Meta):
         constraints = [
@@ -101,14 +101,14 @@ class TemplateQuerySet(AuditedQuerySet["Template"]):
         return self.filter(archived_at=None)
 
     def listed(self) -> "TemplateQuerySet":
-        """Without what is large in their versions, and in no list."""
+        """Defers the large columns of the joined versions, which lists don't show."""
         large = ("required", "optional", "variables", "pinned")
         versions = ("active_version", "fallback_version")
         return self.defer(*(f"{version}__{name}" for version in versions for name in large))
 
 
 class Template(models.Model):
-    """A kind of message, known to callers by its code. One of its versions is active."""
+    """A kind of message, identified to callers by its code. At most one of its versions is active."""
 
     id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="templates")
@@ -158,7 +158,7 @@ class Template(models.Model):
 
 
 class Immutable(models.Model):
-    """A row that is written once: what was sent with it must stay what it was."""
+    """A row that is never updated: notifications refer to exactly what was sent."""
 
     class Meta:
         abstract = True
@@ -170,11 +170,11 @@ class Immutable(models.Model):
 
 
 class TemplateVersion(Immutable):
-    """One state of a template. Activating an older one is the roll-back.
+    """One state of a template. Activating an older one is a rollback.
 
     `required`, `optional`: dotted names of the variables that its content uses and its author declares;
-    `variables`: the declarations (see `declarations`); `warnings`: what its author should know, in sentences;
-    `pinned`: the revisions of the shared parts it took, as {"layouts": {name: revision}, "partials": {…}}.
+    `variables`: the declarations (see `declarations`); `warnings`: sentences for its author;
+    `pinned`: the revisions of the shared parts it contains, as {"layouts": {name: revision}, "partials": {…}}.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
@@ -205,19 +205,19 @@ class TemplateVersion(Immutable):
         return f"{self.template.code} v{self.number}"
 
     def ready(self, variables: Mapping[str, Any]) -> tuple[dict[str, Any], list[declarations.VariableError]]:
-        """The variables to render this version with, defaults filled in, and what is missing or wrong."""
+        """(variables to render this version with, defaults filled in; errors for missing and mistyped ones)."""
         return declarations.applied(self.variables, self.required, variables)
 
     def shown(self, variables: Mapping[str, Any]) -> dict[str, Any]:
-        """The variables of a notification as whoever looks after messages may see them."""
+        """A notification's variables as operators may see them, sensitive values hidden."""
         return credentials.hidden(self.template.code, self.variables, variables)
 
 
 class TemplateContent(Immutable):
     """A version's sources for one channel and language. An email has subject, html, text; a push the rest.
 
-    `compiled`: what is rendered instead of a part's source where that differs, since a layout or partials are in
-    it, MJML was compiled or styles were inlined; by the part's name, `data.<key>` for a push's data.
+    `compiled`: the text rendered instead of a part's source where the two differ, because it includes a layout or
+    partials, was MJML or has inlined styles; by the part's name, `data.<key>` for a push's data.
     """
 
     EMAIL_PARTS: ClassVar[tuple[str, ...]] = ("subject", "html", "text")
@@ -269,9 +269,9 @@ class TemplateContent(Immutable):
 
 
 class TemplateDraft(models.Model):
-    """A version being written: editable, never sent. Contents and variables are as the API takes them.
+    """A version being written: editable, never sent. Contents and variables have the API's request format.
 
-    `updated_at` names the state that a writer has read; a change is made to that state only.
+    `updated_at` identifies the state that a writer has read; a change applies to that state only.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
@@ -292,5 +292,5 @@ class TemplateDraft(models.Model):
         return f"{self.template.code} (draft)"
 
     def rows(self) -> list[TemplateContent]:
-        """Its contents, unsaved."""
+        """Its contents as unsaved rows."""
         return [TemplateContent(**fields) for fields in self.contents]

@@ -1,3 +1,5 @@
+"""Operators, signed-in clients and sample rows for the admin's tests."""
+
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any

@@ -1,3 +1,5 @@
+"""The admin pages of API keys."""
+
 import re
 from typing import Any
 
@@ -15,7 +17,7 @@ ADD = "admin:users_apikey_add"
 PLAIN = re.compile(r"nk_(?:live|test)_[0-9a-f]{12}\.[\w-]{43}")
 
 
-def asked(organization: Organization, **fields: Any) -> dict[str, Any]:
+def posted(organization: Organization, **fields: Any) -> dict[str, Any]:
     return {
         "organization": str(organization.pk),
         "name": "Shop",
@@ -26,7 +28,7 @@ def asked(organization: Organization, **fields: Any) -> dict[str, Any]:
 
 
 def test_the_key_is_shown_once_and_works(door: Client, client: Client, organization: Organization) -> None:
-    shown = PLAIN.findall(text_of(door.post(reverse(ADD), asked(organization), follow=True)))
+    shown = PLAIN.findall(text_of(door.post(reverse(ADD), posted(organization), follow=True)))
     assert len(shown) == 1
     key = ApiKey.objects.get()
     prefix, _, secret = shown[0].partition(".")
@@ -46,7 +48,7 @@ def test_the_key_is_shown_once_and_works(door: Client, client: Client, organizat
 def test_changing_a_key_keeps_its_secret_and_scopes(door: Client, organization: Organization) -> None:
     key, plain = ApiKey.objects.issue(organization=organization, name="Shop")
     page = reverse("admin:users_apikey_change", args=[key.pk])
-    fields = asked(organization, name="Shop 2", prefix="nk_mine", key_hash="0", scopes=["users:write"])
+    fields = posted(organization, name="Shop 2", prefix="nk_mine", key_hash="0", scopes=["users:write"])
     answer = door.post(page, fields, follow=True)
     assert not PLAIN.search(text_of(answer))
     changed = ApiKey.objects.get()
@@ -55,15 +57,15 @@ def test_changing_a_key_keeps_its_secret_and_scopes(door: Client, organization: 
 
 
 def test_a_limit_is_given_and_changed(door: Client, organization: Organization) -> None:
-    door.post(reverse(ADD), asked(organization, rate_limit="5"))
+    door.post(reverse(ADD), posted(organization, rate_limit="5"))
     key = ApiKey.objects.get()
     assert key.rate_limit == 5
     page = reverse("admin:users_apikey_change", args=[key.pk])
     for given, wanted in (("7", 7), ("", None)):
-        assert door.post(page, asked(organization, rate_limit=given)).status_code == 302
+        assert door.post(page, posted(organization, rate_limit=given)).status_code == 302
         assert ApiKey.objects.get().rate_limit == wanted
     for given in ("0", "-1", "1000001", "many"):
-        answer = door.post(page, asked(organization, rate_limit=given))
+        answer = door.post(page, posted(organization, rate_limit=given))
         assert list(answer.context["adminform"].errors) == ["rate_limit"]
 
 
@@ -79,6 +81,6 @@ def test_a_revoked_key_is_refused(door: Client, client: Client, organization: Or
 
 def test_staff_hand_out_no_more_than_they_have(organization: Organization, staff: Any) -> None:
     door = staff(organization, role="operator")
-    assert door.post(reverse(ADD), asked(organization)).status_code == 200
+    assert door.post(reverse(ADD), posted(organization)).status_code == 200
     assert not ApiKey.objects.exists()
-    assert door.post(reverse(ADD), asked(organization, scopes=["users:read"])).status_code == 302
+    assert door.post(reverse(ADD), posted(organization, scopes=["users:read"])).status_code == 302

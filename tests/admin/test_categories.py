@@ -1,3 +1,5 @@
+"""The admin pages of categories."""
+
 from typing import Any
 
 import pytest
@@ -44,20 +46,20 @@ class TestCategories:
         assert (row.organization, row.code, row.name, row.mandatory) == (organization, "news", "N", True)
 
     @pytest.mark.parametrize(
-        ("code", "said"),
+        ("code", "expected"),
         [
             ("news", "already exists"),
             ("UPPER", "lower-case letters"),
             ("a b", "lower-case"),
         ],
     )
-    def test_a_code_that_cant_be_taken_is_said(
-        self, code: str, said: str, door: Client, news: Category
+    def test_an_invalid_code_is_reported(
+        self, code: str, expected: str, door: Client, news: Category
     ) -> None:
         body = {"organization": str(news.organization_id), "code": code, "name": "Again"}
         answer = door.post(reverse(ADD), body)
         assert answer.status_code == 200
-        assert said in text_of(answer)
+        assert expected in text_of(answer)
         assert Category.objects.get() == news
 
     def test_what_templates_are_in_stays(self, door: Client, news: Category) -> None:

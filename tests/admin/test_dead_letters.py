@@ -1,3 +1,5 @@
+"""The admin pages of dead letters: listed, searched, replayed, discarded."""
+
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,8 +31,8 @@ def wakes(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 def act(door: Client, action: str, *selected: DeadLetter) -> Any:
-    asked = {"action": action, "_selected_action": [str(dead_letter.pk) for dead_letter in selected]}
-    return door.post(reverse(PAGE), asked, follow=True)
+    posted = {"action": action, "_selected_action": [str(dead_letter.pk) for dead_letter in selected]}
+    return door.post(reverse(PAGE), posted, follow=True)
 
 
 def test_replay_queues_once(
@@ -41,8 +43,8 @@ def test_replay_queues_once(
     django_capture_on_commit_callbacks: Any,
 ) -> None:
     with django_capture_on_commit_callbacks(execute=True):
-        assert "1 queued again." in messages_of(act(door, "replay", failed.dead_letter))
-        assert "0 queued again." in messages_of(act(door, "replay", failed.dead_letter))
+        assert "Dead letters replayed: 1." in messages_of(act(door, "replay", failed.dead_letter))
+        assert "Dead letters replayed: 0." in messages_of(act(door, "replay", failed.dead_letter))
     row = EmailLog.objects.get()
     assert (row.status, row.epoch, row.attempts) == ("queued", 1, 0)
     dead_letter = DeadLetter.objects.get()
@@ -57,20 +59,20 @@ def test_what_may_have_arrived_needs_its_own_action(
     door: Client, user: User, version: TemplateVersion
 ) -> None:
     rows = failed_rows(user, version, reason="unknown")
-    assert "0 queued again." in messages_of(act(door, "replay", rows.dead_letter))
+    assert "Dead letters replayed: 0." in messages_of(act(door, "replay", rows.dead_letter))
     assert EmailLog.objects.get().status == "unknown"
-    assert "1 queued again." in messages_of(act(door, "replay_unknown", rows.dead_letter))
+    assert "Dead letters replayed: 1." in messages_of(act(door, "replay_unknown", rows.dead_letter))
     assert EmailLog.objects.get().status == "queued"
 
 
 def test_discard_closes_once(door: Client, root: User, failed: SimpleNamespace) -> None:
-    assert "1 discarded." in messages_of(act(door, "discard", failed.dead_letter))
-    assert "0 discarded." in messages_of(act(door, "discard", failed.dead_letter))
+    assert "Dead letters discarded: 1." in messages_of(act(door, "discard", failed.dead_letter))
+    assert "Dead letters discarded: 0." in messages_of(act(door, "discard", failed.dead_letter))
     dead_letter = DeadLetter.objects.get()
     assert (dead_letter.state, dead_letter.closed_by) == ("discarded", f"user:{root.pk}")
     assert dead_letter.closed_at is not None
     assert Event.objects.filter(kind="discarded").count() == 1
-    assert "0 queued again." in messages_of(act(door, "replay", failed.dead_letter))
+    assert "Dead letters replayed: 0." in messages_of(act(door, "replay", failed.dead_letter))
 
 
 def test_a_foreign_message_is_shown_and_discarded_but_not_replayed(door: Client) -> None:
@@ -81,8 +83,8 @@ def test_a_foreign_message_is_shown_and_discarded_but_not_replayed(door: Client)
     assert "\\xff&lt;oops&gt;" in page
     assert 'value="replay"' not in page
     assert 'value="discard"' in page
-    assert "0 queued again." in messages_of(act(door, "replay", dead_letter))
-    assert "1 discarded." in messages_of(act(door, "discard", dead_letter))
+    assert "Dead letters replayed: 0." in messages_of(act(door, "replay", dead_letter))
+    assert "Dead letters discarded: 1." in messages_of(act(door, "discard", dead_letter))
 
 
 def test_an_action_takes_a_bounded_number(
@@ -90,11 +92,11 @@ def test_an_action_takes_a_bounded_number(
 ) -> None:
     monkeypatch.setattr(dead_letters, "AT_ONCE", 1)
     other = DeadLetter.objects.create(reason="undecodable", body_hash="1" * 64)
-    assert "1 discarded." in messages_of(act(door, "discard", failed.dead_letter, other))
+    assert "Dead letters discarded: 1." in messages_of(act(door, "discard", failed.dead_letter, other))
     assert DeadLetter.objects.filter(state="open").get() == other
 
 
-def test_the_list_tells_recipient_and_request_and_begins_with_the_open_ones(
+def test_the_list_shows_recipient_and_request_and_begins_with_the_open_ones(
     door: Client, failed: SimpleNamespace
 ) -> None:
     page = reverse(PAGE)
@@ -127,7 +129,7 @@ def test_a_list_costs_the_same_for_many(door: Client, user: User, version: Templ
 @pytest.mark.parametrize(
     ("reason", "status"), [("rejected", "replay"), ("unknown", "replay_unknown")], ids=["failed", "unknown"]
 )
-def test_a_letters_page_has_its_ways_out(
+def test_an_open_dead_letters_page_offers_its_actions(
     reason: str, status: str, door: Client, user: User, version: TemplateVersion
 ) -> None:
     rows = failed_rows(user, version, reason=reason)
@@ -139,13 +141,13 @@ def test_a_letters_page_has_its_ways_out(
     assert "foreign message" not in shown.lower()
 
     answer = act(door, status, rows.dead_letter)
-    assert "1 queued again." in messages_of(answer)
+    assert "Dead letters replayed: 1." in messages_of(answer)
     story = reverse("admin:notifications_notification_change", args=[rows.notification.pk])
     assert f'<a href="{story}">' in text_of(answer)
     assert 'name="action"' not in text_of(door.get(page))
 
 
-def test_a_letters_page_offers_nothing_to_who_may_only_look(
+def test_a_dead_letters_page_offers_nothing_to_read_only_staff(
     failed: SimpleNamespace, organization: Organization, staff: Any
 ) -> None:
     page = reverse("admin:notifications_deadletter_change", args=[failed.dead_letter.pk])

@@ -56,7 +56,7 @@ def test_staff_see_their_organization_only(everything: dict[str, Any], staff: An
     own, other = staff(everything["users_organization"]), staff(OrganizationFactory())
     for name, row in everything.items():
         listed, page = reverse(f"admin:{name}_changelist"), reverse(f"admin:{name}_change", args=[row.pk])
-        # Providers are nobody's own.
+        # Providers belong to no organization.
         host = ("notifications_providerstate", "notifications_circuitchange", "notifications_unreadevent")
         seen = name not in host
         assert (page in text_of(own.get(listed))) is seen, name
@@ -92,7 +92,7 @@ def test_addresses_tokens_and_variables_are_masked(door: Client, everything: dic
     assert "550 5.1.1" in page
 
 
-def test_a_notification_tells_its_story(door: Client, failed: SimpleNamespace) -> None:
+def test_a_notification_shows_its_timeline(door: Client, failed: SimpleNamespace) -> None:
     page = text_of(
         door.get(reverse("admin:notifications_notification_change", args=[failed.notification.pk]))
     )
@@ -103,7 +103,7 @@ def test_a_notification_tells_its_story(door: Client, failed: SimpleNamespace) -
 
 
 def test_long_metadata_cost_no_more_than_they_are_long(door: Client, failed: SimpleNamespace) -> None:
-    # Nothing in it is an address, and every letter might begin one.
+    # It contains no address, but one might begin at every character.
     type(failed.notification).objects.filter(pk=failed.notification.pk).update(
         metadata={"note": "a" * 60_000}
     )
@@ -115,7 +115,7 @@ def test_long_metadata_cost_no_more_than_they_are_long(door: Client, failed: Sim
     assert time.thread_time() - began < 4
 
 
-def test_the_list_of_notifications_tells_their_status(door: Client, failed: SimpleNamespace) -> None:
+def test_the_list_of_notifications_shows_their_status(door: Client, failed: SimpleNamespace) -> None:
     assert '<td class="field-status">Failed</td>' in text_of(
         door.get(reverse("admin:notifications_notification_changelist"))
     )

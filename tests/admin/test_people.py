@@ -1,3 +1,5 @@
+"""The admin pages of people and their devices and preferences."""
+
 from typing import Any
 
 import pytest
@@ -34,8 +36,10 @@ def test_a_person_without_a_password(door: Client, organization: Organization) -
 
 
 def test_a_person_with_a_password_can_sign_in(door: Client, organization: Organization) -> None:
-    asked = form(organization, usable_password="true", password1="quite a secret", password2="quite a secret")
-    assert door.post(reverse(ADD), asked).status_code == 302
+    posted = form(
+        organization, usable_password="true", password1="quite a secret", password2="quite a secret"
+    )
+    assert door.post(reverse(ADD), posted).status_code == 302
     User.objects.filter(email="new@example.com").update(is_staff=True)
     fresh = Client()
     entered = {"username": "NEW@example.com", "password": "quite a secret", "next": "/admin/"}
@@ -50,8 +54,8 @@ def test_an_address_is_taken_once_an_organization(door: Client, user: User) -> N
 
 def test_an_address_cant_be_changed_to_a_taken_one(door: Client, user: User) -> None:
     other = UserFactory(organization=user.organization)
-    asked = form(user.organization, email=user.email, timezone="UTC", role="member")
-    answer = door.post(reverse("admin:users_user_change", args=[other.pk]), asked)
+    posted = form(user.organization, email=user.email, timezone="UTC", role="member")
+    answer = door.post(reverse("admin:users_user_change", args=[other.pk]), posted)
     assert "Another person in this organization has this address." in text_of(answer)
 
 
@@ -79,7 +83,7 @@ def test_the_change_password_link_works(door: Client, user: User) -> None:
 
 def test_a_preference_is_set_and_a_device_removed(door: Client, user: User) -> None:
     device = user.devices.get()
-    asked = form(
+    posted = form(
         user.organization,
         email=user.email,
         timezone="UTC",
@@ -93,7 +97,7 @@ def test_a_preference_is_set_and_a_device_removed(door: Client, user: User) -> N
             "devices-0-DELETE": "on",
         },
     )
-    assert door.post(reverse("admin:users_user_change", args=[user.pk]), asked).status_code == 302
+    assert door.post(reverse("admin:users_user_change", args=[user.pk]), posted).status_code == 302
     assert NotificationPreference.objects.get(user=user).enabled is False
     assert not user.devices.exists()
 
@@ -109,10 +113,10 @@ def test_staff_cant_reach_above_themselves(root: User, organization: Organizatio
 def test_staff_cant_promote_themselves(organization: Organization, staff: Any) -> None:
     door = staff(organization, email="staff@example.com")
     own = User.objects.get(email="staff@example.com")
-    asked = form(
+    posted = form(
         organization, email=own.email, timezone="UTC", role="admin", is_superuser="on", is_active="on"
     )
-    assert door.post(reverse("admin:users_user_change", args=[own.pk]), asked).status_code == 302
+    assert door.post(reverse("admin:users_user_change", args=[own.pk]), posted).status_code == 302
     own.refresh_from_db()
     assert (own.name, own.role, own.is_superuser) == ("New", "member", False)
 

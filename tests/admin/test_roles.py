@@ -27,6 +27,6 @@ def test_others_are_not_counted(organization, staff):
     assert page.count("0 people have it") == len(Role) - 1
 
 
-def test_who_may_see_nobody_sees_no_counts(organization, staff, client):
+def test_who_may_see_no_people_sees_no_counts(organization, staff, client):
     assert staff(organization, "view_template").get(reverse("admin:roles")).status_code == 403
     assert client.get(reverse("admin:roles")).status_code == 302

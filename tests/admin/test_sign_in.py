@@ -22,7 +22,7 @@ def _own_cache(settings):
     caches["default"].clear()
 
 
-def told(answer):
+def assert_refused(answer):
     assert answer.status_code == 429
     assert 0 < int(answer["Retry-After"]) <= 60
     assert "Wait a minute" in text_of(answer)
@@ -32,8 +32,8 @@ def test_twenty_guesses_a_minute_and_the_form_stays_open(root: User, client: Cli
     for _ in range(20):
         assert client.post("/admin/login/?next=/admin/", GUESS).status_code == 200
 
-    told(client.post("/admin/login/?next=/admin/", GUESS))
-    told(client.post("/admin/login/", {**GUESS, "password": "correct horse"}))
+    assert_refused(client.post("/admin/login/?next=/admin/", GUESS))
+    assert_refused(client.post("/admin/login/", {**GUESS, "password": "correct horse"}))
 
     assert client.get("/admin/login/").status_code == 200
     body = {"email": "root@example.com", "password": "correct horse"}
@@ -49,7 +49,7 @@ def test_the_right_password_opens(root: User, client: Client) -> None:
 def test_the_present_password_is_guessed_ten_times_a_minute(door: Client) -> None:
     for _ in range(10):
         assert door.post("/admin/password_change/", PASSWORDS).status_code == 200
-    told(door.post("/admin/password_change/", PASSWORDS))
+    assert_refused(door.post("/admin/password_change/", PASSWORDS))
     assert door.get("/admin/password_change/").status_code == 200
 
 

@@ -40,7 +40,7 @@ def test_a_layout_is_made_shown_and_changed(door: Client, brand: Layout) -> None
     assert (brand.values, brand.text, brand.revision) == ({"colour": "#0a7d43"}, "{{ content }}\n--", 1)
     page = text_of(door.get(reverse("admin:templates_layout_change", args=[brand.pk])))
     assert 'sandbox=""' in page
-    assert "&lt;body bgcolor=&quot;#0a7d43&quot;&gt;&lt;p&gt;Here stands" in page
+    assert "&lt;body bgcolor=&quot;#0a7d43&quot;&gt;&lt;p&gt;The template" in page
     assert "[sender]" in page
     assert "colour: #0a7d43" in page
 
@@ -51,7 +51,7 @@ def test_a_layout_is_made_shown_and_changed(door: Client, brand: Layout) -> None
 
 
 @pytest.mark.parametrize(
-    ("fields", "field", "said"),
+    ("fields", "field", "expected"),
     [
         ({"html": "<p>\n{% if a %}{{ content }}"}, "html", "line 2, column"),
         ({"text": "no place"}, "text", "{{ content }} once"),
@@ -62,13 +62,13 @@ def test_a_layout_is_made_shown_and_changed(door: Client, brand: Layout) -> None
     ],
 )
 def test_what_cannot_be_used_is_not_saved(
-    door: Client, brand: Layout, fields: dict[str, str], field: str, said: str
+    door: Client, brand: Layout, fields: dict[str, str], field: str, expected: str
 ) -> None:
     answer = changed(door, brand, **fields)
     assert answer.status_code == 200
     (errors,) = answer.context["adminform"].form.errors.values()
     assert list(answer.context["adminform"].form.errors) == [field]
-    assert said in errors[0]
+    assert expected in errors[0]
     brand.refresh_from_db()
     assert brand.revision == 1
 
@@ -96,7 +96,7 @@ def test_a_version_is_written_in_a_layout(door: Client, brand: Layout, version: 
     assert "Changed since v2 was written: layout brand." in text_of(door.get(about))
     used = text_of(door.get(reverse("admin:templates_layout_change", args=[brand.pk])))
     assert "v2, from revision 1" in used
-    # The next one begins with the same layout, and says so when that is gone.
+    # The next version starts with the same layout, and shows an error when that is deleted.
     Layout.objects.all().delete()
     again = door.get(page)
     assert '<option value="brand" selected>' in text_of(again)

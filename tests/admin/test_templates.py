@@ -1,3 +1,5 @@
+"""The admin pages of templates and their versions."""
+
 import re
 import time
 from typing import Any
@@ -59,8 +61,8 @@ def test_a_version_can_wait_and_be_activated(door: Client, page: str, version: T
     activate = reverse("admin:templates_template_version_activate", args=[template.pk, 2])
     assert activate in text_of(door.get(reverse("admin:templates_template_change", args=[template.pk])))
     assert door.get(activate).status_code == 405
-    asked = door.post(activate)
-    assert (asked.status_code, "Publish version 2 of" in text_of(asked)) == (200, True)
+    confirmation = door.post(activate)
+    assert (confirmation.status_code, "Publish version 2 of" in text_of(confirmation)) == (200, True)
     template.refresh_from_db()
     assert template.active_version == version
     assert door.post(activate, {"_publish": "1"}).status_code == 302
@@ -70,7 +72,7 @@ def test_a_version_can_wait_and_be_activated(door: Client, page: str, version: T
 
 
 def first_button(answer: Any) -> str:
-    """What the Enter key presses in the form that holds the page's words."""
+    """The button that the Enter key presses in the page's main form."""
     form = re.search(r'<form(?=[^>]*id="(?:version|template_form)").*?</form>', text_of(answer), re.DOTALL)
     assert form is not None
     found = re.search(r'<(?:input|button)[^>]*type="submit"[^>]*name="(\w+)"', form[0])
@@ -82,9 +84,9 @@ def test_the_enter_key_publishes_nothing(door: Client, page: str, version: Templ
     assert first_button(door.get(page)) == "_preview"
     answer = door.post(page, posted([EMAIL], [], _preview="1"))
     assert answer.status_code == 200
-    # Nor on the page that asks whether to.
-    asked = door.post(page, posted([EMAIL], [], _activate="1"))
-    assert first_button(asked) == "_preview"
+    # Nor on the confirmation page.
+    confirmation = door.post(page, posted([EMAIL], [], _activate="1"))
+    assert first_button(confirmation) == "_preview"
     # Another version's button must not be the first one on the template's own page either.
     assert door.post(page, posted([EMAIL], [], _save="1")).status_code == 302
     change = door.get(reverse("admin:templates_template_change", args=[version.template_id]))
@@ -92,7 +94,7 @@ def test_the_enter_key_publishes_nothing(door: Client, page: str, version: Templ
     assert first_button(change) == "_continue"
 
 
-def test_publishing_is_asked_about_with_what_changes_for_callers(
+def test_publishing_asks_for_confirmation_and_shows_what_changes_for_callers(
     door: Client, page: str, version: TemplateVersion
 ) -> None:
     answer = door.post(page, posted([EMAIL], [PUSH], _activate="1"))
@@ -165,20 +167,20 @@ def test_a_struck_out_language_is_left_out(door: Client, page: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("emails", "said"),
+    ("emails", "expected"),
     [
         ([], "Write at least one email or push."),
-        ([EMAIL, EMAIL], "A second email content in en"),
-        ([{**EMAIL, "subject": ""}], "An email content needs a subject."),
+        ([EMAIL, EMAIL], "There is already email content in en"),
+        ([{**EMAIL, "subject": ""}], "Email content needs a subject."),
         ([{**EMAIL, "language": "English!"}], "Use a language tag"),
     ],
 )
-def test_what_cant_be_saved_says_why(
-    door: Client, page: str, emails: list[dict[str, str]], said: str
+def test_what_cant_be_saved_shows_why(
+    door: Client, page: str, emails: list[dict[str, str]], expected: str
 ) -> None:
     answer = door.post(page, posted(emails, [], _publish="1"))
     assert answer.status_code == 200
-    assert said in text_of(answer)
+    assert expected in text_of(answer)
 
 
 def test_a_new_template_leads_to_its_first_version(door: Client, organization: Organization) -> None:

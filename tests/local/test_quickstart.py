@@ -167,6 +167,6 @@ def test_the_doctor_finds_nothing_amiss(running, place):
     findings = json.loads(done.stdout)["findings"]
     assert not [finding for finding in findings if finding["level"] not in ("ok", "skipped")]
     sentences = {finding["check"]: finding["sentence"] for finding in findings}
-    assert "`make run` sets a mail catcher of its own" in sentences["email"]
-    assert "`make run` sets a stand-in for FCM of its own" in sentences["push"]
+    assert "`make run` starts its own mail catcher" in sentences["email"]
+    assert "`make run` starts its own stand-in for FCM" in sentences["push"]
     assert "RATE_LIMIT_KEY is 321." in [finding["sentence"] for finding in findings]

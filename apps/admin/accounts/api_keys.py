@@ -1,3 +1,5 @@
+"""API keys: issued (the key is shown once), changed within limits, revoked."""
+
 from typing import Any
 
 from django import forms
@@ -22,7 +24,7 @@ class NewKeyForm(RowForm):
         choices=Scope.choices,
         initial=default_scopes,
         widget=forms.CheckboxSelectMultiple(attrs={"class": "radiolist"}),
-        label="What it may do",
+        label="Permissions",
     )
     live = forms.TypedChoiceField(
         choices=[(True, "Live: reaches real people"), (False, "Test: everything goes to the sandbox")],
@@ -42,7 +44,7 @@ class NewKeyForm(RowForm):
 
 @admin.register(ApiKey)
 class ApiKeyPages(OrganizationRows):
-    """A key is made, watched and revoked. What it may do is fixed when it is made."""
+    """A key is issued, listed and revoked. Its scopes are fixed when it is issued."""
 
     list_display = ("name", "prefix", "organization", "live", "expires_at", "revoked_at", "last_used_at")
     list_filter = ("organization", "live", ("revoked_at", admin.EmptyFieldListFilter))
@@ -51,8 +53,12 @@ class ApiKeyPages(OrganizationRows):
     actions = ("revoke",)
 
     def get_fields(self, request: HttpRequest, obj: Any | None = None) -> list[Any]:
-        asked = ["organization", "name", "scopes", "live", "rate_limit", "expires_at"]
-        return [*asked, "prefix", "revoked_at", "last_used_at", "created_by", "created_at"] if obj else asked
+        editable = ["organization", "name", "scopes", "live", "rate_limit", "expires_at"]
+        return (
+            [*editable, "prefix", "revoked_at", "last_used_at", "created_by", "created_at"]
+            if obj
+            else editable
+        )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> list[Any]:
         if obj is None:
@@ -63,8 +69,8 @@ class ApiKeyPages(OrganizationRows):
         self, request: HttpRequest, obj: Any | None = None, change: bool = False, **kwargs: Any
     ) -> Any:
         operator = operator_of(request)
-        asked = {"form": NewKeyForm} if obj is None else {}
-        made = super().get_form(request, obj, change, **asked, **kwargs)
+        options = {"form": NewKeyForm} if obj is None else {}
+        made = super().get_form(request, obj, change, **options, **kwargs)
         if not operator.is_superuser and "rate_limit" in made.base_fields:  # type: ignore[attr-defined]
             most = settings.RATE_LIMIT_KEY_MOST
             made.base_fields["rate_limit"].validators.append(MaxValueValidator(most))  # type: ignore[attr-defined]
@@ -72,7 +78,7 @@ class ApiKeyPages(OrganizationRows):
             return made
         made.base_fields["expires_at"].initial = default_expiry  # type: ignore[attr-defined]
         if not operator.is_superuser:
-            # Nobody hands out more than they have.
+            # An operator must not grant a scope that they lack.
             made.base_fields["scopes"].choices = [  # type: ignore[attr-defined]
                 (value, label) for value, label in Scope.choices if value in operator.scopes
             ]
@@ -84,7 +90,7 @@ class ApiKeyPages(OrganizationRows):
         )
 
     def has_delete_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
-        # What a key did stays attributed to it.
+        # Notifications and audit entries refer to the key that made them.
         return False
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
@@ -108,7 +114,7 @@ class ApiKeyPages(OrganizationRows):
         self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None
     ) -> HttpResponse:
         shown = format_html(
-            "Copy this key now, it is not shown again: <code>{}</code>",
+            "Copy this key now; it is not shown again: <code>{}</code>",
             request.plain_key,  # type: ignore[attr-defined]
         )
         self.message_user(request, shown, messages.WARNING)
@@ -120,4 +126,4 @@ class ApiKeyPages(OrganizationRows):
         for key in keys:
             self.log_change(request, key, "Revoked.")
         ApiKey.objects.filter(pk__in=[key.pk for key in keys]).update(revoked_at=Now())
-        self.message_user(request, f"{len(keys)} revoked. Requests with them are refused from now on.")
+        self.message_user(request, f"Keys revoked: {len(keys)}. Requests with them are refused from now on.")

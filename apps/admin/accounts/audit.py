@@ -1,3 +1,5 @@
+"""The audit log, read-only."""
+
 from django.contrib import admin
 
 from apps.admin.lists.rows import Log

@@ -1,3 +1,5 @@
+"""Notification categories, each with its frequency cap."""
+
 from typing import Any
 
 from django.contrib import admin
@@ -25,14 +27,15 @@ class CategoryPages(OrganizationRows):
     search_fields = ("code", "name")
 
     def get_fields(self, request: HttpRequest, obj: Any | None = None) -> list[Any]:
-        asked = ["organization", "code", "name", "mandatory", "cap", "cap_window"]
-        return [*asked, "created_at", "updated_at"] if obj else asked
+        editable = ["organization", "code", "name", "mandatory", "cap", "cap_window"]
+        return [*editable, "created_at", "updated_at"] if obj else editable
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         shown, counts, lacking, protected = super().get_deleted_objects(objs, request)
-        # Nobody may delete templates, and for nobody would they go along: what to say is that they are in it.
+        # No operator may delete templates, and they are protected from the cascade anyway: report them as
+        # protected, not as a missing permission.
         return shown, counts, lacking - {Template._meta.verbose_name}, protected
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> list[Any]:
-        # Callers send the code.
+        # API callers refer to a category by its code.
         return ["organization", "code", "created_at", "updated_at"] if obj else []

@@ -1,3 +1,5 @@
+"""Organizations: created and deactivated by superusers only."""
+
 from typing import Any
 
 from django.contrib import admin
@@ -19,12 +21,12 @@ class OrganizationPages(OrganizationRows):
         return operator_of(request).is_superuser
 
     def has_delete_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
-        # Everything hangs on it: an organization is switched off, not deleted.
+        # Every other row belongs to an organization: it is deactivated, not deleted.
         return False
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> list[Any]:
         operator = operator_of(request)
         if not operator.is_superuser:
             return ["created_at", "slug", "is_active"]
-        # Nobody signs in to an inactive one: switching off one's own would shut oneself out.
+        # Members of an inactive organization can't sign in: deactivating their own would lock the operator out.
         return ["created_at", "is_active"] if obj and obj.pk == operator.organization_id else ["created_at"]

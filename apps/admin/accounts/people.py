@@ -1,4 +1,4 @@
-"""People: recipients, and those of them who may sign in."""
+"""People: the recipients of notifications, some of whom may also sign in."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -28,15 +28,15 @@ else:
     AdminUserCreationForm = auth_forms.AdminUserCreationForm
     UserChangeForm = auth_forms.UserChangeForm
 
-# They would show people's tokens, of every organization.
+# These pages would show sign-in tokens of every organization's people.
 admin.site.unregister([BlacklistedToken, OutstandingToken])
-# Its own pages follow.
+# Replaced by GroupPages below.
 admin.site.unregister(Group)
 
 
 @admin.register(Group)
 class GroupPages(auth_admin.GroupAdmin):
-    """One group may have people of several organizations, so that groups are the superusers' affair."""
+    """A group may contain people of several organizations, so only superusers manage groups."""
 
     def has_module_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
         return is_superuser(request)
@@ -45,7 +45,7 @@ class GroupPages(auth_admin.GroupAdmin):
     has_change_permission = has_delete_permission = has_module_permission
 
 
-ROLES = format_lazy('What each role may do: <a href="{}">roles</a>.', reverse_lazy("admin:roles"))
+ROLES = format_lazy('See <a href="{}">what each role may do</a>.', reverse_lazy("admin:roles"))
 TAKEN = "Another person in this organization has this address."
 
 
@@ -77,7 +77,7 @@ class Preferences(TabularInline):
     fields = ("category", "channel", "enabled", "source", "updated_at")
     readonly_fields = ("source", "updated_at")
     extra = 0
-    verbose_name_plural = "preferences (no row: allowed)"
+    verbose_name_plural = "preferences (allowed unless listed here)"
 
     def get_formset(self, request: HttpRequest, obj: Any | None = None, **kwargs: Any) -> Any:
         made = super().get_formset(request, obj, **kwargs)
@@ -88,7 +88,7 @@ class Preferences(TabularInline):
 
 
 class Devices(TabularInline):
-    """Devices are registered by the apps on them; here one can be looked at and removed."""
+    """Devices are registered by the mobile apps; here they can be viewed and removed, not edited."""
 
     model = Device
     fields = readonly_fields = ("name", "platform", "masked_token", "retired_at", "created_at")

@@ -1,4 +1,4 @@
-"""A version being written: what its forms hold together, its preview, and saving it."""
+"""A version being written: its forms taken together, their preview, and saving the version."""
 
 import json
 from typing import Any
@@ -17,7 +17,7 @@ from apps.users.models import User
 
 
 class Draft:
-    """Begins with a stored version's contents, or with what was posted; keeps its declared variables."""
+    """Starts from a stored version's contents or from the posted form; keeps that version's declared variables."""
 
     def __init__(
         self, *, template: Template, start: TemplateVersion | None, posted: QueryDict | None = None
@@ -36,7 +36,7 @@ class Draft:
 
     @property
     def contents(self) -> list[ContentForm]:
-        """The forms that somebody filled in and didn't strike out."""
+        """The forms that are filled in and not marked for deletion."""
         return [
             form
             for group in (self.emails, self.pushes)
@@ -51,7 +51,7 @@ class Draft:
         return good and bool(self.contents)
 
     def save(self, *, author: User, active: bool) -> TemplateVersion | None:
-        """The new version; None when a part can't be used, which the part's field then says."""
+        """The new version; None when a part is invalid: the error is then on that part's form field."""
         forms = self.contents
         try:
             return versions.add_version(
@@ -69,7 +69,7 @@ class Draft:
             return None
 
     def render(self) -> None:
-        """Fill in each content's preview, or why there is none. All of them may take what saving them may."""
+        """Set each form's `preview`, or its `error`. All previews together get the time budget of one save."""
         with budget.allowance(cpu=budget.WRITING_CPU, seconds=budget.WRITING_SECONDS):
             self._render()
 
@@ -84,13 +84,13 @@ class Draft:
         variables = lines.variables({**samples, **examples}, [*self.required, *self.optional])
         for form, source in ready:
             try:
-                party = self.template.organization_id
-                form.preview = rendering.render_for(party, source.source, variables)
+                organization_id = self.template.organization_id
+                form.preview = rendering.render_for(organization_id, source.source, variables)
             except rendering.RenderError as error:
                 form.error = f"{_label(form, error.field)}: {error.message}"
 
     def _compiled(self, form: ContentForm) -> TemplateContent | None:
-        """The form's content, ready to render; None where the form or its preview says what is wrong."""
+        """The form's content, ready to render; None where it is invalid: the form then has the error."""
         source = _source(form, self.bound)
         if source is None:
             return None

@@ -1,4 +1,4 @@
-"""`name: value` lines, as somebody who doesn't program types them, and the values they stand for."""
+"""Reads and writes `name: value` lines, a format for authors who don't write JSON."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -29,7 +29,7 @@ def parse(text: str) -> dict[str, str]:
 
 
 def written(values: Mapping[str, str]) -> str:
-    """The text that `parse` reads as these values."""
+    """The inverse of `parse`: lines, or JSON where lines can't express the values."""
     text = "\n".join(f"{name}: {value}" for name, value in values.items())
     return text if not values or parse_quietly(text) == dict(values) else json.dumps(values, indent=2)
 
@@ -42,8 +42,8 @@ def parse_quietly(text: str) -> dict[str, str] | None:
 
 
 def variables(samples: Mapping[str, str], names: Iterable[str]) -> dict[str, Any]:
-    """Variables to preview with: `samples` (a dotted name is a value inside another; JSON is understood), and
-    `[name]` for each of `names` that has none."""
+    """Variables to preview with: `samples` (a dotted name sets a nested value; a value may be JSON), and `[name]`
+    as a placeholder for each of `names` without a sample."""
     tree: dict[str, Any] = {}
     for name, text in samples.items():
         _put(tree, name.split("."), _value(text))
@@ -60,7 +60,7 @@ def _value(text: str) -> Any:
 
 
 def _put(tree: dict[str, Any], path: list[str], value: Any) -> None:
-    """Store `value` at `path`, unless something is there already."""
+    """Store `value` at `path` unless a value exists there already."""
     for part in path[:-1]:
         inner = tree.setdefault(part, {})
         if not isinstance(inner, dict):
@@ -70,7 +70,7 @@ def _put(tree: dict[str, Any], path: list[str], value: Any) -> None:
 
 
 def _listed(value: Any) -> Any:
-    """Dictionaries whose keys are all positions become lists: `items.0.price` belongs to a list."""
+    """Dictionaries whose keys are all indexes become lists: `items.0.price` is a field of a list item."""
     if not isinstance(value, dict):
         return value
     inner = {key: _listed(part) for key, part in value.items()}

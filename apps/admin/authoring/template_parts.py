@@ -1,4 +1,4 @@
-"""Layouts and partials: what an organization's templates share."""
+"""Admin pages of layouts and partials, which an organization's templates share."""
 
 from typing import Any, ClassVar
 
@@ -20,10 +20,10 @@ from apps.users.channels import Channel
 from apps.users.models import Organization
 
 WIDE = "width:min(720px,70vw);box-sizing:border-box"
-WORDS = "Here stands what a template says."
+SAMPLE_TEXT = "The template's content appears here."
 SAMPLES = {
-    SourceFormat.HTML.value: f"<p>{WORDS}</p>",
-    SourceFormat.MJML.value: f"<mj-section><mj-column><mj-text>{WORDS}</mj-text></mj-column></mj-section>",
+    SourceFormat.HTML.value: f"<p>{SAMPLE_TEXT}</p>",
+    SourceFormat.MJML.value: f"<mj-section><mj-column><mj-text>{SAMPLE_TEXT}</mj-text></mj-column></mj-section>",
 }
 ALONE = {
     SourceFormat.HTML.value: '{{% render "{}" %}}',
@@ -38,10 +38,10 @@ class PartForm(RowForm):
     text = SourceField(label="Plain text", rows=8)
 
     class Meta:
-        labels: ClassVar = {"source_format": "The HTML is written in"}
+        labels: ClassVar = {"source_format": "HTML format"}
         help_texts: ClassVar = {
-            "name": "Sources name it so; it can't be changed later.",
-            "source_format": "MJML becomes HTML that old mail readers show well, too.",
+            "name": "Templates refer to it by this name; it can't be changed later.",
+            "source_format": "MJML is compiled to HTML that old mail clients display well, too.",
         }
         widgets: ClassVar = {"description": forms.Textarea(attrs={"rows": 2, "cols": 80})}
 
@@ -65,13 +65,17 @@ class PartForm(RowForm):
 
 class LayoutForm(PartForm):
     html = SourceField(
-        label="HTML", rows=16, help_text="With {{ content }} once, where a template's own HTML belongs."
+        label="HTML",
+        rows=16,
+        help_text="Must contain {{ content }} once, where the template's own HTML goes.",
     )
-    text = SourceField(label="Plain text", rows=8, help_text="With {{ content }} once, too; may stay empty.")
+    text = SourceField(
+        label="Plain text", rows=8, help_text="Must contain {{ content }} once, too; may be empty."
+    )
     values = LinesField(  # type: ignore[assignment]
         label="Values",
         rows=5,
-        help_text="One a line, such as “colour: #0a7d43”; sources write {{ layout.colour }}.",
+        help_text="One per line, such as “colour: #0a7d43”; use it as {{ layout.colour }}.",
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -91,12 +95,12 @@ class PartPages(OrganizationRows):
     list_filter = ("organization", "source_format")
     list_select_related = ("organization",)
     search_fields = ("name", "description")
-    asked: ClassVar = ["organization", "name", "description", "source_format", "html", "text"]
+    editable: ClassVar = ["organization", "name", "description", "source_format", "html", "text"]
 
     def get_fields(self, request: HttpRequest, obj: Any | None = None) -> list[Any]:
         if obj is None:
-            return list(self.asked)
-        return [*self.asked, "preview", "used_by", "revision", "created_at", "updated_at"]
+            return list(self.editable)
+        return [*self.editable, "preview", "used_by", "revision", "created_at", "updated_at"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> list[Any]:
         if obj is None:
@@ -106,7 +110,7 @@ class PartPages(OrganizationRows):
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         parts.save(obj)
 
-    @admin.display(description="in use by")
+    @admin.display(description="used by")
     def used_by(self, part: Any) -> SafeString:
         found = list(parts.uses(part))
         ids = dict(
@@ -126,19 +130,19 @@ class PartPages(OrganizationRows):
 
     @admin.display(description="preview")
     def preview(self, part: Any) -> SafeString:
-        """As it is stored."""
+        """The stored state, rendered; not what is being typed."""
         content = self.sample(part)
         try:
             found = versions.prepared([content], (), part.organization)
             variables = lines.variables({}, [*found.use.required, *found.use.optional])
             shown = rendering.render_for(part.organization_id, content.source, variables)
         except versions.ContentError as error:
-            return format_html("It can't be shown by itself: {}", error.detail)
+            return format_html("No preview: {}", error.detail)
         except rendering.RenderError as error:
-            return format_html("It can't be shown by itself: {}", error.message)
-        assert isinstance(shown, rendering.EmailContent)  # noqa: S101 - as every sample
+            return format_html("No preview: {}", error.message)
+        assert isinstance(shown, rendering.EmailContent)  # noqa: S101 - every sample is an email
         frame = (
-            f'<iframe sandbox="" title="The HTML as it looks" style="{WIDE};height:320px;background:#fff;'
+            f'<iframe sandbox="" title="HTML preview" style="{WIDE};height:320px;background:#fff;'
             'border:1px solid var(--hairline-color);border-radius:6px" srcdoc="{}"></iframe>'
         )
         plain = f'<pre style="{WIDE};white-space:pre-wrap">{{}}</pre>'
@@ -155,14 +159,14 @@ class PartPages(OrganizationRows):
 @admin.register(Layout)
 class LayoutPages(PartPages):
     form = LayoutForm
-    asked: ClassVar = [*PartPages.asked, "values"]
+    editable: ClassVar = [*PartPages.editable, "values"]
 
     def sample(self, part: Layout) -> TemplateContent:
         return TemplateContent(
             channel=Channel.EMAIL,
             language="en",
             html=SAMPLES[part.source_format] if part.html else "",
-            text=WORDS if part.text else "",
+            text=SAMPLE_TEXT if part.text else "",
             source_format=part.source_format,
             layout=part.name,
         )

@@ -1,4 +1,4 @@
-"""Templates, each with the list of its versions."""
+"""Admin pages of templates, each with the list of its versions."""
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -31,7 +31,7 @@ class VersionChoice(VersionField):
 
 class CategoryChoice(CategoryField):
     several = False
-    """Whether there are several organizations' to choose from."""
+    """Whether the choices belong to several organizations, so that each label names its own."""
 
     def label_from_instance(self, obj: Any) -> str:
         label = f"{obj.name} ({obj.code})"
@@ -43,7 +43,7 @@ class TemplateForm(RowForm):
     taken = "Another template in this organization has this code."
 
     class Meta:
-        labels: ClassVar = {"on_unknown": "If it stays open whether a message went out"}
+        labels: ClassVar = {"on_unknown": "If a crash leaves it unknown whether a message was sent"}
         field_classes: ClassVar = {"category": CategoryChoice, "fallback_version": VersionChoice}
 
     def check_quota(self, organization: Organization) -> None:
@@ -53,7 +53,9 @@ class TemplateForm(RowForm):
         cleaned = super().clean()
         category, organization = self.cleaned_data.get("category"), self.cleaned_data.get("organization")
         if category and organization and category.organization_id != organization.pk:
-            self.add_error("category", f"This category is another organization's, not {organization}'s.")
+            self.add_error(
+                "category", f"This category belongs to another organization, not to {organization}."
+            )
         return cleaned
 
 
@@ -81,15 +83,15 @@ class TemplatePages(VersionPages):
     actions = ("archive",)
 
     def get_fields(self, request: HttpRequest, obj: Any | None = None) -> list[Any]:
-        asked = ["organization", "code", "name", "description", "category", "on_unknown"]
+        editable = ["organization", "code", "name", "description", "category", "on_unknown"]
         if obj is None:
-            return asked
-        return [*asked, "fallback_version", "version_in_use", "created_at", "updated_at", "archived_at"]
+            return editable
+        return [*editable, "fallback_version", "version_in_use", "created_at", "updated_at", "archived_at"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> list[Any]:
         if obj is None:
             return []
-        # Callers send the code.
+        # API callers refer to a template by its code.
         return ["organization", "code", "version_in_use", "created_at", "updated_at", "archived_at"]
 
     def get_form(
@@ -103,7 +105,7 @@ class TemplatePages(VersionPages):
             if not field.several:
                 rows = rows.filter(organization=obj.organization if obj else operator.organization)
             field.queryset = rows
-            # Chosen here, written on its own pages: a slip of the mouse must not delete one.
+            # Categories are edited on their own pages: a misclick here must not delete one.
             for what in ("add", "change", "delete", "view"):
                 setattr(field.widget, f"can_{what}_related", False)
         if "fallback_version" in made.base_fields:
@@ -112,11 +114,11 @@ class TemplatePages(VersionPages):
 
     def has_change_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
         return super().has_change_permission(request, obj) and (
-            obj is None or credentials.may_word(obj.code, operator_of(request).scopes)
+            obj is None or credentials.may_write(obj.code, operator_of(request).scopes)
         )
 
     def has_delete_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
-        # What was sent with it stays explained.
+        # Notifications refer to the template that they were sent with.
         return False
 
     @admin.display(description="version in use")
@@ -125,22 +127,22 @@ class TemplatePages(VersionPages):
 
     @admin.display(description="if unknown", ordering="on_unknown")
     def if_unknown(self, template: Template) -> str:
-        # The choice's reasons would make the list wider than a screen.
+        # The full label would make the list wider than a screen.
         return template.get_on_unknown_display().partition(":")[0]
 
-    @admin.action(description="Archive: callers can't use them any more", permissions=["change"])
+    @admin.action(description="Archive the selected: callers can no longer use them", permissions=["change"])
     def archive(self, request: HttpRequest, queryset: QuerySet[Template]) -> None:
         rows = [row for row in queryset.filter(archived_at=None) if self.has_change_permission(request, row)]
         for row in rows:
             self.log_change(request, row, "Archived.")
         Template.objects.filter(pk__in=[row.pk for row in rows]).update(archived_at=Now())
-        self.message_user(request, f"{len(rows)} archived.")
+        self.message_user(request, f"Templates archived: {len(rows)}.")
 
     def response_add(
         self, request: HttpRequest, obj: Template, post_url_continue: str | None = None
     ) -> HttpResponse:
         self.message_user(
-            request, f"The template {obj} is there. Now write its first version.", messages.SUCCESS
+            request, f"The template {obj} was created. Now write its first version.", messages.SUCCESS
         )
         return HttpResponseRedirect(reverse("admin:templates_template_version_add", args=[obj.pk]))
 

@@ -1,4 +1,4 @@
-"""The form of a template version: words for people who don't program, one block for each language."""
+"""The forms of a template version, for authors who don't program: one form per channel and language."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -14,7 +14,7 @@ SOURCE_LIMIT = 65536
 
 
 class SourceField(forms.CharField):
-    """A Liquid source, kept to the letter but for the browser's line ends."""
+    """A Liquid source, kept byte for byte, except that the browser's CRLF becomes LF."""
 
     def __init__(self, *, rows: int = 0, **kwargs: Any) -> None:
         widget: forms.Widget = forms.TextInput(attrs={"class": "wide"})
@@ -38,7 +38,7 @@ class LinesField(forms.CharField):
 
 
 class FormatField(forms.ChoiceField):
-    """HTML unless chosen otherwise: the choice alone makes no content."""
+    """HTML unless chosen otherwise. Choosing a format alone doesn't count as filling in the form."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(choices=SourceFormat.choices, initial=SourceFormat.HTML, required=False, **kwargs)
@@ -51,11 +51,11 @@ class FormatField(forms.ChoiceField):
 
 
 class ContentForm(forms.Form):
-    """One channel's words in one language."""
+    """The content of one channel in one language."""
 
     channel: ClassVar[str]
     preview: Any = None
-    """The rendered parts, once `previews` has been there; `fault` is why there are none."""
+    """The rendered parts, set by `Draft.render`; where rendering fails, `error` says why."""
     error: str = ""
 
     language = forms.CharField(
@@ -77,23 +77,23 @@ class EmailForm(ContentForm):
 
     subject = SourceField(label="Subject", help_text="One line. {{ name }} is replaced by the person's name.")
     html = SourceField(label="Message, formatted (HTML)", rows=12)
-    source_format = FormatField(label="The formatted message is written in")
+    source_format = FormatField(label="Format of the formatted message")
     text = SourceField(
         label="Message, plain text",
         rows=8,
-        help_text="For readers that show no formatting. Write it, if you can.",
+        help_text="For mail clients that show no formatting. Recommended.",
     )
     layout = forms.ChoiceField(
-        required=False, label="Layout", help_text="What stands around it: header, footer, colours."
+        required=False, label="Layout", help_text="What surrounds the message: header, footer, colours."
     )
 
     def __init__(self, *args: Any, layouts: Sequence[str] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # One that is gone since is told by its name when this is saved.
+        # A layout deleted since stays a choice, so that saving names it in the error.
         names = sorted({*layouts, self.initial.get("layout", "")} - {""})
         if names:
             layout = self.fields["layout"]
-            assert isinstance(layout, forms.ChoiceField)  # noqa: S101 - as it stands above
+            assert isinstance(layout, forms.ChoiceField)  # noqa: S101 - declared above
             layout.choices = [("", "none"), *((name, name) for name in names)]
         else:
             del self.fields["layout"]
@@ -104,27 +104,27 @@ class PushForm(ContentForm):
 
     title = SourceField(label="Title", help_text="One line, in bold on the phone.")
     body = SourceField(label="Text", rows=3)
-    link = SourceField(label="Opens", help_text="The address that a tap opens; may stay empty.")
-    image = SourceField(label="Image", help_text="The image's address (https); may stay empty.")
+    link = SourceField(label="Link", help_text="The address that a tap opens; may be empty.")
+    image = SourceField(label="Image", help_text="The image's address (https); may be empty.")
     data = LinesField(  # type: ignore[assignment]
-        label="Data for the app", rows=3, help_text="For programmers: one “name: value” a line."
+        label="Data for the app", rows=3, help_text="For programmers: one “name: value” per line."
     )
 
 
 class VersionForm(forms.Form):
-    """What belongs to the version as a whole."""
+    """The fields of the version as a whole."""
 
     note = forms.CharField(
         max_length=200,
         required=False,
         label="What changed",
-        help_text="A few words for the list of versions.",
+        help_text="A short note for the list of versions.",
         widget=forms.TextInput(attrs={"class": "wide"}),
     )
     samples = LinesField(
         label="Sample values for the preview",
         rows=5,
-        help_text="One a line, such as “name: Ada”. What is left out shows as [name].",
+        help_text="One per line, such as “name: Ada”. A missing value shows as [name].",
     )
 
 
@@ -133,7 +133,7 @@ PushForms = forms.formset_factory(PushForm, extra=1, can_delete=True, max_num=50
 
 
 def initial_of(contents: list[TemplateContent]) -> dict[str, list[dict[str, Any]]]:
-    """The forms' first values by channel, from a stored version's contents."""
+    """The forms' initial values by channel, from a stored version's contents."""
     found: dict[str, list[dict[str, Any]]] = {channel: [] for channel in Channel.values}
     for content in contents:
         parts = (

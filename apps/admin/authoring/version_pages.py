@@ -1,4 +1,4 @@
-"""Writing a template's next version with a preview, and activating one."""
+"""Admin pages that write a template's next version, with a preview, and that activate a version."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from apps.templates.models import Template, TemplateVersion
 
 
 class VersionPages(OrganizationRows):
-    """The template's own pages, and these beside them."""
+    """Adds the pages `versions/add/` and `versions/<number>/activate/` to a template's own."""
 
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
@@ -31,8 +31,8 @@ class VersionPages(OrganizationRows):
         ]
 
     def version_add(self, request: HttpRequest, pk: Any) -> HttpResponse:
-        """Write a new version, beginning with `?start=<number>` or the one in use. What the Enter key posts, or any
-        button but two, is previewed; to publish is asked about first."""
+        """Write a new version, starting from version `?start=<number>` or the one in use. Only the buttons `_save`
+        and `_publish` store anything; the others, and the Enter key, preview. Publishing asks for confirmation."""
         template = self._changeable(request, pk)
         draft = Draft(
             template=template,
@@ -42,7 +42,7 @@ class VersionPages(OrganizationRows):
         publishing = None
         valid = request.method == "POST" and draft.is_valid()
         if valid and "_activate" in request.POST:
-            # Saved as a trial, so that what is asked for is what would be done.
+            # Saved and rolled back, so that the confirmation shows exactly what would be published.
             with transaction.atomic():
                 publishing = draft.save(author=operator_of(request), active=True)
                 transaction.set_rollback(True)
@@ -103,7 +103,7 @@ class VersionPages(OrganizationRows):
 
 
 def newly_required(version: TemplateVersion | None, before: TemplateVersion | None) -> list[str]:
-    """What callers don't have to send yet."""
+    """The variables that `version` requires and `before` doesn't."""
     if version is None or before is None:
         return []
     return sorted({*version.required} - {*before.required})

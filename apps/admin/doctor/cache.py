@@ -1,9 +1,9 @@
-"""Redis, past the cache's own interface, which hides faults by design."""
+"""Checks Redis directly, not through Django's cache, which hides errors by design."""
 
 import redis
 from django.conf import settings
 
-from apps.admin.doctor.findings import Finding, ok, warning, words_of, wrong
+from apps.admin.doctor.findings import Finding, message_of, ok, warning, wrong
 
 ANSWER_SECONDS = 2
 
@@ -11,11 +11,11 @@ ANSWER_SECONDS = 2
 def answers() -> list[Finding]:
     if not settings.REDIS_URL:
         if settings.LOCAL:
-            return [ok("There is no Redis, and one process needs none.")]
+            return [ok("REDIS_URL is not set; a single process needs no Redis.")]
         return [
             warning(
-                "REDIS_URL is not set: each process counts for itself, so limits hold for one process only.",
-                "Set REDIS_URL wherever more than one process of the API runs.",
+                "REDIS_URL is not set: each process counts alone, so rate limits hold per process only.",
+                "Set REDIS_URL where more than one API process runs.",
             )
         ]
     client = redis.Redis.from_url(
@@ -33,15 +33,15 @@ def answers() -> list[Finding]:
     except redis.AuthenticationError as error:
         return [
             wrong(
-                f"Redis at {where} refuses us: {words_of(error)}.",
+                f"Redis at {where} refuses us: {message_of(error)}.",
                 "Correct the user name and password in REDIS_URL.",
             )
         ]
     except redis.RedisError as error:
         return [
             wrong(
-                f"Redis at {where} can't be reached: {words_of(error)}.",
-                "Start Redis, or correct REDIS_URL. Everything works without it, and sign-ins are not limited.",
+                f"Redis at {where} can't be reached: {message_of(error)}.",
+                "Start Redis, or correct REDIS_URL. Without it everything works, but sign-ins are not limited.",
             )
         ]
     return [ok(f"Redis answers at {where}.")]

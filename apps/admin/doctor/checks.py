@@ -1,4 +1,4 @@
-"""All checks, and their running: each within a time, each whatever became of the others."""
+"""The list of checks and their runner: each check has a time limit and runs even if others fail."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from django.db import connections
 
 from apps.admin.doctor import cache, configuration, database, mail, push, rabbit, work
-from apps.admin.doctor.findings import Finding, Level, skipped, words_of, wrong
+from apps.admin.doctor.findings import Finding, Level, message_of, skipped, wrong
 from apps.admin.doctor.secrets import masked
 
 SECONDS = 15.0
-"""The longest that a check is waited for; each bounds its own waits below this."""
+"""Seconds that a check may take; each check's own timeouts are below this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`needs`: the check without whose success this one has nothing to look at."""
+    """`needs`: the check that must pass for this one to be meaningful; else this one is skipped."""
 
     name: str
     look: Callable[[], list[Finding]]
@@ -43,11 +43,11 @@ CHECKS = (
 def examine(
     checks: Iterable[Check] = CHECKS, *, seconds: float = SECONDS
 ) -> Iterator[tuple[Check, list[Finding]]]:
-    """Each check's findings as soon as it is done, without passwords."""
+    """Yields each check's findings as soon as it is done, with passwords masked."""
     failed: set[str] = set()
     for check in checks:
         if check.needs in failed:
-            findings = [skipped(f"Not looked at, since {check.needs} has to be well first.")]
+            findings = [skipped(f"Skipped, since the check {check.needs} must pass first.")]
         else:
             findings = [masked(finding) for finding in _within(check, seconds)]
         if any(finding.level in (Level.WRONG, Level.SKIPPED) for finding in findings):
@@ -61,17 +61,17 @@ def _within(check: Check, seconds: float) -> list[Finding]:
     def look() -> None:
         try:
             found.extend(check.look())
-        except Exception as error:  # noqa: BLE001 - a fault in one check must not hide the other checks
+        except Exception as error:  # noqa: BLE001 - an error in one check must not hide the others
             found.append(
-                wrong(f"It could not be checked: {type(error).__name__}: {words_of(error)}.", "Try again.")
+                wrong(f"The check failed: {type(error).__name__}: {message_of(error)}.", "Try again.")
             )
         finally:
             connections.close_all()
 
-    # A daemon: one that hangs in spite of its own bounds does not keep the command from ending.
+    # A daemon thread: one that hangs despite its timeouts doesn't keep the command from exiting.
     thread = threading.Thread(target=look, name=f"doctor-{check.name}", daemon=True)
     thread.start()
     thread.join(seconds)
     if thread.is_alive():
-        return [wrong(f"No answer within {seconds:.0f} s.", "Look for a host that hangs, or for a firewall.")]
+        return [wrong(f"No answer within {seconds:.0f} s.", "Look for an unresponsive host or a firewall.")]
     return found

@@ -1,4 +1,4 @@
-"""The settings: what each is, and which of them don't go well together."""
+"""The settings: each one's value, and combinations that cause problems."""
 
 import os
 from collections.abc import Iterator
@@ -15,15 +15,15 @@ KEYS = ("SECRET_KEY", "JWT_SIGNING_KEY", "HASH_KEY")
 ALL_KEYS = (*KEYS, "ENCRYPTION_KEYS")
 
 OWN_CONNECTIONS = 2
-"""A worker's, beside its threads': lease renewal and publishing."""
+"""Database connections of a worker beyond its threads': lease renewal and publishing."""
 LOOPBACK = {"localhost", "127.0.0.1", "[::1]"}
 
 
 def settings_as_read() -> list[Finding]:
-    return [*_told(), *_judged()]
+    return [*_values(), *_problems()]
 
 
-def _told() -> Iterator[Finding]:
+def _values() -> Iterator[Finding]:
     for name in settings.ENVIRONMENT_VARIABLES:
         value = os.environ.get(name, "")
         if is_secret(name) and (secret := value or str(getattr(settings, name, ""))):
@@ -31,17 +31,17 @@ def _told() -> Iterator[Finding]:
         elif value:
             yield ok(f"{name} is {without_passwords(value)}.")
         else:
-            yield ok(f"{name} is not set: its default holds.")
+            yield ok(f"{name} is not set: the default applies.")
 
 
-def _judged() -> Iterator[Finding]:
+def _problems() -> Iterator[Finding]:
     secrets = [str(getattr(settings, name)) for name in KEYS] + settings.ENCRYPTION_KEYS
     if len(set(secrets)) < len(secrets):
-        yield wrong(f"Two of {', '.join(ALL_KEYS)} are the same.", "Give each a value of its own.")
+        yield wrong(f"Two of {', '.join(ALL_KEYS)} are the same.", "Give each its own value.")
     threads, pool = settings.WORKER_THREADS, settings.DATABASE_POOL_SIZE
     if settings.ON_POSTGRES and pool < threads + OWN_CONNECTIONS:
         yield warning(
-            f"DATABASE_POOL_SIZE is {pool}, and a worker's {threads} threads may want "
+            f"DATABASE_POOL_SIZE is {pool}, and a worker's {threads} threads may need "
             f"{threads + OWN_CONNECTIONS} connections at once.",
             f"Set DATABASE_POOL_SIZE to {threads + OWN_CONNECTIONS} or more.",
         )
@@ -53,8 +53,9 @@ def _reached() -> Iterator[Finding]:
     host = urlsplit(settings.PUBLIC_URL).hostname or ""
     if not host:
         yield warning(
-            "PUBLIC_URL is not set: emails have no unsubscribe header, which large mailboxes ask of newsletters.",
-            "Set it to where people reach this service.",
+            "PUBLIC_URL is not set: emails lack the unsubscribe header that large mailbox providers require of "
+            "newsletters.",
+            "Set it to the URL at which people reach this service.",
         )
     elif not validate_host(host, settings.ALLOWED_HOSTS):
         yield wrong(
@@ -66,24 +67,24 @@ def _reached() -> Iterator[Finding]:
 def _exposed() -> Iterator[Finding]:
     if settings.DEBUG:
         yield warning(
-            "DEBUG is on: a page about an error shows source code and settings to whoever caused it.",
+            "DEBUG is on: error pages show source code and settings to the client.",
             "Unset DEBUG where others can reach the API.",
         )
     if "*" in settings.ALLOWED_HOSTS:
-        yield warning("ALLOWED_HOSTS takes any name.", "Set it to the API's own name.")
+        yield warning("ALLOWED_HOSTS accepts any host name.", "Set it to the API's host name.")
     elif set(settings.ALLOWED_HOSTS) <= LOOPBACK:
         yield warning(
-            "ALLOWED_HOSTS has only this machine's own names: requests for any other are refused.",
-            "Set it to the API's own name.",
+            "ALLOWED_HOSTS has only loopback names: requests for any other host are refused.",
+            "Set it to the API's host name.",
         )
     if not settings.SESSION_COOKIE_SECURE:
         yield warning(
-            "SECURE_COOKIES is false: an operator's session can be read on the way without TLS.",
-            "Unset SECURE_COOKIES once the admin is reached by https.",
+            "SECURE_COOKIES is false: an operator's session cookie can be read in transit without TLS.",
+            "Unset SECURE_COOKIES once the admin is served over https.",
         )
     yield from _reached()
     if settings.EMAIL_PROVIDER_URL and sender(settings.EMAIL_FROM).domain == "localhost":
         yield warning(
             f"EMAIL_FROM is {settings.EMAIL_FROM}, which other mail servers refuse.",
-            "Set it to an address in a domain of yours.",
+            "Set it to an address in your own domain.",
         )

@@ -1,4 +1,4 @@
-"""The database: it answers, it has this release's tables, and its clock agrees with ours."""
+"""The database: reachable, migrated to this release, and its clock in agreement with this machine's."""
 
 import time
 
@@ -6,17 +6,17 @@ import psycopg
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from apps.admin.doctor.findings import Finding, ok, words_of, wrong
+from apps.admin.doctor.findings import Finding, message_of, ok, wrong
 from notifier.lib.database import storage
 
 CLOCKS_AGREE = 5.0
-"""Seconds. A device or a relay that signs times allows for little more, and logs become hard to read."""
+"""Seconds of difference allowed: signed timestamps tolerate little more, and logs become hard to correlate."""
 SHOWN = 5
 
 _REFUSALS = (
     ("password authentication failed", "Correct the user name and password in DATABASE_URL."),
     ("role ", "Create the role, or correct the user name in DATABASE_URL."),
-    ("no pg_hba.conf entry", "Let this host in, in the server's pg_hba.conf."),
+    ("no pg_hba.conf entry", "Allow this host in the server's pg_hba.conf."),
     ("database ", "Create the database, or correct its name in DATABASE_URL."),
     ("too many clients", "Raise max_connections, or lower DATABASE_POOL_SIZE: each process has a pool."),
 )
@@ -29,33 +29,33 @@ def answers() -> list[Finding]:
         return [ok(f"The database is {connection.settings_dict['NAME']} ({connection.vendor}).")]
     where = f"{connection.settings_dict['HOST'] or 'localhost'}:{connection.settings_dict['PORT'] or 5432}"
     try:
-        # Past the pool, which says only that it has no connection to give.
+        # Not through the pool, whose error says only that no connection is available.
         with psycopg.connect(**connection.get_connection_params()) as direct:
             row = direct.execute("SELECT pg_is_in_recovery(), current_setting('server_version')").fetchone()
     except psycopg.Error as error:
-        return [_refused(where, words_of(error))]
+        return [_refused(where, message_of(error))]
     standby, version = row or (False, "")
     if standby:
         return [wrong(f"The database at {where} is a standby: it can't be written to.", "Use the primary.")]
     return [ok(f"The database answers at {where} (PostgreSQL {version}).")]
 
 
-def _refused(where: str, words: str) -> Finding:
-    if "FATAL" not in words:
+def _refused(where: str, message: str) -> Finding:
+    if "FATAL" not in message:
         return wrong(
-            f"The database at {where} can't be reached: {words}.",
+            f"The database at {where} can't be reached: {message}.",
             "Start PostgreSQL, or correct the host and port in DATABASE_URL.",
         )
-    said = words.partition("FATAL:")[2].strip()
-    remedy = next((remedy for start, remedy in _REFUSALS if start in said), "See the server's log.")
-    return wrong(f"The database at {where} refuses us: {said}.", remedy)
+    reason = message.partition("FATAL:")[2].strip()
+    remedy = next((remedy for start, remedy in _REFUSALS if start in reason), "See the server's log.")
+    return wrong(f"The database at {where} refuses us: {reason}.", remedy)
 
 
 def migrations() -> list[Finding]:
     executor = MigrationExecutor(connection)
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     if not plan:
-        return [ok("The tables are this release's.")]
+        return [ok("All migrations are applied.")]
     names = [f"{step.app_label}.{step.name}" for step, _ in plan]
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return [
@@ -68,9 +68,9 @@ def migrations() -> list[Finding]:
 
 def clock() -> list[Finding]:
     if not storage.on_postgresql():
-        return [ok("The database is in this machine, and has its clock.")]
+        return [ok("The database runs on this machine and uses its clock.")]
     try:
-        # The connection is made before the time is taken.
+        # Connect before taking the time.
         connection.ensure_connection()
         before = time.time()
         with connection.cursor() as cursor:
@@ -78,13 +78,13 @@ def clock() -> list[Finding]:
             (theirs,) = cursor.fetchone()
         after = time.time()
     except DatabaseError as error:
-        return [wrong(f"The database's clock can't be read: {words_of(error)}.", "Run the doctor again.")]
+        return [wrong(f"The database's clock can't be read: {message_of(error)}.", "Run the doctor again.")]
     offset = theirs - (before + after) / 2
     if abs(offset) - (after - before) / 2 <= CLOCKS_AGREE:
         return [ok("The database's clock and this machine's agree.")]
     return [
         wrong(
             f"The database's clock is {abs(offset):.0f} s {'ahead of' if offset > 0 else 'behind'} this machine's.",
-            "Let both be set by NTP.",
+            "Synchronize both by NTP.",
         )
     ]

@@ -1,4 +1,4 @@
-"""What a check found: a sentence, how bad it is, and what to do about it."""
+"""A check's finding: its level, a sentence, and the remedy."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,10 +7,10 @@ from enum import StrEnum
 class Level(StrEnum):
     OK = "ok"
     WARNING = "warning"
-    """It works, and somebody should know."""
+    """It works, but an operator should know."""
     WRONG = "wrong"
     SKIPPED = "skipped"
-    """It could not be looked at."""
+    """It could not be checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,11 @@ def skipped(sentence: str) -> Finding:
 
 def sandboxed(what: str) -> Finding:
     return warning(
-        f"The setting names the sandbox: {what} reach nobody, and are called sent.",
-        "Name a real provider where people should get them.",
+        f"The setting names the sandbox: {what} are marked as sent and reach no recipient.",
+        "Name a real provider if people should receive them.",
     )
 
 
-def words_of(error: BaseException) -> str:
-    """What a fault says of itself, in one line without a full stop."""
+def message_of(error: BaseException) -> str:
+    """The error's message in one line without a full stop; its type's name where it has none."""
     return " ".join(str(error).split()).rstrip(".") or type(error).__name__

@@ -1,4 +1,4 @@
-"""The mail relay: connected to, greeted and signed in to by the provider's own session, and nothing sent."""
+"""The mail relay: connects, greets and signs in with the provider's own session code; sends nothing."""
 
 import ssl
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from time import monotonic
 
 from django.conf import settings
 
-from apps.admin.doctor.findings import Finding, ok, sandboxed, skipped, warning, words_of, wrong
+from apps.admin.doctor.findings import Finding, message_of, ok, sandboxed, skipped, warning, wrong
 from apps.notifications.channels.email.providers.esp.settings import KEY_NAMES, EspSettings
 from apps.notifications.channels.email.providers.smtp.outcomes import Ended
 from apps.notifications.channels.email.providers.smtp.session import Session
@@ -23,38 +23,41 @@ QUIT_SECONDS = 2
 _ERRORS = {
     "connect_failed": (
         "can't be reached",
-        "Start the relay, correct the host and port, or let this machine through the firewall in between.",
+        "Start the relay, correct the host and port, or allow the connection through the firewall.",
     ),
     "connect_timeout": (
         "does not answer",
-        "Correct the host and port, or let this machine through the firewall in between.",
+        "Correct the host and port, or allow the connection through the firewall.",
     ),
-    "host_unknown": ("has a name that nobody knows", "Correct the host."),
-    "dns_failed": ("could not be looked up", "Look at this machine's name servers."),
+    "host_unknown": ("has a host name that does not exist", "Correct the host."),
+    "dns_failed": ("could not be looked up", "Check this machine's name servers."),
     "auth_failed": (
         "refuses the user name or password",
         "The password may be wrong, expired or revoked: get a new one, and restart the workers with it.",
     ),
     "certificate_invalid": (
         "shows a certificate that is not trusted",
-        "Use the host name that is in it, have it renewed, or name its authority's file with ca=.",
+        "Use the host name in the certificate, have it renewed, or give its CA file with ca=.",
     ),
-    "tls_failed": ("does not speak TLS as asked for", "Compare tls= and the port with the relay's manual."),
-    "session_refused": ("does not take us", "Look at the relay's list of allowed clients, and at ehlo=."),
-    "throttled": ("has too many sign-ins of ours", "Wait; lower WORKER_THREADS if it comes back."),
+    "tls_failed": (
+        "does not support TLS as configured",
+        "Compare tls= and the port with the relay's manual.",
+    ),
+    "session_refused": ("refuses the session", "Check the relay's list of allowed clients, and ehlo=."),
+    "throttled": ("reports too many sign-ins", "Wait; lower WORKER_THREADS if it happens again."),
 }
-_OTHER = ("broke the conversation off", "Try again, and ask whoever runs the relay if it stays.")
+_OTHER = ("broke off the session", "Try again; if it persists, ask the relay's operator.")
 
 
 def signs_in() -> list[Finding]:
     if settings.LOCAL and not settings.EMAIL_PROVIDER_URL:
-        return [skipped("EMAIL_PROVIDER_URL is not set: `make run` sets a mail catcher of its own.")]
+        return [skipped("EMAIL_PROVIDER_URL is not set: `make run` starts its own mail catcher.")]
     if not settings.EMAIL_PROVIDER_URL:
         return [warning("EMAIL_PROVIDER_URL is not set: emails wait.", "Set it, unless no email is sent.")]
     try:
         accounts = configured(Channel.EMAIL)
     except ValueError as error:
-        return [wrong(f"EMAIL_PROVIDER_URL can't be used: {words_of(error)}.", "See docs/settings.md.")]
+        return [wrong(f"EMAIL_PROVIDER_URL can't be used: {message_of(error)}.", "See docs/settings.md.")]
     return [finding for account in accounts for finding in _signs_in(account)]
 
 
@@ -67,14 +70,14 @@ def _signs_in(account: Account) -> list[Finding]:
         relay = SmtpSettings.from_url(account.url)
         context = None if relay.tls == "none" else ssl.create_default_context(cafile=relay.ca_file or None)
     except (ValueError, OSError) as error:
-        return [wrong(f"EMAIL_PROVIDER_URL can't be used: {words_of(error)}.", "See docs/settings.md.")]
+        return [wrong(f"EMAIL_PROVIDER_URL can't be used: {message_of(error)}.", "See docs/settings.md.")]
     where = f"{relay.host}:{relay.port}"
     try:
         session = Session(relay, context, monotonic() + SESSION_SECONDS)
     except Ended as ended:
         return [_refused(where, ended.outcome)]
     session.quit(monotonic() + QUIT_SECONDS)
-    return [*_doubts(relay), ok(f"The mail relay at {where} takes us{_as_whom(relay)}; nothing was sent.")]
+    return [*_doubts(relay), ok(f"The mail relay at {where} accepts us{_as_whom(relay)}; nothing was sent.")]
 
 
 def _has_key(account: Account) -> list[Finding]:
@@ -82,10 +85,12 @@ def _has_key(account: Account) -> list[Finding]:
         EspSettings.from_url(account.url).backend_options()
     except OSError as error:
         return [
-            wrong(f"The key of {account.name} can't be read: {words_of(error)}.", "Let this user read it.")
+            wrong(f"The key of {account.name} can't be read: {message_of(error)}.", "Let this user read it.")
         ]
-    said = f"{account.name} has a key for {account.scheme}; whether it is taken shows with the first email."
-    return [ok(said)]
+    sentence = (
+        f"{account.name} has a key for {account.scheme}; the first email will show whether it is accepted."
+    )
+    return [ok(sentence)]
 
 
 def _refused(where: str, outcome: Outcome) -> Finding:
@@ -98,7 +103,7 @@ def _refused(where: str, outcome: Outcome) -> Finding:
 
 def _doubts(relay: SmtpSettings) -> Iterator[Finding]:
     if relay.username and relay.tls == "none":
-        yield warning("The mail relay's password goes out in the clear.", "Use tls=starttls or smtps://.")
+        yield warning("The mail relay's password is sent unencrypted.", "Use tls=starttls or smtps://.")
 
 
 def _as_whom(relay: SmtpSettings) -> str:

@@ -1,4 +1,4 @@
-"""The broker: it answers, its queues are the ones we declare, and somebody reads each of them."""
+"""The broker: reachable, its queues declared as this release declares them, each with a consumer."""
 
 import re
 import ssl
@@ -10,19 +10,19 @@ from amqp.exceptions import AccessRefused, NotAllowed, NotFound, PreconditionFai
 from django.conf import settings
 from kombu import Connection
 
-from apps.admin.doctor.findings import Finding, ok, skipped, words_of, wrong
+from apps.admin.doctor.findings import Finding, message_of, ok, skipped, wrong
 from apps.notifications.queue import topology
 from apps.notifications.queue.broker import BROKER_ERRORS
 
 CONNECT_SECONDS = 2
 ANSWER_SECONDS = 3
 OLDEST = (3, 10)
-"""The first RabbitMQ whose quorum queues dead-letter at least once."""
+"""The first RabbitMQ version whose quorum queues support at-least-once dead-lettering."""
 
 
 @contextmanager
 def _connected() -> Iterator[Any]:
-    # A connection of its own: what it finds must not depend on one that a fault may have frozen.
+    # A new connection: the result must not depend on a shared one that may hang.
     connection = Connection(
         settings.BROKER_URL,
         connect_timeout=CONNECT_SECONDS,
@@ -37,7 +37,7 @@ def _connected() -> Iterator[Any]:
 
 def answers() -> list[Finding]:
     if settings.BROKER_URL.startswith("memory"):
-        return [skipped("The broker is in the memory of another process, and can't be asked from here.")]
+        return [skipped("The broker is in another process's memory and can't be checked from here.")]
     try:
         with _connected() as connection:
             where = f"{connection.hostname}:{connection.port}"
@@ -51,25 +51,25 @@ def answers() -> list[Finding]:
 
 def _refused(error: Exception) -> Finding:
     parts = Connection(settings.BROKER_URL)
-    where, words = f"{parts.hostname}:{parts.port or 5672}", words_of(error)
+    where, message = f"{parts.hostname}:{parts.port or 5672}", message_of(error)
     if isinstance(error, AccessRefused):
         return wrong(
             f"The broker at {where} refuses the user name {parts.userid} or its password.",
-            "Correct both in BROKER_URL; RabbitMQ takes `guest` from its own machine only.",
+            "Correct both in BROKER_URL; RabbitMQ accepts `guest` from localhost only.",
         )
     if isinstance(error, NotAllowed):
         return wrong(
-            f"The broker at {where} refuses the virtual host {parts.virtual_host}: {words}.",
-            "Create it and give the user its rights, or correct the end of BROKER_URL (`/` is written `//`).",
+            f"The broker at {where} refuses the virtual host {parts.virtual_host}: {message}.",
+            "Create it and grant the user permissions on it, or correct the end of BROKER_URL (`/` is written `//`).",
         )
     if isinstance(error, ssl.SSLCertVerificationError):
         return wrong(
-            f"The broker's certificate is not trusted: {words}.",
-            "Install its authority among the system's, or correct the host name in BROKER_URL.",
+            f"The broker's certificate is not trusted: {message}.",
+            "Add its CA to the system's trust store, or correct the host name in BROKER_URL.",
         )
     return wrong(
-        f"The broker at {where} can't be reached: {words}.",
-        "Start RabbitMQ, or correct the host and port in BROKER_URL. What is accepted meanwhile waits.",
+        f"The broker at {where} can't be reached: {message}.",
+        "Start RabbitMQ, or correct the host and port in BROKER_URL. Notifications accepted meanwhile wait.",
     )
 
 
@@ -87,7 +87,7 @@ def queues() -> list[Finding]:
 
 
 def _difference(connection: Any, entity: Any) -> Finding | None:
-    """Declared again with our arguments, which changes nothing where it exists."""
+    """Declares the entity with our arguments, which changes nothing where it exists with the same ones."""
     kind, declare = (
         ("queue", "queue_declare") if hasattr(entity, "queue_declare") else ("exchange", "declare")
     )
@@ -95,19 +95,19 @@ def _difference(connection: Any, entity: Any) -> Finding | None:
         if not _exists(connection, entity, declare):
             return wrong(
                 f"The {kind} {entity.name} does not exist.",
-                "Start the tick or a worker: the first of them declares it. If they run, look at their log.",
+                "Start manage.py tick or a worker: either declares it. If they run, check their logs.",
             )
         getattr(entity(connection.channel()), declare)()
     except PreconditionFailed as error:
         return wrong(
-            f"The {kind} {entity.name} was declared with other arguments: {words_of(error)}.",
+            f"The {kind} {entity.name} was declared with other arguments: {message_of(error)}.",
             f"Stop the processes, delete the {kind} in RabbitMQ and start them again: "
-            "they declare it anew, and the tick publishes what was in it.",
+            "they declare it again, and the scheduler republishes what was in it.",
         )
     except AccessRefused as error:
         return wrong(
-            f"The broker's user may not declare the {kind} {entity.name}: {words_of(error)}.",
-            "Give it the rights to configure, write and read in its virtual host.",
+            f"The broker's user may not declare the {kind} {entity.name}: {message_of(error)}.",
+            "Grant it configure, write and read permissions in its virtual host.",
         )
     return None
 
@@ -136,5 +136,5 @@ def _consumed(connection: Any, queue: Any) -> Finding:
         )
     return wrong(
         f"No worker consumes the lane {queue.name}; {declared.message_count} messages wait in it.",
-        f"Start a worker with -Q {queue.name}, or look at the log of the one that should run.",
+        f"Start a worker with -Q {queue.name}, or check the log of the one that should run.",
     )

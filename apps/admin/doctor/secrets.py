@@ -1,4 +1,4 @@
-"""Keeping passwords out of what is printed, wherever a library or a server repeats one."""
+"""Masks passwords in the output, also where a library's or a server's message repeats one."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from apps.admin.doctor.findings import Finding
 
 HIDDEN = "***"
 SHORTEST = 4
-"""A shorter password is not looked for inside other words: that would only garble them."""
+"""Shorter passwords are not masked: they occur inside ordinary words, which would become unreadable."""
 _SECRET_NAME = re.compile(r"KEY|SECRET|PASSWORD|TOKEN")
 _NO_SECRETS = frozenset({"RATE_LIMIT_KEY", "RATE_LIMIT_KEY_MOST", "QUOTA_KEYS", "KEY_LIFETIME_DAYS"})
 _IN_URL = re.compile(r"(?P<before>://(?P<user>[^\s/:@]*):)(?P<password>[^\s/@]+)(?=@)")
@@ -22,12 +22,12 @@ def is_secret(name: str) -> bool:
 
 
 def without_passwords(value: str) -> str:
-    """`value` with the password of each URL in it hidden."""
+    """`value` with the password of each URL in it masked."""
     return _IN_URL.sub(rf"\g<before>{HIDDEN}", value)
 
 
 def masked(finding: Finding) -> Finding:
-    """Its sentence alone: a remedy holds no words but our own."""
+    """The finding with secrets masked in its sentence; a remedy is fixed text of ours and needs no masking."""
     sentence = finding.sentence
     for secret in _secrets():
         sentence = sentence.replace(secret, HIDDEN)
@@ -41,8 +41,8 @@ def _secrets() -> list[str]:
             if is_secret(name):
                 found |= {value, *value.split(",")}
             for url in _IN_URL.finditer(value):
-                # `guest:guest`: the word is shown as the user's name all the same.
+                # `guest:guest`: the same word is shown as the user name anyway.
                 if url["password"] != url["user"]:
                     found |= {url["password"], unquote(url["password"])}
-    # The longest first: one may be a part of another.
+    # Longest first: one may contain another.
     return sorted((secret for secret in found if len(secret) >= SHORTEST), key=len, reverse=True)

@@ -1,4 +1,4 @@
-"""Filters whose choices cost a bounded query, however large the table is."""
+"""List filters whose choices need only a bounded query, however large the table is."""
 
 import uuid
 from collections.abc import Iterator
@@ -15,11 +15,11 @@ from django.utils import timezone
 from apps.notifications.models import DeadLetter
 
 RECENT = 1000
-"""Newest rows whose values are offered as choices."""
+"""How many of the newest rows provide the choices."""
 
 
 class RecentValues(admin.FieldListFilter):
-    """Offers the values that the newest rows have: Django's own filter would read the whole column."""
+    """Offers the values found in the newest rows: Django's own filter would read the whole column."""
 
     def __init__(
         self, field: Any, request: HttpRequest, params: Any, model: Any, model_admin: Any, field_path: str
@@ -50,7 +50,7 @@ class RecentValues(admin.FieldListFilter):
 
 
 class DeadLetterState(admin.SimpleListFilter):
-    """Open letters unless asked otherwise; a search goes through all of them."""
+    """Open dead letters by default; a search covers every state."""
 
     title = parameter_name = "state"
     ALL = "all"
@@ -76,7 +76,7 @@ class DeadLetterState(admin.SimpleListFilter):
 
 
 class Within(admin.SimpleListFilter):
-    """Rows made lately. Ids begin with the time, so the primary key answers."""
+    """Recently created rows. Ids are UUIDv7 and begin with the time, so the primary key's index serves the query."""
 
     title = "time"
     parameter_name = "within"
@@ -93,6 +93,6 @@ class Within(admin.SimpleListFilter):
         if self.value() not in self.SPANS:
             return queryset
         begin = timezone.now() - self.SPANS[str(self.value())][1]
-        # The smallest version 7 id of that millisecond.
+        # The smallest UUIDv7 of that millisecond.
         first = uuid.UUID(int=int(begin.timestamp() * 1000) << 80)
         return queryset.filter(pk__gte=first)

@@ -1,4 +1,4 @@
-"""Pages of a table too large to count."""
+"""Paging for tables too large to count."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils.functional import cached_property
 
 LIMIT = 1000
-"""Rows that can be paged to. Who looks for something older narrows by a filter or searches."""
+"""Rows that can be paged to; older rows are found by a filter or a search."""
 
 if TYPE_CHECKING:
     Base = Paginator[Any]
@@ -17,7 +17,7 @@ else:
 
 
 class BoundedPaginator(Base):
-    """Reads at most LIMIT + 1 primary keys instead of counting. `beyond`: there are more."""
+    """Reads at most LIMIT + 1 primary keys instead of counting. `beyond`: more rows exist."""
 
     @cached_property
     def _seen(self) -> int:
@@ -33,15 +33,15 @@ class BoundedPaginator(Base):
 
 
 class UncountedList(ChangeList):
-    """Offers the way back to all rows only where something narrows them."""
+    """Shows the link back to all rows only where a filter or a search narrows the list."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # Django's would ask the reader to select a row.
+        # Django's title asks the reader to select a row, which these lists are not for.
         self.title = str(self.opts.verbose_name_plural).capitalize()
 
     def get_ordering_field(self, field_name: Any) -> Any:
-        # Django's shows no heading to sort by where there is none, and sorts all the same when it is asked (`?o=`).
+        # Django hides the sortable heading of such a column, but would still sort by it for `?o=`.
         sortable = self.sortable_by is None or field_name in self.sortable_by
         return super().get_ordering_field(field_name) if sortable else None
 

@@ -1,4 +1,4 @@
-"""What every page shares: a superuser sees all rows, other staff their organization's."""
+"""Base classes of the admin pages: a superuser sees all rows, other staff their own organization's."""
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -24,34 +24,34 @@ else:
 FILTER_LOOKUPS = frozenset(
     {"", "__exact", "__in", "__isnull", "__isempty", "__id__exact", "__pk__exact", "__id__in", "__pk__in"}
 )
-"""What the admin's own filters append to a field's name."""
+"""Look-ups that the admin's own filters append to a field's name."""
 
 
 def operator_of(request: HttpRequest) -> User:
-    """The signed-in operator; only behind the admin's own door."""
-    assert isinstance(request.user, User)  # noqa: S101 - the admin let nobody else in
+    """The signed-in operator. Only for views that the admin's sign-in protects."""
+    assert isinstance(request.user, User)  # noqa: S101 - the admin admits signed-in users only
     return request.user
 
 
 def is_superuser(request: HttpRequest) -> bool:
-    """Also asked before anybody signs in."""
+    """Also called for requests without a signed-in user."""
     return bool(getattr(request.user, "is_superuser", False))
 
 
 def audit_name(request: HttpRequest) -> str:
-    """The operator in the audit trail, as everywhere: `user:<id>`."""
+    """The operator's name in the audit log and in `created_by` fields: `user:<id>`."""
     return f"user:{operator_of(request).pk}"
 
 
 class RowForm(ModelForm):
-    """A form whose row is also checked against constraints over fields that the form doesn't show."""
+    """A form that also validates constraints over fields that it doesn't show (`constrained`)."""
 
     constrained: ClassVar[frozenset[str]] = frozenset({"organization"})
-    taken: ClassVar[str] = "Another row says the same."
-    """What to say when a constraint of the model refuses the row."""
+    taken: ClassVar[str] = "An identical row exists already."
+    """The error shown when a constraint of the model refuses the row."""
 
     def check_quota(self, organization: Organization) -> None:
-        """Raises QuotaReached where the organization may not have another such row."""
+        """Raises QuotaReached where the organization may not create another such row."""
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()
@@ -68,7 +68,8 @@ class RowForm(ModelForm):
         return hidden if self.errors else hidden - self.constrained
 
     def _update_errors(self, errors: Any) -> None:
-        # A constraint with a condition or an expression has no code, and names itself to the reader.
+        # The error of a constraint with a condition or an expression has no code, and its text shows the
+        # constraint's name.
         for error in getattr(errors, "error_dict", {}).get(NON_FIELD_ERRORS, ()):
             if error.code is None:
                 error.message = self.taken
@@ -76,11 +77,11 @@ class RowForm(ModelForm):
 
 
 class OrganizationRows(ModelAdmin):
-    """`organization_path` is the look-up from a row to its organization."""
+    """Limits rows to the operator's organization. `organization_path`: the look-up from a row to it."""
 
     organization_path: ClassVar[str] = "organization"
     list_per_page = 50
-    # Facets count every choice of every filter.
+    # Facets would run a count for every choice of every filter.
     show_facets = admin.ShowFacets.NEVER
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -93,7 +94,7 @@ class OrganizationRows(ModelAdmin):
         )
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Only what the list's own filters ask: `?email__startswith=` would guess what a column masks."""
+        """Only the look-ups of the list's own filters: `?email__startswith=` would reveal what a column masks."""
         for chosen in self.get_list_filter(request) if request is not None else ():
             if hasattr(chosen, "parameter_name"):
                 allowed = lookup == chosen.parameter_name
@@ -114,12 +115,12 @@ class OrganizationRows(ModelAdmin):
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         columns = list(super().get_list_display(request))
-        # Where there is one organization only, the column says nothing.
+        # With a single organization, the column carries no information.
         several = operator_of(request).is_superuser and len(Organization.objects.values("pk")[:2]) > 1
         return columns if several else [one for one in columns if one != "organization"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> list[Any]:
-        # A row's neighbours (devices, versions, logs) repeat its organization, so it can't move.
+        # Related rows (devices, versions, logs) store the same organization, so a row can't move to another.
         return [*super().get_readonly_fields(request, obj), *(["organization"] if obj else [])]
 
     def formfield_for_foreignkey(
@@ -135,7 +136,7 @@ class OrganizationRows(ModelAdmin):
 
 
 class ReadOnly(OrganizationRows):
-    """Rows that only the system writes. `fields` are shown, and nothing can be typed."""
+    """Rows that only the system writes: `fields` are shown, none can be edited."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -151,7 +152,7 @@ class ReadOnly(OrganizationRows):
 
 
 class Log(ReadOnly):
-    """A table that grows without bound: nothing here may count it or read all of it."""
+    """A table that grows without bound: no query here may count it or read all of it."""
 
     paginator = BoundedPaginator
     show_full_result_count = False

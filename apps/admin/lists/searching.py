@@ -1,4 +1,4 @@
-"""Finding a message by what somebody has in hand: exactly, and by the cheapest look-up that finds it."""
+"""Exact search for a message by any of its identifiers, through the cheapest index that finds it."""
 
 import uuid
 from collections.abc import Iterable, Iterator
@@ -12,7 +12,7 @@ from apps.users.recipient_hashes import hashes_of, recipient_hash
 
 
 def first_found(rows: QuerySet[Any], conditions: Iterable[Q]) -> QuerySet[Any]:
-    """The rows of the first condition that any row meets; one query over all would read the whole table."""
+    """The rows of the first condition that matches any; a single query over all conditions would scan the table."""
     for condition in conditions:
         matching = rows.filter(condition)
         if matching.exists():
@@ -21,7 +21,7 @@ def first_found(rows: QuerySet[Any], conditions: Iterable[Q]) -> QuerySet[Any]:
 
 
 def as_id(term: str) -> uuid.UUID | None:
-    """The id in `term`: bare, or within a Message-ID of ours (`<delivery id@host>`)."""
+    """The id in `term`: bare, or within one of our Message-IDs (`<delivery id@host>`)."""
     try:
         return uuid.UUID(term.strip("<>").partition("@")[0])
     except ValueError:
@@ -29,7 +29,7 @@ def as_id(term: str) -> uuid.UUID | None:
 
 
 def named(term: str) -> Iterator[QuerySet[Any, Any]]:
-    """The notifications whose caller called them so: by request_id, then by correlation id."""
+    """The notifications with this request_id, then those with this correlation id."""
     # Both indexes begin with the organization.
     rows = Notification.objects.filter(organization__in=Organization.objects.values("pk"))
     for field in ("request_id", "correlation_id"):
@@ -37,7 +37,7 @@ def named(term: str) -> Iterator[QuerySet[Any, Any]]:
 
 
 def of_delivery(model: type[Delivery], term: str) -> Iterator[Q]:
-    """Conditions for a delivery log: ids, recipient, the caller's names, the provider's id."""
+    """Conditions for a delivery log: ids, recipient, request_id, correlation id, the provider's message id."""
     if found := as_id(term):
         yield Q(pk=found) | Q(notification=found)
     yield Q(recipient_hash=recipient_hash(model.channel, term))
@@ -47,7 +47,7 @@ def of_delivery(model: type[Delivery], term: str) -> Iterator[Q]:
 
 
 def of_notification(term: str) -> Iterator[Q]:
-    """Conditions for notifications: the same words as for their deliveries."""
+    """Conditions for notifications: the identifiers of a delivery log, but for the provider's message id."""
     if found := as_id(term):
         yield Q(pk=found) | Q(pk__in=_deliveries(Q(pk=found), "notification"))
     yield Q(pk__in=_deliveries(_recipient(term), "notification"))
@@ -56,7 +56,7 @@ def of_notification(term: str) -> Iterator[Q]:
 
 
 def of_dead_letter(term: str) -> Iterator[Q]:
-    """Conditions for dead letters: ids, recipient, the caller's names."""
+    """Conditions for dead letters: ids, recipient, request_id, correlation id."""
     if found := as_id(term):
         yield Q(pk=found) | Q(notification=found) | Q(delivery_id=found)
     yield Q(delivery_id__in=_deliveries(_recipient(term), "pk"))

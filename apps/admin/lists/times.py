@@ -1,4 +1,4 @@
-"""Times as an operator reads a log: to the second, in order of size, always UTC."""
+"""Times for log tables: to the second, ISO order, always UTC."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ from django.utils.html import format_html
 
 
 def moment(field: str, label: str = "") -> Callable[[Any, Any], str]:
-    """A column of an admin page for the time in `field`; `label` where the field's name doesn't say enough."""
+    """A column of an admin page for the time in `field`; `label` replaces the heading made of the field's name."""
 
     @admin.display(description=label or field.replace("_", " "))
     def shown(_: Any, row: Any) -> str:

@@ -1,4 +1,4 @@
-"""What failed for good, and the two ways to be done with it."""
+"""The admin pages of dead letters, and the two ways to close one: replay and discard."""
 
 from typing import Any
 
@@ -21,14 +21,14 @@ from apps.notifications.transitions import dead_letters
 from notifier.lib.masking import masked_text
 
 AT_ONCE = 500
-"""Letters that one action takes: it answers within a request. For more there is `manage.py replay_dlq`."""
+"""Dead letters that one action processes, so that it fits in a request. For more: `manage.py replay_dlq`."""
 
 LINKED = 5
-"""Notifications that the answer to a replay links to."""
+"""Notifications that the message after a replay links to."""
 
 
 class DeadLetterList(UncountedList):
-    """With each letter's recipient: a query a channel for the page."""
+    """Loads the recipients of a page's dead letters with one query per channel."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -52,11 +52,11 @@ class DeadLetterPages(Log):
     list_select_related = ("organization", "notification__template_version__template")
     search_fields = ("id",)
     search_help_text = (
-        "Exactly: an id, a request_id, a correlation id, a recipient's address or a device's token."
+        "Exact match: an id, a request_id, a correlation id, a recipient's address or a device token."
     )
     fields = (
-        "id", "state", "failed", "reason", "code", "words", "notification", "request_id", "channel", "recipient",
-        "delivery_id", "template", "organization", "epoch", "queue", "body_text", "closed", "closed_by",
+        "id", "state", "failed", "reason", "code", "provider_reply", "notification", "request_id", "channel",
+        "recipient", "delivery_id", "template", "organization", "epoch", "queue", "body_text", "closed", "closed_by",
     )  # fmt: skip
     OF_A_DELIVERY = frozenset(
         {"notification", "request_id", "channel", "recipient", "delivery_id", "template", "epoch"}
@@ -90,7 +90,7 @@ class DeadLetterPages(Log):
         dead_letter = self.get_object(request, object_id) if object_id else None
         still_open = dead_letter is not None and dead_letter.state == DeadLetter.State.OPEN
         context = {
-            "ways_out": still_open and self.has_replay_permission(request),
+            "can_close": still_open and self.has_replay_permission(request),
             "replay_action": "replay_unknown"
             if dead_letter and dead_letter.reason == dead_letters.UNKNOWN
             else "replay",
@@ -126,8 +126,8 @@ class DeadLetterPages(Log):
     def request_id(self, dead_letter: DeadLetter) -> str:
         return (dead_letter.notification.request_id if dead_letter.notification else None) or ""
 
-    @admin.display(description="the provider's words")
-    def words(self, dead_letter: DeadLetter) -> str:
+    @admin.display(description="provider's reply")
+    def provider_reply(self, dead_letter: DeadLetter) -> str:
         return masked_text(dead_letter.detail)
 
     @admin.display
@@ -138,11 +138,13 @@ class DeadLetterPages(Log):
     def body_text(self, dead_letter: DeadLetter) -> str:
         return masked_text(bytes(dead_letter.body)[:1000].decode("utf-8", "backslashreplace"))
 
-    @admin.action(description="Replay the selected letters", permissions=["replay"])
+    @admin.action(description="Replay the selected dead letters", permissions=["replay"])
     def replay(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> None:
         self._replay(request, queryset, reason="")
 
-    @admin.action(description="Replay selected letters that may have arrived already", permissions=["replay"])
+    @admin.action(
+        description="Replay the selected dead letters that may have arrived already", permissions=["replay"]
+    )
     def replay_unknown(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> None:
         self._replay(request, queryset, reason=dead_letters.UNKNOWN)
 
@@ -156,46 +158,47 @@ class DeadLetterPages(Log):
             if dead_letters.replay(dead_letter, by=audit_name(request))
         ]
         done = len(replayed)
-        self.message_user(request, f"{done} queued again.", messages.SUCCESS if done else messages.WARNING)
+        level = messages.SUCCESS if done else messages.WARNING
+        self.message_user(request, f"Dead letters replayed: {done}.", level)
         if replayed:
-            self.message_user(request, format_html("See what becomes of it: {}", _links(replayed)))
+            self.message_user(request, format_html("Queued again: {}", _links(replayed)))
         if done < len(chosen):
             self.message_user(
                 request,
-                f"{len(chosen) - done} left as they were: closed already, expired, not of a delivery, or "
-                + (
-                    "certain to have failed." if reason else "perhaps arrived (there is an action for those)."
-                ),
+                f"Not replayed: {len(chosen) - done}. They are already closed, expired, without a delivery, or "
+                + ("known to have failed." if reason else "possibly arrived (use the other replay action)."),
                 messages.WARNING,
             )
 
-    @admin.action(description="Discard the selected letters", permissions=["replay"])
+    @admin.action(description="Discard the selected dead letters", permissions=["replay"])
     def discard(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> None:
         done = sum(
             dead_letters.discard(dead_letter, by=audit_name(request))
             for dead_letter in self._chosen(request, queryset)
         )
-        self.message_user(request, f"{done} discarded.", messages.SUCCESS if done else messages.WARNING)
+        self.message_user(
+            request, f"Dead letters discarded: {done}.", messages.SUCCESS if done else messages.WARNING
+        )
 
     def _chosen(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> list[DeadLetter]:
         found = list(queryset.order_by("id")[: AT_ONCE + 1])
         if len(found) > AT_ONCE:
             self.message_user(
                 request,
-                f"Only the oldest {AT_ONCE} were taken; for many there is `manage.py replay_dlq`.",
+                f"Only the oldest {AT_ONCE} were processed; for more use `manage.py replay_dlq`.",
                 messages.WARNING,
             )
         return found[:AT_ONCE]
 
 
 def _links(selected: list[DeadLetter]) -> str:
-    """To the notifications of the first few."""
+    """Links to the notifications of the first LINKED dead letters."""
     ids = list(dict.fromkeys(dead_letter.notification_id for dead_letter in selected))[:LINKED]
     pages = [(reverse("admin:notifications_notification_change", args=[pk]), pk) for pk in ids]
     return format_html_join(", ", '<a href="{}">notification {}</a>', pages)
 
 
 def _cell(*lines: str) -> str:
-    """A cell that may be broken anywhere: one long word must not widen the list."""
+    """A table cell that may wrap anywhere: one long word must not widen the list."""
     shown = format_html_join(mark_safe("<br>"), "{}", ((line,) for line in lines if line))
     return format_html('<span style="overflow-wrap:anywhere">{}</span>', shown)

@@ -1,4 +1,4 @@
-"""Every email and push, newest first."""
+"""The admin pages of the delivery logs: every email and push, newest first."""
 
 from typing import Any, ClassVar
 
@@ -34,11 +34,11 @@ class DeliveryPages(Log):
     )
     search_fields = ("id",)
     search_help_text = (
-        "Exactly: an id, a request_id, a correlation id, the recipient, a Message-ID or the provider's id."
+        "Exact match: an id, a request_id, a correlation id, a recipient, a Message-ID or the provider's id."
     )
     fields: ClassVar[tuple[str, ...]] = (
         "id", "notification", "template", "organization", "masked_recipient", "language", "status", "reason",
-        "attempts", "resends", "provider", "provider_message_id", "error_code", "provider_words", "priority",
+        "attempts", "resends", "provider", "provider_message_id", "error_code", "provider_reply", "priority",
         "created", "due", "deadline", "published", "claimed_by", "leased", "epoch", "sent", "finished",
     )  # fmt: skip
 
@@ -70,14 +70,14 @@ class DeliveryPages(Log):
     def template(self, row: Delivery) -> str:
         return str(row.notification.template_version)
 
-    @admin.display(description="the provider's words")
-    def provider_words(self, row: Delivery) -> str:
-        words = (
+    @admin.display(description="provider's reply")
+    def provider_reply(self, row: Delivery) -> str:
+        reply = (
             row.error_detail.replace(row.recipient, row.masked_recipient)
             if row.recipient
             else row.error_detail
         )
-        return masked_text(words) or "-"
+        return masked_text(reply) or "-"
 
 
 @admin.register(EmailLog)

@@ -1,4 +1,4 @@
-"""One notification: what was asked, each delivery, and the timeline in words."""
+"""The admin pages of notifications: the request, each delivery, and the timeline as text."""
 
 import json
 from typing import Any
@@ -21,7 +21,7 @@ from notifier.lib.masking import masked_text
 
 
 class NotificationList(UncountedList):
-    """With each notification's deliveries: a query a channel for the page."""
+    """Loads the deliveries of a page's notifications with one query per channel."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -37,7 +37,7 @@ class NotificationPages(Log):
     list_select_related = ("organization", "user", "template_version__template")
     search_fields = ("id",)
     search_help_text = (
-        "Exactly: an id, a request_id, a correlation id, a recipient's address or a device's token."
+        "Exact match: an id, a request_id, a correlation id, a recipient's address or a device token."
     )
     fields = (
         "id", "status", "template", "user", "organization", "request_id", "correlation_id", "requested_by",
@@ -69,7 +69,7 @@ class NotificationPages(Log):
 
     @admin.display(description="variables")
     def variable_names(self, notification: Notification) -> str:
-        # Their values are what the person reads: codes, sums, names.
+        # Names only: the values are private (codes, amounts, names).
         return ", ".join(sorted(notification.variables)) or "none"
 
     @admin.display(description="metadata")
@@ -93,7 +93,7 @@ class NotificationPages(Log):
             rows = deliveries_of([notification])[notification.pk]
             context = {
                 "deliveries": [(row, _page_of(row), masked_text(row.error_detail)) for row in rows],
-                "events": events_of(notification, rows),
+                "entries": timeline_of(notification, rows),
             }
         return super().changeform_view(request, object_id, form_url, {**context, **(extra_context or {})})
 
@@ -102,45 +102,45 @@ def _page_of(row: Delivery) -> str:
     return reverse(f"admin:notifications_{row._meta.model_name}_change", args=[row.pk])
 
 
-def events_of(notification: Notification, rows: list[Delivery]) -> list[dict[str, Any]]:
-    """The timeline as a table: for each event its time, kind, the delivery concerned, and what it says."""
+def timeline_of(notification: Notification, rows: list[Delivery]) -> list[dict[str, Any]]:
+    """The timeline's rows, oldest first: time, kind, channel and recipient of the delivery, and text lines."""
     recipients = {row.pk: row.masked_recipient for row in rows}
-    events = list(notification.events.order_by("id"))
-    people = _names(events)
+    entries = list(notification.events.order_by("id"))
+    people = _names(entries)
     return [
         {
-            "at": event.at,
-            "kind": event.kind,
-            "channel": event.channel,
-            "recipient": recipients.get(event.delivery_id, "") if event.delivery_id else "",
-            "words": said(event, people),
+            "at": entry.at,
+            "kind": entry.kind,
+            "channel": entry.channel,
+            "recipient": recipients.get(entry.delivery_id, "") if entry.delivery_id else "",
+            "lines": entry_lines(entry, people),
         }
-        for event in events
+        for entry in entries
     ]
 
 
-def said(event: Event, people: dict[str, str] | None = None) -> list[str]:
-    """An event's data in short sentences, addresses masked."""
-    if event.kind == timeline.ACCEPTED:
-        first = f"{event.data.get('template')} v{event.data.get('version')}"
-        return [first, *(_decision(one) for one in event.data.get("decisions", []))]
+def entry_lines(entry: Event, people: dict[str, str] | None = None) -> list[str]:
+    """A timeline entry's data as lines of text, addresses masked."""
+    if entry.kind == timeline.ACCEPTED:
+        first = f"{entry.data.get('template')} v{entry.data.get('version')}"
+        return [first, *(_decision(one) for one in entry.data.get("decisions", []))]
     return [
         masked_text(f"{key.replace('_', ' ')}: {(people or {}).get(str(value), value)}")
-        for key, value in event.data.items()
+        for key, value in entry.data.items()
     ]
 
 
 def _decision(decision: dict[str, Any]) -> str:
     reason = f" ({decision['reason']})" if decision.get("reason") else ""
-    recipient = masked_text(decision.get("recipient") or "nobody")
+    recipient = masked_text(decision.get("recipient") or "no recipient")
     return f"{decision['channel']} to {recipient}: {decision['decision']}{reason}"
 
 
-def _names(events: list[Event]) -> dict[str, str]:
-    """The people whom the timeline names as `user:<id>`, readable."""
+def _names(entries: list[Event]) -> dict[str, str]:
+    """The email address of each person whom the timeline names as `user:<id>`."""
     ids = {
-        str(event.data["by"]).removeprefix("user:")
-        for event in events
-        if str(event.data.get("by", "")).startswith("user:")
+        str(entry.data["by"]).removeprefix("user:")
+        for entry in entries
+        if str(entry.data.get("by", "")).startswith("user:")
     }
     return {f"user:{user.pk}": user.email for user in User.objects.filter(pk__in=ids)}

@@ -1,3 +1,5 @@
+"""Provider circuit breakers, their history, and webhook bodies of email services that could not be parsed."""
+
 from typing import Any
 
 from django.contrib import admin
@@ -14,7 +16,7 @@ from notifier.lib.masking import masked_text
 
 
 class Shared(ReadOnly):
-    """Providers serve every organization, so they are the superusers' affair."""
+    """Providers serve every organization, so only superusers see these pages."""
 
     list_select_related = False
 
@@ -28,34 +30,38 @@ class Shared(ReadOnly):
 
 @admin.register(ProviderState)
 class ProviderPages(Shared):
-    """The circuits of the providers that ever rested."""
+    """The circuit breakers of providers; a provider has a row once its circuit has opened."""
 
-    list_display = ("name", "resting", "open_until", "opens", "code", "detail")
-    fields = ("name", "resting", "open_until", "probe_until", "opens", "code", "detail")
+    list_display = ("name", "circuit_open", "open_until", "opens", "code", "detail")
+    fields = ("name", "circuit_open", "open_until", "probe_until", "opens", "code", "detail")
     ordering = ("name",)
     actions = ("close_circuit", "open_circuit")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        rows: QuerySet[Any] = super().get_queryset(request).annotate(rests=Q(open_until__gt=Now()))
+        rows: QuerySet[Any] = super().get_queryset(request).annotate(is_open=Q(open_until__gt=Now()))
         return rows
 
     @admin.display(boolean=True)
-    def resting(self, state: ProviderState) -> bool:
-        return bool(getattr(state, "rests", False))
+    def circuit_open(self, state: ProviderState) -> bool:
+        return bool(getattr(state, "is_open", False))
 
-    @admin.action(description="Close the circuit: give it messages again")
+    @admin.action(description="Close the circuit: send through the provider again")
     def close_circuit(self, request: HttpRequest, queryset: QuerySet[ProviderState]) -> None:
         by = audit_name(request)
         closed = sum(circuit_breaker.close(state.name, by=by) for state in queryset)
         for state in queryset:
             rate_limit.forget(state.name)
-        self.message_user(request, f"{closed} closed. What waits for it goes out within a minute.")
+        self.message_user(request, f"Circuits closed: {closed}. Waiting messages are sent within a minute.")
 
-    @admin.action(description="Open the circuit: give it nothing until it is closed by hand")
+    @admin.action(
+        description="Open the circuit: send nothing through the provider until an operator closes it"
+    )
     def open_circuit(self, request: HttpRequest, queryset: QuerySet[ProviderState]) -> None:
         for state in queryset:
             circuit_breaker.open_by_hand(state.name, by=audit_name(request))
-        self.message_user(request, f"{len(queryset)} opened. Their messages wait, or take the next provider.")
+        self.message_user(
+            request, f"Circuits opened: {len(queryset)}. Messages wait, or go through the next provider."
+        )
 
 
 @admin.register(CircuitChange)
@@ -67,17 +73,17 @@ class CircuitChangePages(Shared):
 
 @admin.register(UnreadEvent)
 class UnreadEventPages(Shared):
-    """What email services told in a shape that this release doesn't know."""
+    """Webhook events of email services in a format that this release can't parse."""
 
-    list_display = ("told", "source", "state", "error", "times")
+    list_display = ("received", "source", "state", "error", "times")
     list_filter = ("state", "source")
     fields = (
-        "told",
+        "received",
         "source",
         "state",
         "error",
         "times",
-        "as_it_came",
+        "masked_body",
         "content_type",
         "closed",
         "closed_by",
@@ -85,21 +91,23 @@ class UnreadEventPages(Shared):
     ordering = ("-id",)
     actions = ("read_again", "ignore")
 
-    told = moment("created_at", "told")
+    received = moment("created_at", "received")
     closed = moment("closed_at")
 
-    @admin.display(description="as it came")
-    def as_it_came(self, event: UnreadEvent) -> str:
-        """Addresses masked: who is meant is nobody's question here."""
+    @admin.display(description="body")
+    def masked_body(self, event: UnreadEvent) -> str:
+        """The body as received, with addresses masked: parsing it needs the format, not the recipient."""
         return masked_text(event.body.encode("latin-1").decode("utf-8", "replace")[:4000])
 
-    @admin.action(description="Read the selected again")
+    @admin.action(description="Parse the selected events again")
     def read_again(self, request: HttpRequest, queryset: QuerySet[UnreadEvent]) -> None:
         missed = [why for _, why in unread_events.read_again(queryset, by=audit_name(request))]
         read = missed.count("")
-        self.message_user(request, f"{read} read and applied; {len(missed) - read} can't be read yet.")
+        self.message_user(
+            request, f"Events parsed and applied: {read}; still not parsable: {len(missed) - read}."
+        )
 
-    @admin.action(description="Ignore the selected: forget what they say")
+    @admin.action(description="Ignore the selected events: never apply them")
     def ignore(self, request: HttpRequest, queryset: QuerySet[UnreadEvent]) -> None:
         done = unread_events.close(queryset, UnreadEvent.State.IGNORED, by=audit_name(request))
-        self.message_user(request, f"{done} ignored.")
+        self.message_user(request, f"Events ignored: {done}.")

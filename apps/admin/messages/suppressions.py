@@ -1,3 +1,5 @@
+"""Suppressions: added by hand, searched by exact recipient, lifted with a reason."""
+
 from typing import Any
 
 from django import forms
@@ -19,10 +21,10 @@ from notifier.lib.masking import masked_text, masked_token
 
 class NewSuppressionForm(RowForm):
     constrained = frozenset({"organization", "recipient_hash", "lifted_at"})
-    taken = "Nothing is sent to this recipient already."
+    taken = "This recipient is already suppressed."
     operator: User
     address = forms.CharField(max_length=4096, label="Email address or device token")
-    reason = forms.CharField(max_length=64, initial="by_hand", help_text="One word or two, for filters.")
+    reason = forms.CharField(max_length=64, initial="by_hand", help_text="A short code, for filtering.")
 
     class Meta:
         model = Suppression
@@ -40,15 +42,17 @@ class NewSuppressionForm(RowForm):
                     return cleaned
             organization = self.cleaned_data.get("organization")
             if not reaches_recipient(self.operator, channel, address, organization):
-                self.add_error("address", "Whoever has this address or device may do more than you.")
+                self.add_error(
+                    "address", "The owner of this address or device has more permissions than you."
+                )
             self.instance.recipient_hash = recipient_hash(channel, address)
-            # A token is found by its hash; only an address is worth reading.
+            # A token is found by its hash and is of no use to a reader; an address is stored to be shown.
             self.instance.recipient = address if channel == Channel.EMAIL else ""
         return cleaned
 
 
 class LiftForm(ActionForm):
-    reason = forms.CharField(required=False, max_length=200, label="Reason to lift:")
+    reason = forms.CharField(required=False, max_length=200, label="Reason for lifting:")
 
 
 @admin.register(Suppression)
@@ -63,7 +67,7 @@ class SuppressionPages(OrganizationRows):
     list_select_related = ("organization",)
     ordering = ("-id",)
     search_fields = ("id",)
-    search_help_text = "Exactly: an email address or a device's token."
+    search_help_text = "Exact match: an email address or a device token."
     form = NewSuppressionForm
     actions = ("lift",)
     action_form = LiftForm
@@ -78,8 +82,16 @@ class SuppressionPages(OrganizationRows):
     def get_fields(self, request: HttpRequest, obj: Any | None = None) -> list[Any]:
         if obj is None:
             return ["organization", "channel", "address", "reason", "detail"]
-        told = ["organization", "channel", "masked", "reason", "words", "created_at", "created_by"]
-        return [*told, "lifted_at", "lifted_by", "lift_reason"]
+        readonly = [
+            "organization",
+            "channel",
+            "masked",
+            "reason",
+            "masked_detail",
+            "created_at",
+            "created_by",
+        ]
+        return [*readonly, "lifted_at", "lifted_by", "lift_reason"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> list[Any]:
         return self.get_fields(request, obj) if obj else []
@@ -107,21 +119,23 @@ class SuppressionPages(OrganizationRows):
         return masked_token(row.recipient) or row.recipient_hash[:8]
 
     @admin.display(description="detail")
-    def words(self, row: Suppression) -> str:
+    def masked_detail(self, row: Suppression) -> str:
         return masked_text(row.detail)
 
-    @admin.action(description="Lift: send to the selected again", permissions=["lift"])
+    @admin.action(
+        description="Lift the selected suppressions: send to these recipients again", permissions=["lift"]
+    )
     def lift(self, request: HttpRequest, queryset: QuerySet[Suppression]) -> None:
         reason = str(request.POST.get("reason", "")).strip()[:200]
         if not reason:
-            self.message_user(request, "Say why, beside the action; nothing was lifted.", messages.ERROR)
+            self.message_user(request, "Give a reason beside the action; nothing was lifted.", messages.ERROR)
             return
         rows = list(queryset.filter(lifted_at=None))
         for row in rows:
             self.log_change(request, row, "Lifted.")
         chosen = Suppression.objects.filter(pk__in=[row.pk for row in rows])
         lifted = chosen.lift(by=audit_name(request), reason=reason)
-        self.message_user(request, f"{lifted} lifted.")
+        self.message_user(request, f"Suppressions lifted: {lifted}.")
 
     def save_model(self, request: HttpRequest, obj: Suppression, form: Any, change: bool) -> None:
         obj.created_by = audit_name(request)

@@ -1,4 +1,4 @@
-"""Where an organization's events go, and each event on its way there."""
+"""The admin pages of webhook endpoints and of each webhook event sent to them."""
 
 import uuid
 from typing import Any
@@ -17,7 +17,7 @@ from notifier.lib.masking import masked_text
 
 @admin.register(WebhookEndpoint)
 class WebhookEndpointPages(ReadOnly):
-    """Its secrets are shown by the API alone, once."""
+    """Without the signing secrets: the API shows those, once."""
 
     list_display = ("organization", "url", "enabled", "disabled_reason", "failing_since", "created_at")
     list_filter = ("enabled", "organization")
@@ -28,7 +28,7 @@ class WebhookEndpointPages(ReadOnly):
     )  # fmt: skip
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
-        # An organization has one, so its name is what tells the rows apart.
+        # An organization has one endpoint, so its name identifies the row even for its own staff.
         return list(self.list_display)
 
 
@@ -38,13 +38,13 @@ class CallbackPages(Log):
     list_filter = (Within, "status", ("type", RecentValues), ("error_code", RecentValues), "organization")
     list_select_related = ("organization", "notification")
     search_fields = ("id",)
-    search_help_text = "Exactly: an id, which is the receiver's `webhook-id`."
+    search_help_text = "Exact match: an id, which the receiver gets as `webhook-id`."
     fields = (
         "id", "type", "status", "notification", "organization", "goes_to", "attempts", "error_code", "payload",
         "made", "due", "finished", "tries",
     )  # fmt: skip
 
-    made = moment("created_at", "made")
+    made = moment("created_at", "created")
     due = moment("due_at")
     finished = moment("finished_at")
 
@@ -56,11 +56,11 @@ class CallbackPages(Log):
         except ValueError:
             return queryset.none(), False
 
-    @admin.display(description="goes to")
+    @admin.display(description="destination")
     def goes_to(self, row: Callback) -> str:
         return row.url or "the endpoint"
 
-    @admin.display
+    @admin.display(description="attempt log")
     def tries(self, row: Callback) -> str:
         lines = (
             (attempt.number, attempt.at.strftime("%Y-%m-%d %H:%M:%S"), attempt.url, attempt.code)

@@ -1,3 +1,5 @@
+"""URLs of the template API."""
+
 from django.urls import path, register_converter
 
 from apps.templates.api.views import drafts, parts, previews, templates
@@ -5,7 +7,7 @@ from apps.templates.models import CODE_PATTERN
 
 
 class TemplateCode:
-    """A template's code in a path; anything else is a 404 before a database sees it."""
+    """A template's code in a path; any other text is a 404 without a database query."""
 
     regex = CODE_PATTERN.removeprefix(r"\A").removesuffix(r"\Z")
 

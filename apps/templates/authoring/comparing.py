@@ -1,4 +1,4 @@
-"""What changed between two versions, part by part, as unified diffs."""
+"""The differences between two versions, part by part, as unified diffs."""
 
 import difflib
 import time
@@ -8,9 +8,9 @@ from apps.templates.authoring.versions import sources_of
 from apps.templates.models import TemplateContent
 
 LINES_LIMIT = 1_500
-"""Of one part: looking for what two texts share takes quadratic time and worse where they share little."""
+"""Lines of one part: diffing takes quadratic time, and more where the two texts share little."""
 CPU_LIMIT = 1.0
-"""Seconds for all parts; after that, a part's old lines and its new ones are shown one after the other."""
+"""CPU seconds for all parts; after that, a part's diff is all its old lines followed by all its new ones."""
 
 Parts = Mapping[tuple[str, str, str], str]
 
@@ -44,7 +44,7 @@ def _parts(contents: Iterable[TemplateContent]) -> Parts:
 def _diff(first: str, second: str, *, thorough: bool) -> str:
     old, new = first.splitlines(), second.splitlines()
     if thorough and max(len(old), len(new)) <= LINES_LIMIT:
-        # A change in line ends alone is a change too.
+        # Only line endings differ: show them escaped.
         if old == new:
             old, new = first.splitlines(keepends=True), second.splitlines(keepends=True)
             old, new = [repr(line)[1:-1] for line in old], [repr(line)[1:-1] for line in new]

@@ -1,6 +1,6 @@
-"""A template's next version while it is written: saved, thrown away, published.
+"""A template's draft, the version being written: saved, discarded, published.
 
-Two writers never overwrite each other: each change names the state that it was made from.
+Optimistic locking: each change names the `updated_at` that it is based on, so writers never overwrite each other.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from apps.users.models import User
 
 
 class StaleDraft(Exception):
-    """Somebody else has changed, published or deleted the draft since it was read."""
+    """The draft was changed, published or deleted since it was read."""
 
 
 def save(
@@ -28,10 +28,9 @@ def save(
     base: datetime | None,
     author: User | None,
 ) -> TemplateDraft:
-    """Put the draft into this state if it is still the one of `base`; None: there is none yet.
+    """Save the draft if its `updated_at` is still `base`; None: create it.
 
-    Its sources must be readable; what else a version needs may still be missing. Raises ContentError,
-    StaleDraft.
+    Its sources must be valid; other things that a version needs may be missing. Raises ContentError, StaleDraft.
     """
     rows = [TemplateContent(**fields) for fields in contents]
     versions.prepared(rows, variables, template.organization)
@@ -57,8 +56,8 @@ def save(
 def publish(
     *, draft: TemplateDraft, base: datetime | None = None, active: bool = False, author: User | None = None
 ) -> TemplateVersion:
-    """The draft as the template's next version; the draft is gone. Raises ContentError, StaleDraft."""
-    # Locked, so that of two who publish at once one finds it gone.
+    """Turn the draft into the template's next version and delete it. Raises ContentError, StaleDraft."""
+    # Locked, so that of two concurrent publications the second finds no draft.
     found = TemplateDraft.objects.select_for_update().filter(pk=draft.pk).first()
     if found is None or (base is not None and found.updated_at != base):
         raise StaleDraft

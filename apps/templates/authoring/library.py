@@ -1,11 +1,14 @@
-"""An organization's layouts and partials, as a version takes them."""
+"""Looks up an organization's layouts and partials while a version is assembled."""
 
 from apps.templates.models import Layout, Partial
 from apps.users.models import Organization
 
 
 class Library:
-    """Reads each part once, and knows which were taken. `changed`: not stored yet; counts instead of its row."""
+    """Reads each part once and records which were used.
+
+    `changed`: a part that is not saved yet, used instead of its stored row.
+    """
 
     def __init__(self, organization: Organization, *, changed: Layout | Partial | None = None) -> None:
         self._organization = organization

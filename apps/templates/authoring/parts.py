@@ -1,4 +1,4 @@
-"""Layouts and partials: checked when they are saved, and where each one is in use."""
+"""Layouts and partials: validated when saved, and the templates that use each one."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ VALUES_LIMIT = 50
 VALUE_LENGTH = 500
 VALUE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,49}")
 REFUSED = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029{}<>]")
-"""A value stands in HTML, in style sheets and in Liquid; none of these may begin in one."""
+"""Values are inserted into HTML, style sheets and Liquid, so they may contain none of their syntax."""
 COLOUR_NAME = re.compile(r"colou?r", re.IGNORECASE)
 COLOUR = re.compile(
     r"#(?:[0-9a-f]{3,4}|[0-9a-f]{6}|[0-9a-f]{8})|[a-z]{3,30}|(?:rgb|hsl)a?\([0-9.,%/ a-z]{1,50}\)",
@@ -26,7 +26,7 @@ COLOUR = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """A template whose active version took a part; `outdated`: the part has changed since."""
+    """A template whose active version contains a part; `outdated`: the part has a newer revision."""
 
     template: str
     version: int
@@ -35,7 +35,7 @@ class Use:
 
 
 def save(part: Layout | Partial) -> None:
-    """Store a part that can be used. A change of its sources is a new revision. Raises ContentError."""
+    """Validate and store a part. A change of its sources makes a new revision. Raises ContentError."""
     check(part)
     with transaction.atomic():
         if not part._state.adding:
@@ -46,7 +46,7 @@ def save(part: Layout | Partial) -> None:
 
 
 def check(part: Layout | Partial) -> None:
-    """Raises ContentError, whose field is the part's own, where it couldn't be used by any content."""
+    """Raises ContentError, whose field is one of the part's, if no content could use the part."""
     if not part.html and not part.text:
         raise ContentError("html", "Write html, text or both.")
     if isinstance(part, Layout):
@@ -92,7 +92,7 @@ def _check_values(values: Mapping[str, str]) -> None:
 
 
 def changed_since(version: TemplateVersion) -> list[str]:
-    """What the version took and a new one would take in a newer form: `layout brand`, `partial footer`."""
+    """The version's parts that have a newer revision now, as `layout brand`, `partial footer`."""
     return [
         f"{kind} {part.name}"
         for kind, model in (("layout", Layout), ("partial", Partial))
@@ -104,10 +104,10 @@ def changed_since(version: TemplateVersion) -> list[str]:
 
 
 def uses(part: Layout | Partial) -> Iterator[Use]:
-    """Every template in use whose active version took this part, with its layouts' and partials' own."""
+    """Every usable template whose active version contains this part, directly or through another part."""
     kind = "layouts" if isinstance(part, Layout) else "partials"
     rows = Template.objects.usable().filter(organization=part.organization_id).exclude(active_version=None)
-    # These columns alone: what else a version says is up to megabytes of objects, a thousand times.
+    # These columns only: the others of a version hold up to megabytes of objects, for a thousand versions.
     wanted = ("code", "active_version__number", "active_version__pinned")
     for code, number, pinned in rows.order_by("code").values_list(*wanted):
         if (revision := pinned.get(kind, {}).get(part.name)) is not None:

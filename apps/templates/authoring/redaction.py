@@ -1,4 +1,4 @@
-"""A provider's words without what the message said in confidence: a relay that refuses a mail may quote its link."""
+"""Removes a message's sensitive values from a provider's reply: a relay that refuses an email may quote its link."""
 
 import uuid
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ from apps.templates.models import TemplateVersion
 
 
 def secrets_in(version_id: uuid.UUID, variables: Mapping[str, Any]) -> tuple[str, ...]:
-    """What a notification of this version says in confidence. Asks the database once a version and process."""
+    """The sensitive values of a notification of this version. One database query per version and process."""
     code, declared = _declared(version_id)
     return tuple(credentials.secrets_of(code, declared, variables)) if code or declared else ()
 
@@ -24,7 +24,10 @@ def redacted(text: str, secrets: Iterable[str]) -> str:
 
 @lru_cache(maxsize=256)
 def _declared(version_id: uuid.UUID) -> tuple[str, list[dict[str, Any]]]:
-    """The template's code if it carries a credential, and the version's sensitive variables; neither ever changes."""
+    """The template's code if it carries a credential, else "", and the version's sensitive declarations.
+
+    Cached: neither ever changes.
+    """
     found = TemplateVersion.objects.select_related("template").get(pk=version_id)
     sensitive = [one for one in found.variables if one.get("sensitive")]
     return (found.template.code if found.template.code in credentials.CODES else ""), sensitive

@@ -1,4 +1,4 @@
-"""Adding versions, choosing the active one, and picking a version's content for a person."""
+"""Adds and activates versions, and selects a version's content for a recipient's language."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,13 +20,13 @@ from apps.users.models import Organization, User
 from notifier.lib.concurrency import Busy
 
 NAMES_LIMIT = 500
-"""Variables that a version may use: each is looked for in every message, and named where it is missing."""
+"""Variables that a version may use: each is checked for every message, and named in the error if missing."""
 WHOLE_LIMIT = 4 * 1024 * 1024
-"""Characters of all parts together with their layouts and partials in them: a few kilobytes may name these often."""
+"""Characters of all assembled parts together: a source of a few kilobytes may include large partials many times."""
 
 
 class ContentError(Exception):
-    """A source or a declaration can't be used. `field` is a dotted path such as `contents[0].html`."""
+    """A source or a declaration is invalid. `field` is a dotted path such as `contents[0].html`."""
 
     def __init__(self, field: str, detail: str) -> None:
         super().__init__(detail)
@@ -35,11 +35,11 @@ class ContentError(Exception):
 
 
 class CompilerBusy(ContentError):
-    """Nothing is wrong with it: others' versions, or another of the same organization's, are being compiled."""
+    """The content is not at fault: all compiler slots, or the organization's own, are taken. Retry later."""
 
 
 def sources_of(content: TemplateContent) -> dict[str, str]:
-    """A content's non-empty Liquid sources by the name of the part; `data.<key>` for a push's data."""
+    """A content's non-empty Liquid sources by part name; `data.<key>` for a push's data."""
     parts = (
         TemplateContent.EMAIL_PARTS if content.channel == Channel.EMAIL else TemplateContent.PUSH_PARTS[:-1]
     )
@@ -58,20 +58,20 @@ def add_version(
     author: User | None = None,
     active: bool = False,
 ) -> TemplateVersion:
-    """Store the template's next version, with its layouts and partials as they are now, and activate it if asked.
+    """Store the template's next version, with the current revisions of its layouts and partials.
 
-    Raises ContentError.
+    `active`: also activate it. Raises ContentError.
     """
     rows = [TemplateContent(**fields) for fields in contents]
     found = prepared(rows, variables, template.organization, whole=True)
     if template.code in credentials.CODES and any(found.pinned.values()):
         raise ContentError(
             "contents",
-            "A mail that carries a credential takes no layout and no partial: who may change those could read it.",
+            "An email that carries a credential can't use layouts or partials: their authors could read it.",
         )
     use = declarations.merged(variables, found.use)
     with transaction.atomic():
-        # The lock makes two authors' numbers differ; the constraint would refuse the second.
+        # The lock gives concurrent authors different numbers; without it the constraint would refuse the second.
         Template.objects.select_for_update().get(pk=template.pk)
         newest = template.versions.aggregate(newest=Max("number"))["newest"] or 0
         version = TemplateVersion.objects.create(
@@ -94,7 +94,7 @@ def add_version(
 
 
 def activate(*, template: Template, version: TemplateVersion) -> None:
-    """From now on new notifications use this version; those accepted earlier keep theirs."""
+    """New notifications use this version from now on; those accepted earlier keep theirs."""
     template.active_version = version
     template.save(update_fields=["active_version", "updated_at"])
 
@@ -103,10 +103,10 @@ def content_for(
     contents: Iterable[TemplateContent], channel: str, wanted: str, fallback: str
 ) -> TemplateContent | None:
     """The channel's content in the best language: `wanted`, its base, `fallback` (the organization's), its
-    base, or the only one. Case doesn't matter.
+    base, or the only one. Case-insensitive; None if nothing matches.
 
-    `fr-CA` finds `fr`; `fr` doesn't find `fr-CA`: who reads a language reads its plain form, while one
-    region's words may be wrong in another.
+    `fr-CA` matches `fr`; `fr` doesn't match `fr-CA`: a reader of a regional form understands the plain language,
+    while a regional text may be wrong elsewhere.
     """
     by_language = {row.language.lower(): row for row in contents if row.channel == channel}
     for language in (*_tags(wanted), *_tags(fallback)):
@@ -116,7 +116,7 @@ def content_for(
 
 
 def _tags(language: str) -> Iterator[str]:
-    """`zh-Hant-TW`, `zh-Hant`, `zh`, in lower case."""
+    """The tag and its prefixes: `zh-hant-tw`, `zh-hant`, `zh`."""
     tag = language.lower()
     while tag:
         yield tag
@@ -125,8 +125,8 @@ def _tags(language: str) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """Contents that can be read. `use`: their variables, with those of the layouts and partials in them; `parts`:
-    of each content, what to render instead of each source; `pinned`: see `TemplateVersion`."""
+    """Validated contents. `use`: their variables, including those of their layouts and partials; `parts`: the
+    assembled sources of each content, by part name; `pinned`: see `TemplateVersion`."""
 
     use: rendering.VariableUse
     parts: Sequence[Mapping[str, Assembled]]
@@ -138,9 +138,9 @@ def checked(
     variables: Sequence[declarations.Declaration],
     organization: Organization,
 ) -> Checked:
-    """The contents, each in a language of its own, with their layouts and partials as these are now.
+    """Validate the contents and assemble them with the current revisions of their layouts and partials.
 
-    Raises ContentError where a source can't be read, or all of them together cost too much.
+    Raises ContentError where a source is invalid, a channel has two contents in one language, or a limit is exceeded.
     """
     for error in declarations.errors_of(variables):
         raise ContentError(f"variables{error.field}", error.detail)
@@ -151,7 +151,7 @@ def checked(
     for position, row in enumerate(rows):
         where = f"contents[{position}]"
         if (row.channel, row.language.lower()) in seen:
-            raise ContentError(where, f"A second {row.channel} content in {row.language}; keep one.")
+            raise ContentError(where, f"There is already {row.channel} content in {row.language}; keep one.")
         seen.add((row.channel, row.language.lower()))
         parts.append(_assembled(row, where, library))
         whole = _no_longer(whole, (part.text for part in parts[-1].values()))
@@ -162,11 +162,13 @@ def checked(
 
 
 def _no_longer(whole: int, more: Iterable[str]) -> int:
-    """What `whole` grows to by these parts. Raises ContentError past the limit."""
+    """`whole` plus the length of these parts. Raises ContentError past WHOLE_LIMIT."""
     whole += sum(map(len, more))
     if whole > WHOLE_LIMIT:
         megabytes = WHOLE_LIMIT // 1024**2
-        raise ContentError("contents", f"With layouts and partials all of it is longer than {megabytes} MiB.")
+        raise ContentError(
+            "contents", f"With layouts and partials, all contents together are longer than {megabytes} MiB."
+        )
     return whole
 
 
@@ -176,7 +178,7 @@ def _assembled(row: TemplateContent, where: str, library: Library) -> dict[str, 
     except KeyError:
         raise ContentError(f"{where}.layout", "There is no layout with this name.") from None
     if len(row.data) > DATA_KEYS_LIMIT:
-        raise ContentError(f"{where}.data", f"A push has at most {DATA_KEYS_LIMIT} keys of data.")
+        raise ContentError(f"{where}.data", f"A push has at most {DATA_KEYS_LIMIT} data keys.")
     for key in row.data:
         if error := push_keys.error_of(key):
             raise ContentError(f"{where}.data.{key}", error)
@@ -198,14 +200,14 @@ def _assembled(row: TemplateContent, where: str, library: Library) -> dict[str, 
 
 @contextmanager
 def errors_of(field: str) -> Iterator[None]:
-    """Turns what goes wrong with a source into the ContentError of this field."""
+    """Turns errors about a source into a ContentError for this field; Busy into CompilerBusy."""
     try:
         yield
     except rendering.TemplateSyntaxError as error:
         raise ContentError(field, str(error)) from error
     except TooSlow as error:
         raise ContentError(
-            field, "Reading the contents takes too long; write fewer or shorter ones."
+            field, "Validating the contents takes too long; write fewer or shorter ones."
         ) from error
     except Busy as error:
         raise CompilerBusy(
@@ -220,8 +222,10 @@ def prepared(
     *,
     whole: bool = False,
 ) -> Checked:
-    """The contents checked, and compiled in place, within what one request may spend on it. `whole`: no part that a
-    version needs may be missing. Raises ContentError."""
+    """Validate the contents and compile them in place, within one request's time budget.
+
+    `whole`: also require every part that a version needs. Raises ContentError.
+    """
     with budget.allowance(cpu=budget.WRITING_CPU, seconds=budget.WRITING_SECONDS):
         found = checked(rows, variables, organization)
         if whole:
@@ -231,10 +235,7 @@ def prepared(
 
 
 def compile_contents(rows: Sequence[TemplateContent], found: Checked, organization: Organization) -> None:
-    """Fill in what is rendered instead of the sources, in the organization's share of the compiler.
-
-    Raises ContentError.
-    """
+    """Set each row's `compiled`, in a compiler slot of the organization. Raises ContentError."""
     whole = 0
     for position, (row, parts) in enumerate(zip(rows, found.parts, strict=True)):
         row.compiled = {}
@@ -253,9 +254,9 @@ def warnings(
     variables: Sequence[declarations.Declaration],
     organization: Organization,
 ) -> list[str]:
-    """What the author of a draft should know; also what a layout or partial, changed since, has broken in it."""
+    """Warnings for a draft's author, or the error that a layout or partial, changed since, causes in it."""
     try:
-        # Whoever reads a draft pays for what its parts have become since it was saved.
+        # Limited, since the draft's layouts and partials may have become expensive since it was saved.
         with budget.allowance(cpu=budget.WRITING_CPU):
             return declarations.warnings(variables, checked(rows, variables, organization).use)
     except ContentError as error:
@@ -263,13 +264,13 @@ def warnings(
 
 
 def complete(rows: Sequence[TemplateContent]) -> None:
-    """Raises ContentError where a part is missing that can't be."""
+    """Raises ContentError where a required part is missing."""
     if not rows:
-        raise ContentError("contents", "A version needs at least one content.")
+        raise ContentError("contents", "A version needs content for at least one channel.")
     for position, row in enumerate(rows):
         where = f"contents[{position}]"
         needed = "subject" if row.channel == Channel.EMAIL else "title"
         if not getattr(row, needed):
-            raise ContentError(f"{where}.{needed}", f"An {row.channel} content needs a {needed}.")
+            raise ContentError(f"{where}.{needed}", f"{row.channel.capitalize()} content needs a {needed}.")
         if row.channel == Channel.EMAIL and not (row.html or row.text):
-            raise ContentError(f"{where}.text", "An email content needs html, text or both.")
+            raise ContentError(f"{where}.text", "Email content needs html, text or both.")

@@ -1,21 +1,21 @@
-"""What a version takes in memory, roughly, in bytes: for whoever keeps some."""
+"""Approximate memory use of versions and contents in bytes, for caches that are bounded by size."""
 
 import json
 
 from apps.templates.models import TemplateContent, TemplateVersion
 
 OBJECT_WEIGHT = 20
-"""For each character of JSON: small values take so much more than they are long."""
+"""Bytes per character of JSON: Python objects of small values take far more memory than their text."""
 
 
 def of_version(version: TemplateVersion) -> int:
-    """Without its contents."""
-    said = (version.required, version.optional, version.variables, version.warnings, version.pinned)
-    return OBJECT_WEIGHT * sum(len(json.dumps(part)) for part in said)
+    """A version without its contents."""
+    fields = (version.required, version.optional, version.variables, version.warnings, version.pinned)
+    return OBJECT_WEIGHT * sum(len(json.dumps(part)) for part in fields)
 
 
 def of_content(content: TemplateContent) -> int:
-    """Its sources, and what is rendered instead of them."""
+    """A content's sources and their compiled form."""
     parts = (*content.EMAIL_PARTS, *content.PUSH_PARTS[:-1])
-    words = (*(getattr(content, part) for part in parts), *content.data.values(), *content.compiled.values())
-    return sum(map(len, words))
+    texts = (*(getattr(content, part) for part in parts), *content.data.values(), *content.compiled.values())
+    return sum(map(len, texts))

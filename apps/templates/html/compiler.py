@@ -1,9 +1,9 @@
-"""A program of its own: reads {text, mjml, hole, most} as JSON, writes {html}, {too_long} where that has more than
-`most` bytes, or {message, index}.
+"""A separate program: reads {text, mjml, hole, most} as JSON from stdin; writes {html}, {too_long} where the HTML
+has more than `most` bytes, or {message, index}.
 
-What the compiled libraries are given is bounded in size and not in cost: a style sheet can make a hundred
-megabytes out of a few kilobytes, and a fault in them would end the process. So it is this one, which may use
-little, and not the API's.
+The input of the native libraries is bounded in size but not in cost: a style sheet can turn a few kilobytes into a
+hundred megabytes, and a crash in them would end the process. So they run in this one, with CPU and memory limits,
+and not in the API's.
 """
 
 import contextlib
@@ -18,21 +18,21 @@ MEMORY_LIMIT = 512 * 1024 * 1024
 
 def main() -> None:
     for what, limit in ((resource.RLIMIT_CPU, CPU_LIMIT), (resource.RLIMIT_AS, MEMORY_LIMIT)):
-        # Some systems bound no address space; the caller's clock is there still.
+        # Some systems can't limit the address space; the caller's timeout still applies.
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(what, (limit, limit))
-    asked = json.load(sys.stdin.buffer)
-    # Not before the limits: what these load and do is what the limits are for.
+    request = json.load(sys.stdin.buffer)
+    # Imported after the limits are set, so that loading them is limited too.
     from apps.templates.html.inlining import inlined, sheets
     from apps.templates.html.mjml import MarkupError, compiled, inline_sheets
     from apps.templates.liquid.errors import TemplateSyntaxError
     from apps.templates.liquid.scanning import spans
 
-    text, css = asked["text"], None
+    text, css = request["text"], None
     try:
-        if asked["mjml"]:
+        if request["mjml"]:
             opaque = list(spans(text))
-            if hole := asked["hole"]:
+            if hole := request["hole"]:
                 start, end = hole
                 opaque = sorted([(start, end), *(one for one in opaque if not start <= one[0] < end)])
             css = inline_sheets(text, opaque)
@@ -40,14 +40,14 @@ def main() -> None:
                 css += sheets(text[start:end])
             text = compiled(text, opaque)
         html = inlined(text, css)
-        # Who waits for it would hold it several times over, and may not use it.
+        # The caller would hold several copies of a result that it may not use.
         answer: dict[str, str | int] = {"html": html}
-        if len(html) > asked["most"] or len(html.encode("utf-8", "surrogatepass")) > asked["most"]:
+        if len(html) > request["most"] or len(html.encode("utf-8", "surrogatepass")) > request["most"]:
             answer = {"too_long": True}
     except MarkupError as error:
         answer = {"message": error.message, "index": error.index}
     except TemplateSyntaxError as error:
-        # Of what was made: MJML repeats some of what it is given.
+        # The position would be in the generated HTML: MJML duplicates parts of its input.
         answer = {"message": error.message, "index": 0}
     json.dump(answer, sys.stdout)
 

@@ -1,5 +1,5 @@
-"""The HTML that an assembled source stands for: MJML compiled, style sheets inlined. Done once, when a version is
-made, by a process that is bounded in time and memory."""
+"""Compiles an assembled source to HTML: MJML compiled, style sheets inlined. Done once, when a version is created,
+in a subprocess with time and memory limits."""
 
 import json
 import subprocess
@@ -19,20 +19,23 @@ from notifier.lib.concurrency import ConcurrencyLimit
 logger = structlog.get_logger(__name__)
 ROOT = Path(__file__).parents[3]
 WALL_LIMIT = 15.0
-"""Seconds, on a machine that is busy; the process has a limit of its own on its CPU time."""
-TOO_LONG = f"with its layout and styles in every element it would be longer than {COMPILED_LIMIT // 1024} KiB"
+"""Seconds of wall-clock time, enough on a busy machine; the subprocess limits its own CPU time."""
+TOO_LONG = f"with its layout and inlined styles it would be longer than {COMPILED_LIMIT // 1024} KiB"
 PATIENCE = 2.0
-"""Seconds that a request waits for a place: its thread is one of those that answer everybody."""
-places = ConcurrencyLimit(total=2, each=1)
-"""Of one API process, and of an organization in it: many authors, or one who means harm, must not take all of the
-machine."""
+"""Seconds that a request waits for a slot: its thread is one of the few that serve all organizations."""
+compiler_slots = ConcurrencyLimit(total=2, each=1)
+"""Subprocesses at once: `total` per API process, `each` per organization, so that many authors, or a malicious one,
+can't use up the machine."""
 
 
-def compiled(source: Assembled, party: Hashable) -> str:
-    """What to render and send instead of `source`, on behalf of `party`. Raises TemplateSyntaxError, Busy."""
+def compiled(source: Assembled, organization_id: Hashable) -> str:
+    """The text to render instead of `source`; takes a compiler slot of the organization.
+
+    Raises TemplateSyntaxError, and Busy where no slot is free within PATIENCE.
+    """
     if not source.mjml and "<style" not in source.text.lower():
         return source.text
-    with places.slot(party, patience=PATIENCE):
+    with compiler_slots.slot(organization_id, patience=PATIENCE):
         answer = _run(source)
     if "message" in answer:
         raise source.syntax_error(answer["message"], answer["index"])
@@ -42,21 +45,21 @@ def compiled(source: Assembled, party: Hashable) -> str:
 
 
 def _run(source: Assembled) -> dict[str, Any]:
-    asked = {"text": source.text, "mjml": source.mjml, "hole": source.hole, "most": COMPILED_LIMIT}
-    given = json.dumps(asked).encode()
+    request = {"text": source.text, "mjml": source.mjml, "hole": source.hole, "most": COMPILED_LIMIT}
+    payload = json.dumps(request).encode()
     refused = TemplateSyntaxError(
         "compiling this takes too much time or memory: it needs fewer elements or style rules", 1, 1
     )
     patience = min(WALL_LIMIT, seconds_left())
     if patience <= 0:
-        raise TemplateSyntaxError("compiling the contents before this one took all the time there is", 1, 1)
+        raise TemplateSyntaxError("compiling the previous contents used up the time limit", 1, 1)
     try:
-        done = subprocess.run(  # noqa: S603 - this program, by its full path
+        done = subprocess.run(  # noqa: S603 - our own program, by the interpreter's full path
             [sys.executable, "-m", "apps.templates.html.compiler"],
-            input=given,
+            input=payload,
             capture_output=True,
             cwd=ROOT,
-            # None of ours: it holds secrets, and the compiler needs no setting.
+            # Not this process's environment: it holds secrets, and the compiler needs no settings.
             env={"PYTHONDONTWRITEBYTECODE": "1"},
             timeout=patience,
             check=False,

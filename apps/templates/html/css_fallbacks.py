@@ -1,5 +1,6 @@
-"""Declarations that a rule makes twice: `background: #c00; background: linear-gradient(…)` is for readers that know
-no gradients, and both must be kept. The inlining library keeps the last of each property, so both go to it as one.
+"""CSS fallbacks, which declare a property twice: `background: #c00; background: linear-gradient(…)` serves clients
+that don't support gradients. The inlining library keeps only the last declaration of a property, so both are passed
+to it as one value.
 """
 
 import re
@@ -12,7 +13,7 @@ IMPORTANT = re.compile(r"\s*!\s*important\s*\Z", re.IGNORECASE)
 
 
 def joined(css: str) -> str:
-    """`css`, without comments, with what a rule says of one property as one value of several."""
+    """`css`, without comments, with a rule's repeated declarations of a property joined into one value."""
     parts, position = [], 0
     for start, end in _blocks(css):
         if len(named := list(_declarations(css[start:end]))) > len({name for name, _ in named}):
@@ -21,8 +22,8 @@ def joined(css: str) -> str:
     return "".join([*parts, css[position:]])
 
 
-def taken_apart(style: str) -> tuple[list[str], list[str]]:
-    """The declarations of an inlined style, and those that are important, in their order and without that word."""
+def split_declarations(style: str) -> tuple[list[str], list[str]]:
+    """(normal, important) declarations of an inlined style, in order; the important ones without `!important`."""
     plain: list[str] = []
     important: list[str] = []
     for name, value in _declarations(style):
@@ -33,22 +34,22 @@ def taken_apart(style: str) -> tuple[list[str], list[str]]:
 
 
 def _merged(named: list[tuple[str, str]]) -> Iterator[str]:
-    """One for each name, where the last of it stood. What is important leaves no room for what isn't."""
+    """One declaration per name, at the position of its last. Important values replace normal ones."""
     by_name: dict[str, list[str]] = {}
     for name, value in named:
-        # The last decides on the place, and an older one with the same value says nothing.
+        # The last occurrence sets the position; an earlier one with the same value is redundant.
         values = by_name.pop(name, [])
         by_name[name] = [*(one for one in values if one != value), value]
     for name, values in by_name.items():
         important = [IMPORTANT.sub("", one) for one in values if IMPORTANT.search(one)]
         if name.startswith("--"):
-            # A value of the author's own is always understood.
+            # Clients never reject a custom property's value, so it needs no fallback.
             values, important = values[-1:], important[-1:]
         yield f"{name}:{f' {FILLER} '.join(important or values)}{' !important' if important else ''}"
 
 
 def _declarations(text: str) -> Iterator[tuple[str, str]]:
-    """(name, value) of each; a name of nobody's own is in lower case."""
+    """(name, value) of each declaration; names are lower-cased except custom properties (`--x`)."""
     position = depth = 0
     for found in (*TOKEN.finditer(text), None):
         sign = found[0] if found else ";"
@@ -62,7 +63,7 @@ def _declarations(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _blocks(css: str) -> Iterator[tuple[int, int]]:
-    """Where the insides of the blocks are that hold no block."""
+    """(start, end) of the inside of each innermost block."""
     opened = -1
     for found in TOKEN.finditer(css):
         if found[0] == "{":

@@ -1,5 +1,5 @@
-"""`<mj-html-attributes>`: attributes for elements of the finished HTML, chosen by selectors. The MJML library doesn't
-know it."""
+"""`<mj-html-attributes>`: adds attributes to elements of the compiled HTML, chosen by CSS selectors. The MJML library
+doesn't support it."""
 
 import html
 import re
@@ -17,7 +17,7 @@ ODD = re.compile(r"[{};@]")
 
 
 class SelectorError(Exception):
-    """`index`: where in the markup."""
+    """An invalid selector or attribute. `index`: its position in the markup."""
 
     def __init__(self, message: str, index: int) -> None:
         super().__init__(message)
@@ -26,8 +26,8 @@ class SelectorError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """An attribute for what `path` selects. `value`: as (start, end) of the source."""
+class AttributeRule:
+    """An attribute for the elements that `path` selects. `value`: its (start, end) in the source."""
 
     path: str
     name: str
@@ -35,7 +35,7 @@ class Given:
 
 
 def blocks(markup: str) -> Iterator[tuple[int, int]]:
-    """Where each block stands, as (start, end)."""
+    """The position of each block, as (start, end)."""
     start = -1
     for tag in tags(markup):
         if tag.name != BLOCK:
@@ -49,21 +49,21 @@ def blocks(markup: str) -> Iterator[tuple[int, int]]:
             start = -1
 
 
-def attributes(markup: str) -> Iterator[Given]:
-    """What the blocks of a sound document ask for. Raises SelectorError."""
+def attributes(markup: str) -> Iterator[AttributeRule]:
+    """The rules in the blocks of a well-formed document. Raises SelectorError."""
     path, named = "", None
     for tag in tags(markup):
         if tag.name == SELECTOR and tag.kind == "open":
             path = _written(tag, "path")
             if ODD.search(path):
-                raise SelectorError("a path is one CSS selector", tag.start)
+                raise SelectorError("a path must be one CSS selector", tag.start)
         elif tag.name == ATTRIBUTE and tag.kind == "open":
             named = tag
         elif tag.name == ATTRIBUTE and tag.kind == "close" and named:
             name = _written(named, "name")
             if not NAME.fullmatch(name):
-                raise SelectorError("this is no name of an attribute", named.start)
-            yield Given(path, name, (named.end, tag.start))
+                raise SelectorError("this is no valid attribute name", named.start)
+            yield AttributeRule(path, name, (named.end, tag.start))
 
 
 def _written(tag: Tag, name: str) -> str:
@@ -74,30 +74,30 @@ def _written(tag: Tag, name: str) -> str:
     return value
 
 
-def given_to(made: str, wanted: list[tuple[Given, str]]) -> str:
-    """`made` with each attribute, whose value comes beside it, on the elements that its path selects."""
+def with_attributes(made: str, wanted: list[tuple[AttributeRule, str]]) -> str:
+    """`made` with each rule's attribute, whose value comes with it, set on the elements that its path selects."""
     if not wanted:
         return made
     css = "".join(f"{one.path}{{--chosen-{number}:1}}" for number, (one, _) in enumerate(wanted))
     parts, position = [], 0
     for tag, style in computed(masked(made, spans(made)), css):
-        # A later one of the same name wins.
-        said = {
+        # Of several rules for the same name, the last wins.
+        values = {
             wanted[int(number)][0].name: wanted[int(number)][1]
             for number in sorted(CHOSEN.findall(style), key=int)
         }
         at = tag.start + 1 + len(tag.name)
-        parts += [made[position:at], *(f' {name}="{value}"' for name, value in said.items())]
+        parts += [made[position:at], *(f' {name}="{value}"' for name, value in values.items())]
         position = at
         for own in tag.attributes:
-            if own.name in said:
+            if own.name in values:
                 parts.append(made[position : own.begins].rstrip())
                 position = max(own.start + len(own.text), own.begins + len(own.name))
     return "".join([*parts, made[position:]])
 
 
 def quoted(source: str, opaque: Iterable[tuple[int, int]], start: int, end: int) -> str:
-    """What stands there as an attribute's value, Liquid as it is."""
+    """The source between `start` and `end`, escaped as an attribute's value, Liquid unchanged."""
     parts, position = [], start
     for begins, ends in opaque:
         if start <= begins < end:

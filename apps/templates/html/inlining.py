@@ -1,15 +1,15 @@
-"""Style sheets written into the elements they style, for mail readers that drop or change `<style>`.
+"""Inlines style sheets into `style` attributes, for mail clients that drop or change `<style>`.
 
-The source stays as it was, byte for byte, but for the `style` attributes that are added or begun anew: the
-library sees a copy without words or Liquid, and says only which element gets which style. The style sheets stay
-too, for media queries, `:hover` and whatever can't be inlined.
+The source stays the same, byte for byte, except for `style` attributes that are added or extended: the library gets
+a copy without text or Liquid, and only tells which element gets which style. The style sheets stay too, for media
+queries, `:hover` and other rules that can't be inlined.
 """
 
 import re
 
 from css_inline import CSSInliner
 
-from apps.templates.html.css_fallbacks import joined, taken_apart
+from apps.templates.html.css_fallbacks import joined, split_declarations
 from apps.templates.liquid.markup import FILLER, Tag, masked, tags
 from apps.templates.liquid.scanning import spans
 
@@ -25,11 +25,11 @@ UNSTYLED = frozenset(
 )
 DECIDING = frozenset({"class", "id"})
 SCREENS = frozenset({"", "all", "screen"})
-"""Media that a mail is read on, whatever else is true of them."""
+"""Media types that always apply to an email on a screen."""
 
 
 def sheets(source: str) -> str:
-    """The CSS of the style elements that are for every screen, but for those with Liquid in them."""
+    """The CSS of the style elements that apply to every screen, except those that contain Liquid."""
     return _sheets(masked(source, spans(source)))
 
 
@@ -51,23 +51,27 @@ def _for_screens(tag: Tag) -> bool:
 
 
 def inlined(source: str, css: str | None = None) -> str:
-    """`source` with `css` (default: its own sheets) in its elements' style attributes, before what these say
-    already, so that this still wins, and after it what is important, without that word: it would win over the media
-    queries of the sheet, too. An element stays as it is where Liquid decides what it is: by its class or id, or
-    between its attributes."""
+    """`source` with `css` (default: its own style sheets) inlined into its elements' style attributes.
+
+    Normal declarations go before an attribute's existing ones, which therefore win; important ones go after them,
+    without `!important`, which would also override the sheet's media queries. An element is not changed where Liquid
+    decides its class, its id or which attributes it has.
+    """
     markup = masked(source, spans(source))
     css = _sheets(markup) if css is None else css
     return _styled(source, computed(markup, joined(_one_kind(css)))) if css.strip() else source
 
 
 def computed(markup: str, css: str) -> list[tuple[Tag, str]]:
-    """The elements that `css` says something of, in their order, each with its style; what they say themselves is
-    left out. `markup`: masked."""
+    """(element, style) for each element that `css` matches, in document order, without the element's own style.
+
+    `markup`: masked.
+    """
     copy: list[str] = ["<!DOCTYPE html>"]
     elements: list[Tag] = []
     position = 0
     for tag in tags(markup):
-        # Words matter to `:empty` alone.
+        # Text matters only to `:empty`.
         copy.append("x" if markup[position : tag.start].strip() else "")
         position = tag.inside[1] if tag.inside else tag.end
         name = tag.name.lower()
@@ -79,19 +83,19 @@ def computed(markup: str, css: str) -> list[tuple[Tag, str]]:
             mark = f' {MARK}="{len(elements)}"' if _certain(tag) else ""
             copy.append(f"<{tag.name}{_kept(tag, markup)}{mark}>")
             elements.append(tag)
-    # Loading is off, and the copy has no address to load from either.
+    # Remote loading is off, and the copy contains no URL.
     inliner = CSSInliner(inline_style_tags=False, load_remote_stylesheets=False, extra_css=css)
     styles: dict[int, str] = {}
     for tag in tags(inliner.inline("".join(copy))):
         marked, style = tag.attribute(MARK), tag.attribute("style")
         if marked and style:
-            # A parser may make several elements of one that is left open.
+            # The parser may duplicate an unclosed element.
             styles.setdefault(int(marked.value), style.value)
     return [(elements[index], style) for index, style in sorted(styles.items())]
 
 
 def _one_kind(css: str) -> str:
-    """`css` without comments, and with no quote inside a string: the library puts single ones around each."""
+    """`css` without comments and without quotes inside strings: the library rewrites each string in single quotes."""
 
     def plain(found: re.Match[str]) -> str:
         text = found[0]
@@ -119,7 +123,7 @@ def _kept(tag: Tag, markup: str) -> str:
 def _styled(source: str, found: list[tuple[Tag, str]]) -> str:
     parts, position = [], 0
     for tag, style in found:
-        plain, important = ("".join(f"{one};" for one in some) for some in taken_apart(style))
+        plain, important = ("".join(f"{one};" for one in some) for some in split_declarations(style))
         first, last = plain.replace("&", "&amp;"), important.replace("&", "&amp;")
         own = tag.attribute("style")
         if own is None:
@@ -130,15 +134,15 @@ def _styled(source: str, found: list[tuple[Tag, str]]) -> str:
             if own.text[0] == "'":
                 first, last = first.replace("'", "&#39;"), last.replace("'", "&#39;")
             at, end = own.start + 1, own.start + len(own.text) - 1
-            said = source[at:end]
-            if not said.strip():
+            existing = source[at:end]
+            if not existing.strip():
                 first, last = f"{first}{last}", ""
-            parts += [source[position:at], first, " " if first and said.strip() else "", said]
+            parts += [source[position:at], first, " " if first and existing.strip() else "", existing]
             if last:
-                parts.append(f" {last}" if said.rstrip().endswith(";") else f"; {last}")
+                parts.append(f" {last}" if existing.rstrip().endswith(";") else f"; {last}")
             position = end
         else:
-            # Bare, or without a value: it gets quotes.
+            # An unquoted or missing value: add quotes.
             end = own.start + len(own.text) if own.text else own.begins + len(own.name)
             bare = f"{' ' if first else ''}{source[own.start : end]}" if own.text else ""
             between = "; " if bare and last else ""

@@ -1,5 +1,5 @@
-"""MJML into HTML, Liquid kept as it was written. What a reader of the library's errors could not place is found
-here before it: a tag that is not closed, a name that MJML doesn't know."""
+"""Compiles MJML to HTML and leaves Liquid unchanged. Errors that the library reports without a usable position, such
+as an unclosed tag or an unknown element, are found here first."""
 
 import re
 import secrets
@@ -25,17 +25,17 @@ mjml mj-head mj-body mj-attributes mj-accordion mj-accordion-element mj-carousel
 mj-navbar mj-section mj-social mj-wrapper
 """
 STRUCTURE = frozenset(HOLDERS.split())
-"""What holds elements, not words."""
+"""Elements that contain elements, not text."""
 ODD = re.compile(r"""[^ !#-\[\]-~]""")
-"""What the library spells its own way in attributes: quotes, backslashes, and all that isn't ASCII."""
+"""Characters that the library rewrites in attributes: quotes, backslashes, and everything outside ASCII."""
 COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
-NO_WORDS = '<mj-attributes><mj-all alt="" /></mj-attributes>'
-"""An image of which nothing is said is not read out, instead of its address."""
+EMPTY_ALT = '<mj-attributes><mj-all alt="" /></mj-attributes>'
+"""With an empty default `alt`, screen readers skip an image instead of reading its address."""
 PLACE = re.compile(r" in \S+ template.*?(?: at position ([0-9]+).*)?\Z")
 
 
 class MarkupError(Exception):
-    """`index`: where in the source."""
+    """Invalid MJML. `index`: the position in the source."""
 
     def __init__(self, message: str, index: int) -> None:
         super().__init__(message)
@@ -44,8 +44,11 @@ class MarkupError(Exception):
 
 
 def compiled(source: str, opaque: Iterable[tuple[int, int]]) -> str:
-    """The HTML of an MJML document. What stands at `opaque`, sorted (start, end), comes out as it is. Nothing is
-    loaded, and no font is named that the source doesn't name: its host would see who reads. Raises MarkupError."""
+    """The HTML of an MJML document. The text at `opaque`, sorted (start, end), is copied unchanged.
+
+    Nothing is loaded, and no web font is added that the source doesn't name: its host would see each reader.
+    Raises MarkupError.
+    """
     opaque = list(opaque)
     markup = masked(source, opaque)
     _check(markup)
@@ -60,26 +63,28 @@ def compiled(source: str, opaque: Iterable[tuple[int, int]]) -> str:
         raise MarkupError(error.message, error.index) from None
     kept = [one for one in opaque if not any(start <= one[0] < end for start, end in cut)]
     inside = [one for one in kept if begins <= one[0] < ends]
-    given = _Given(source, sorted([*inside, *cut]), {start for start, _ in cut})
-    given.take(masked(markup, cut), begins, ends)
-    text = "".join(given.parts)
+    library_input = _LibraryInput(source, sorted([*inside, *cut]), {start for start, _ in cut})
+    library_input.take(masked(markup, cut), begins, ends)
+    text = "".join(library_input.parts)
     try:
         made = mjml2html(text, fonts={})
     except ValueError as error:
         found = PLACE.search(str(error))
         message = f"MJML can't be read here: {str(error)[: found.start() if found else None]}"
         at = len(text.encode()[: int(found[1])].decode(errors="ignore")) if found and found[1] else 0
-        raise MarkupError(message, given.place(at)) from None
-    for number, index in given.needed.items():
-        if given.token(number) not in made:
-            raise MarkupError("MJML has to know what stands here, and leaves this out", index)
+        raise MarkupError(message, library_input.place(at)) from None
+    for number, index in library_input.needed.items():
+        if library_input.token(number) not in made:
+            raise MarkupError(
+                "MJML drops what stands here, since it has to be known when the template is compiled", index
+            )
     before = "".join(source[slice(*one)] for one in kept if one[0] < begins)
     after = "".join(source[slice(*one)] for one in kept if one[0] >= ends)
-    return f"{before}{html_attributes.given_to(given.restored(made), wanted)}{after}"
+    return f"{before}{html_attributes.with_attributes(library_input.restored(made), wanted)}{after}"
 
 
 def _root(markup: str) -> tuple[int, int]:
-    """Where the document stands that Liquid may be around, as (start, end). Raises MarkupError."""
+    """(start, end) of the `<mjml>` element; only Liquid and comments may surround it. Raises MarkupError."""
     found = [tag for tag in tags(markup) if tag.name == "mjml"]
     start, end = found[0].start, next(tag.end for tag in found if tag.kind != "open")
     for at, text in ((0, markup[:start]), (end, markup[end:])):
@@ -105,13 +110,13 @@ def inline_sheets(source: str, opaque: Iterable[tuple[int, int]]) -> str:
 
 
 def _check(markup: str) -> None:
-    """Raises MarkupError where elements don't fit together."""
+    """Raises MarkupError where elements are unknown, not closed or wrongly nested."""
     open_: list[Tag] = []
     position = 0
     body = False
     for tag in tags(markup):
         if (stray := markup.find("<", position, tag.start)) >= 0:
-            raise MarkupError("this < begins no tag; as a sign it is written &lt;", stray)
+            raise MarkupError("this < begins no tag; write the character as &lt;", stray)
         position = tag.inside[1] if tag.inside else tag.end
         if tag.kind == "comment":
             continue
@@ -134,17 +139,17 @@ def _check(markup: str) -> None:
         if len(open_) > DEPTH_LIMIT:
             raise MarkupError(f"elements are nested deeper than {DEPTH_LIMIT}", tag.start)
     if (stray := markup.find("<", position)) >= 0:
-        raise MarkupError("this < begins no tag; as a sign it is written &lt;", stray)
+        raise MarkupError("this < begins no tag; write the character as &lt;", stray)
     if open_:
         raise MarkupError(f"<{open_[-1].name[:50]}> is not closed", open_[-1].start)
     if not body:
         raise MarkupError("an MJML document has a <mj-body> in its <mjml>", 0)
 
 
-class _Given:
-    """What the library is given: the source with a word of its own for everything that must come out unchanged.
+class _LibraryInput:
+    """The library's input: the source with a token in place of everything that must come out unchanged.
 
-    `needed`: the number of each Liquid tag's word, and where that tag stands.
+    `needed`: by the token number of each Liquid tag, the tag's position in the source.
     """
 
     def __init__(self, source: str, opaque: list[tuple[int, int]], dropped: set[int]) -> None:
@@ -152,7 +157,7 @@ class _Given:
         self.parts: list[str] = []
         self.needed: dict[int, int] = {}
         self._opaque, self._dropped = opaque, dropped
-        self._words: list[str] = []
+        self._originals: list[str] = []
         self._places: list[tuple[int, int]] = []
         self._length = self._next = 0
         self._key = secrets.token_hex(6)
@@ -161,13 +166,15 @@ class _Given:
         return f"n{self._key}x{number}x"
 
     def restored(self, made: str) -> str:
-        word = rf"n{self._key}x([0-9]+)x"
+        token = rf"n{self._key}x([0-9]+)x"
         return re.sub(
-            rf"<!--{self._key}{word}-->|{word}", lambda found: self._words[int(found[1] or found[2])], made
+            rf"<!--{self._key}{token}-->|{token}",
+            lambda found: self._originals[int(found[1] or found[2])],
+            made,
         )
 
     def place(self, index: int) -> int:
-        """Where in the source the text's `index` comes from."""
+        """The position in the source that corresponds to `index` of the input."""
         at = max(bisect_right(self._places, (index, len(self.source))) - 1, 0)
         begins, origin = self._places[at] if self._places else (0, 0)
         return origin + index - begins
@@ -180,39 +187,39 @@ class _Given:
             if not begins <= tag.start < ends:
                 continue
             structure = bool(holders) and holders[-1] in STRUCTURE
-            self._words_of(position, tag.start, structure=structure)
+            self._copy(position, tag.start, structure=structure)
             if tag.kind == "empty" and tag.name == "mj-head":
-                # The library takes the last head there is.
+                # The library uses the last head in the document.
                 position = tag.end
                 continue
             if tag.kind == "comment":
-                self._words_of(tag.start, tag.end)
+                self._copy(tag.start, tag.end)
             else:
                 self._tag(tag)
             position = tag.end
             if tag.kind == "open" and tag.name == ("mjml" if headless else "mj-head"):
-                self._append(f"<mj-head>{NO_WORDS}</mj-head>" if headless else NO_WORDS, tag.end)
+                self._append(f"<mj-head>{EMPTY_ALT}</mj-head>" if headless else EMPTY_ALT, tag.end)
             if tag.inside:
-                self._words_of(*tag.inside, odd=tag.name == "mj-title")
+                self._copy(*tag.inside, odd=tag.name == "mj-title")
                 position = tag.inside[1]
             if tag.kind == "close":
                 holders.pop()
             elif tag.kind == "open" and tag.name not in VOID:
                 holders.append(tag.name)
-        self._words_of(position, ends)
+        self._copy(position, ends)
 
     def _tag(self, tag: Tag) -> None:
         position = tag.start
         for one in tag.attributes:
             end = one.start + len(one.text)
             if one.text[:1] in ("'", '"'):
-                self._words_of(position, one.start)
+                self._copy(position, one.start)
                 self._keep(one.start, one.start + 1)
-                self._words_of(one.start + 1, end - 1, odd=True)
+                self._copy(one.start + 1, end - 1, odd=True)
                 position = end - 1
-        self._words_of(position, tag.end)
+        self._copy(position, tag.end)
 
-    def _words_of(self, start: int, end: int, *, structure: bool = False, odd: bool = False) -> None:
+    def _copy(self, start: int, end: int, *, structure: bool = False, odd: bool = False) -> None:
         position = start
         while self._next < len(self._opaque) and self._opaque[self._next][0] < end:
             begins, ends = self._opaque[self._next]
@@ -222,13 +229,13 @@ class _Given:
             if begins in self._dropped:
                 continue
             if not is_comment(self.source[begins:ends]):
-                self.needed[len(self._words)] = begins
+                self.needed[len(self._originals)] = begins
             self._replace(begins, self.source[begins:ends], hidden=structure)
         self._plain(position, end, structure, odd)
 
     def _plain(self, start: int, end: int, structure: bool, odd: bool) -> None:
         text = self.source[start:end]
-        # The library knows blanks in some of its elements, and calls them unexpected in others.
+        # The library accepts whitespace in some of its elements and rejects it in others.
         if not text or (structure and text.isspace()):
             return
         position = start
@@ -242,9 +249,9 @@ class _Given:
         self._append(self.source[start:end], start)
 
     def _replace(self, at: int, original: str, *, hidden: bool = False) -> None:
-        word = self.token(len(self._words))
-        self._words.append(original)
-        self._append(f"<!--{self._key}{word}-->" if hidden else word, at)
+        token = self.token(len(self._originals))
+        self._originals.append(original)
+        self._append(f"<!--{self._key}{token}-->" if hidden else token, at)
 
     def _append(self, text: str, origin: int) -> None:
         self._places.append((self._length, origin))

@@ -1,8 +1,8 @@
-"""A source with its layout around it and its partials in it: put together when a version is made, so that a
-version stays what it was whatever becomes of them. Pure: no I/O of its own.
+"""Assembles a source with its layout and partials when a version is created, so that later changes of those don't
+affect the version. Pure: no I/O of its own.
 
-`{% render "name" %}` stands for a partial's source, `{{ layout.name }}` for one of the layout's values, and in a
-layout `{{ content }}` for what it is put around.
+`{% render "name" %}` is replaced by a partial's source, `{{ layout.name }}` by one of the layout's values, and in a
+layout `{{ content }}` by the content that it surrounds.
 """
 
 import html
@@ -17,7 +17,7 @@ from apps.templates.liquid.errors import TemplateSyntaxError, syntax_error
 from apps.templates.liquid.scanning import TAGS_LIMIT, is_read, spans
 
 DEPTH_LIMIT = 10
-"""Partials inside partials."""
+"""Levels of partials inside partials."""
 RENDER = re.compile(r"""\{%-?\s*render\s+(?P<quote>["'])(?P<name>[^"']{1,200})(?P=quote)\s*-?%\}""")
 OF_LAYOUT = re.compile(r"\blayout\s*[.\[]")
 VALUE = re.compile(r"\{\{-?\s*layout\.([A-Za-z_][A-Za-z0-9_]*)\s*-?\}\}")
@@ -39,14 +39,14 @@ class Layout(Part, Protocol):
 
 
 class Library(Protocol):
-    """Where partials come from. Raises KeyError."""
+    """Provides partials by name. Raises KeyError."""
 
     def partial(self, name: str) -> Part: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Text that stands at `start` of `source`, which belongs to `where` (empty: the source in hand)."""
+    """Text found at `start` of `source`; `where`: the layout or partial it is from (empty: the content itself)."""
 
     text: str
     source: str
@@ -56,7 +56,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Assembled:
-    """`hole`: what of `text` is finished HTML inside MJML, as (start, end)."""
+    """`pieces`: the origin of each part of `text`; `hole`: the (start, end) of finished HTML inside MJML."""
 
     text: str
     pieces: Sequence[Piece] = field(repr=False)
@@ -64,7 +64,7 @@ class Assembled:
     hole: tuple[int, int] | None = None
 
     def syntax_error(self, message: str, index: int) -> TemplateSyntaxError:
-        """The fault at `text[index]`, told by the source that this comes from."""
+        """The error for `text[index]`, with the position in the source that this text comes from."""
         for piece in self.pieces:
             if index < len(piece.text) or piece is self.pieces[-1]:
                 return syntax_error(
@@ -76,7 +76,7 @@ class Assembled:
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """What is being put together. `part`: the field of layouts and partials to take, html or text."""
+    """The context of one assembly. `part`: the field of layouts and partials to use, html or text."""
 
     part: str
     mjml: bool
@@ -85,7 +85,7 @@ class _Kind:
 
 
 def check(source: str, *, html: bool) -> None:
-    """Raise TemplateSyntaxError if `source` can't be read by itself, its partials left out."""
+    """Raise TemplateSyntaxError if `source` is invalid by itself, without its partials."""
     bound(source, SOURCE_LIMIT)
     bare = source
     for start, end in spans(source):
@@ -97,7 +97,7 @@ def check(source: str, *, html: bool) -> None:
 def assemble(
     source: str, *, part: str, source_format: str, library: Library, layout: Layout | None = None
 ) -> Assembled:
-    """`source` with its partials, inside the layout's `part` ("html" or "text") if that has one.
+    """`source` with its partials, inside the layout's `part` ("html" or "text") if the layout has one.
 
     Raises TemplateSyntaxError.
     """
@@ -121,12 +121,12 @@ def assemble(
 
 
 def placeholder(wrapper: str, where: str = "") -> int:
-    """Where a layout's one `{{ content }}` begins. Raises TemplateSyntaxError."""
+    """The position of a layout's only `{{ content }}`. Raises TemplateSyntaxError."""
     found = [start for start, end in spans(wrapper) if CONTENT.fullmatch(wrapper, start, end)]
     if len(found) == 1:
         return found[0]
     raise syntax_error(
-        "a layout holds {{ content }} once, where what it is put around belongs",
+        "a layout must contain {{ content }} once, where the content goes",
         wrapper,
         found[1] if found else len(wrapper),
         where,
@@ -148,7 +148,7 @@ def _joined(parts: Sequence[Sequence[Piece]], *, mjml: bool, finished: bool = Fa
 
 
 def _expanded(source: str, where: str, kind: _Kind) -> Iterator[Piece]:
-    """`source` in pieces, partials put in. Iterates over its own stack: an author decides how deep it goes."""
+    """`source` in pieces, with its partials. Uses an explicit stack: the author decides the nesting depth."""
     none: tuple[str, ...] = ("",)
     waiting = [(source, where, none, _cut(source, where, kind))]
     length = put_in = 0
@@ -168,7 +168,7 @@ def _expanded(source: str, where: str, kind: _Kind) -> Iterator[Piece]:
             if wanted in names:
                 chain = " → ".join([*names[names.index(wanted) :], wanted])
                 raise syntax_error(
-                    f'the partial "{wanted}" holds itself: {chain}', source, piece.start, where
+                    f'the partial "{wanted}" includes itself: {chain}', source, piece.start, where
                 )
             if len(names) > DEPTH_LIMIT:
                 raise syntax_error(
@@ -176,15 +176,17 @@ def _expanded(source: str, where: str, kind: _Kind) -> Iterator[Piece]:
                 )
             put_in += 1
             if put_in > TAGS_LIMIT:
-                raise syntax_error(f"more than {TAGS_LIMIT} partials are put in", source, piece.start, where)
+                raise syntax_error(
+                    f"more than {TAGS_LIMIT} partials are included", source, piece.start, where
+                )
             inner = _partial(wanted, kind, piece)
             within = f'the partial "{wanted}"'
             waiting.append((inner, within, (*names, wanted), _cut(inner, within, kind)))
 
 
 def _cut(source: str, where: str, kind: _Kind) -> Iterator[tuple[Piece, str]]:
-    """(piece, "") of what stays, (piece, name) where a partial is to be put in. A dash in the braces takes the blanks
-    beside them away, and none of what is put in."""
+    """(piece, "") for text that stays, (piece, name) where a partial is to be inserted. A dash in the braces removes
+    the adjacent whitespace of this source, and none of the inserted text."""
     position, trimmed = 0, False
     try:
         found = list(spans(source))
@@ -222,7 +224,7 @@ def _value(text: str, kind: _Kind, at: Piece) -> str:
     used = VALUE.fullmatch(text)
     if not used:
         raise syntax_error(
-            "a layout's value stands by itself, as {{ layout.name }}", at.source, at.start, at.where
+            "a layout's value must be used alone, as {{ layout.name }}", at.source, at.start, at.where
         )
     value = (kind.values or {}).get(used[1])
     if value is None:
@@ -242,5 +244,5 @@ def _partial(name: str, kind: _Kind, at: Piece) -> str:
     if not inner:
         raise wrong(f'the partial "{name}" has no {kind.part}')
     if kind.part == "html" and found.source_format == MJML and not kind.mjml:
-        raise wrong(f'the partial "{name}" is MJML, which HTML can\'t hold')
+        raise wrong(f'the partial "{name}" is MJML, which can\'t be used in HTML')
     return inner

@@ -1,10 +1,10 @@
-"""What one piece of work may spend on templates altogether, however many parts it is made of.
+"""Time budgets for work on templates, however many parts one piece of work consists of.
 
-    with allowance(cpu=0.5):          a message
-        with allowance(cpu=0.5): …    never past what surrounds it
+    with allowance(cpu=0.5):          # one message
+        with allowance(cpu=0.5): …    # never exceeds the surrounding allowance
 
-Every organization has a share of a process's time, too. Whoever has used it up renders what is cheap, as nearly
-everything is, and is refused what is dear until some of the share is back.
+Every organization also has a share of a process's CPU time. An organization that has used it up may still render
+cheap messages, as nearly all are; expensive ones are refused until the share has partly recovered.
 """
 
 import math
@@ -17,25 +17,25 @@ from contextvars import ContextVar
 from apps.templates.liquid.limits import CPU_LIMIT, TooSlow
 
 WRITING_CPU, WRITING_SECONDS = 3.0, 20.0
-"""For a version that is checked, parsed and compiled: this thread's CPU time, and the compiler's by the clock."""
+"""Seconds for validating, parsing and compiling a version: this thread's CPU time, and the wall-clock time."""
 BATCH_CPU = 5.0
-"""For all trials of one batch."""
-DEAR_SECONDS = 0.02
-"""CPU time of a message that is worth counting; the common one takes a hundredth of it."""
+"""CPU seconds for all trial renderings of one batch."""
+EXPENSIVE_SECONDS = 0.02
+"""CPU seconds above which a message is charged to the share; a typical one takes a hundredth of it."""
 SHARE, SHARE_KEPT = 0.25, 5.0
-"""CPU seconds of dear messages an organization is given each second, and how many it can save up."""
+"""CPU seconds for expensive messages that an organization gains each second, and the most it can accumulate."""
 TOO_LONG = "this takes too long"
 OVER_SHARE = (
-    "this takes long, and the organization has used up its share of the processor for now; ask again later"
+    "this takes long, and the organization has used up its share of CPU time for now; try again later"
 )
 LIMITS_KEPT = 10_000
 
 
 class _Allowance:
-    """Begins with the first thing that costs anything: most messages need no engine, and reading the clock of a
-    thread's CPU time costs more than filling one in.
+    """Starts with the first expensive operation: most messages need no engine, and reading a thread's CPU clock
+    costs more than rendering one of those.
 
-    `cpu_ends`: by that clock; `ends`: by the monotonic one, for what has a bound there.
+    `cpu_ends`: deadline by that clock; `ends`: deadline by the monotonic clock, infinite without one.
     """
 
     __slots__ = ("_cpu", "began", "cpu_ends", "ends", "outer", "why")
@@ -63,7 +63,10 @@ _current: ContextVar[_Allowance | None] = ContextVar("allowance", default=None)
 
 @contextmanager
 def allowance(*, cpu: float, seconds: float = math.inf, why: str = TOO_LONG) -> Iterator[_Allowance]:
-    """Let what is done inside take `cpu` seconds of this thread's CPU time and `seconds` by the clock, at most."""
+    """Limit the enclosed work to `cpu` seconds of this thread's CPU time and `seconds` of wall-clock time.
+
+    `why`: the message of the error when the CPU time is used up.
+    """
     inner = _Allowance(cpu, seconds, why, _current.get())
     before = _current.set(inner)
     try:
@@ -73,7 +76,7 @@ def allowance(*, cpu: float, seconds: float = math.inf, why: str = TOO_LONG) -> 
 
 
 def cpu_deadline() -> tuple[float, str]:
-    """When this thread's CPU time is used up, and what to say then."""
+    """(deadline by this thread's CPU clock, message of the error after it)."""
     current = _current.get()
     if current is None:
         return time.thread_time() + CPU_LIMIT, TOO_LONG
@@ -87,7 +90,7 @@ def seconds_left() -> float:
 
 
 def check() -> None:
-    """Raises TooSlow where nothing is left."""
+    """Raises TooSlow where the current allowance is used up."""
     current = _current.get()
     if current is None:
         return
@@ -97,35 +100,35 @@ def check() -> None:
 
 
 class Shares:
-    """What each party has left, in this process."""
+    """The CPU time that each organization has left, in this process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._left: dict[Hashable, tuple[float, float]] = {}
-        """By party: the seconds that were left, and when."""
+        """By organization: (CPU seconds left, monotonic time of that balance)."""
 
     @contextmanager
-    def rendering(self, party: Hashable) -> Iterator[None]:
-        """One message of the party's, in its share."""
-        cheap = party in self._left and self._now(party) <= 0
-        cpu, why = (DEAR_SECONDS, OVER_SHARE) if cheap else (CPU_LIMIT, TOO_LONG)
+    def rendering(self, organization_id: Hashable) -> Iterator[None]:
+        """Limit one message of the organization, and charge its share if the message was expensive."""
+        cheap = organization_id in self._left and self._now(organization_id) <= 0
+        cpu, why = (EXPENSIVE_SECONDS, OVER_SHARE) if cheap else (CPU_LIMIT, TOO_LONG)
         with allowance(cpu=cpu, why=why) as spent:
             try:
                 yield
             finally:
-                if spent.began and (used := time.thread_time() - spent.began) > DEAR_SECONDS:
-                    self._charge(party, used)
+                if spent.began and (used := time.thread_time() - spent.began) > EXPENSIVE_SECONDS:
+                    self._charge(organization_id, used)
 
-    def _now(self, party: Hashable) -> float:
-        known = self._left.get(party)
+    def _now(self, organization_id: Hashable) -> float:
+        known = self._left.get(organization_id)
         if known is None:
             return SHARE_KEPT
         left, at = known
         return min(SHARE_KEPT, left + (time.monotonic() - at) * SHARE)
 
-    def _charge(self, party: Hashable, used: float) -> None:
+    def _charge(self, organization_id: Hashable, used: float) -> None:
         with self._lock:
-            self._left[party] = (self._now(party) - used, time.monotonic())
+            self._left[organization_id] = (self._now(organization_id) - used, time.monotonic())
             if len(self._left) > LIMITS_KEPT:
                 self._left = {one: kept for one, kept in self._left.items() if self._now(one) < SHARE_KEPT}
 

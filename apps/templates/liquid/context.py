@@ -1,4 +1,4 @@
-"""One rendering: what a template meets when it runs, and the budget it runs on."""
+"""The context of one rendering: missing variables, bounded ranges, and the budget of steps, time and memory."""
 
 import time
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from liquid.token import Token
 from liquid.undefined import UNDEFINED, FalsyStrictUndefined, is_undefined
 
 from apps.templates.liquid.budget import cpu_deadline
-from apps.templates.liquid.filters.registry import TAKEN
+from apps.templates.liquid.filters.registry import CONVERSIONS
 from apps.templates.liquid.limits import (
     BEFORE,
     LOOP_LIMIT,
@@ -29,7 +29,7 @@ ODD_VALUES = (ArithmeticError, ValueError, TypeError, LookupError, AttributeErro
 
 
 class Missing(FalsyStrictUndefined):
-    """A variable that isn't there: false in a condition, replaced by `default`, an error anywhere else."""
+    """A missing variable: false in a condition, replaced by `default`, an error anywhere else."""
 
     __slots__ = ()
 
@@ -41,7 +41,7 @@ class Missing(FalsyStrictUndefined):
 
 
 class BoundedRange(RangeLiteral):
-    """A range literal that refuses to be long: counting through one is not stopped by any other limit."""
+    """A range literal with a length limit: iterating over a long one is not stopped by any other limit."""
 
     __slots__ = ()
 
@@ -53,7 +53,7 @@ class BoundedRange(RangeLiteral):
 
 
 def unchanged_buffer(limit: int) -> LimitedStringIO:
-    """Where a rendering is written; every line ends as it does in the source."""
+    """The output buffer of a rendering; line endings are kept as in the source."""
     return LimitedStringIO(limit=limit, newline="")
 
 
@@ -68,8 +68,8 @@ class BoundedContext(RenderContext):
         self._kept = 0
         super().__init__(template, **kwargs)
 
-    # The library reads this before it renders any node, and nothing else passes every node. (Tags are
-    # disabled for partial templates only, which don't exist here.)
+    # The library reads this before it renders each node, which makes it the only hook that sees every node.
+    # (Tags are disabled for partial templates only, which don't exist here.)
     @property
     def disabled_tags(self) -> list[str]:
         self.spend(1)
@@ -92,7 +92,7 @@ class BoundedContext(RenderContext):
             raise TooSlow(self._why)
 
     def get(self, path: list[object], *, token: Token | None, default: object = UNDEFINED) -> object:
-        # One condition may compare large values with each other hundreds of times, and is one step.
+        # One condition may compare large values hundreds of times, but counts as one step.
         self._looked_up += 1
         if not self._looked_up % 16:
             self._look_at_clock()
@@ -113,7 +113,7 @@ class BoundedContext(RenderContext):
 
     def filter(self, name: str, token: Token | None) -> Callable[..., object]:
         function = super().filter(name, token)
-        before, taken = BEFORE.get(name), TAKEN.get(name)
+        before, convert = BEFORE.get(name), CONVERSIONS.get(name)
 
         def bounded(value: object, *args: Any, **kwargs: object) -> object:
             given = (value, *args, *kwargs.values())
@@ -121,17 +121,17 @@ class BoundedContext(RenderContext):
             if name != "default":
                 for part in given:
                     if is_undefined(part):
-                        # `date`, `plus` and others would take it for an empty value.
+                        # `date`, `plus` and others would treat it as an empty value.
                         raise UndefinedError(part.msg, token=token)  # type: ignore[attr-defined]
             try:
-                if taken:
-                    value, *rest = taken(value, *args)
+                if convert:
+                    value, *rest = convert(value, *args)
                     args = tuple(rest)
                 if before:
                     before(value, *args, **kwargs)
                 result = function(value, *args, **kwargs)
             except (FilterError, FilterArgumentError, FilterValueError, *ODD_VALUES) as error:
-                # Not the error's own words: they may quote the value.
+                # Not the error's own message: it may quote the value.
                 message = f"the filter {name} can't work with what it is given"
                 raise FilterArgumentError(message, token=token) from error
             weigh(result)

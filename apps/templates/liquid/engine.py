@@ -1,6 +1,7 @@
-"""Liquid with every door to the outside shut, and its sources checked before the library's patterns see them.
+"""The Liquid environment without access to files or other templates; sources are checked before the library's
+regular expressions process them.
 
-Left out: `include` and `render` (partials are put in before: see `assembling`) and the `safe` filter (a
+Removed: `include` and `render` (partials are inserted earlier: see `assembling`) and the `safe` filter (a
 variable's text is always escaped in HTML).
 """
 
@@ -35,16 +36,16 @@ from notifier.lib.bounded_cache import BoundedCache
 SOURCE_LIMIT = 64 * 1024
 """Bytes of one part's source."""
 COMPILED_LIMIT = 256 * 1024
-"""Bytes of a part with its layout and partials in it, and of what MJML makes of it."""
+"""Bytes of a part assembled with its layout and partials, and of the HTML compiled from its MJML."""
 PARSED_LIMIT = 64 * 1024 * 1024
-"""Bytes, roughly, of all parsed sources that a process keeps."""
+"""Approximate bytes of all parsed sources that a process caches."""
 NODE_WEIGHT = 100
-"""Bytes that a parsed template takes for each character inside its braces, where these are dense."""
+"""Bytes of memory that a parsed template takes per character inside its braces, where these are dense."""
 LEFT_OPEN = re.compile(r"expected tag (\w+), found end of")
 
 
 IN_PLACE: dict[type[Expression], type[Expression]] = {RangeLiteral: BoundedRange, **conditions.OURS}
-"""Expressions of the library's that are made ours where they stand."""
+"""The library's expression classes, and our subclasses that replace them in a parsed template."""
 
 
 class _NotHere(Tag):
@@ -52,7 +53,7 @@ class _NotHere(Tag):
 
     def parse(self, stream: TokenStream) -> NoReturn:
         raise LiquidSyntaxError(
-            f'{{% {self.name} %}} is not available; {{% render "name" %}}, by itself, puts a partial in',
+            f'{{% {self.name} %}} is not available; {{% render "name" %}}, by itself, includes a partial',
             token=stream.current,
         )
 
@@ -65,7 +66,7 @@ class _Render(_NotHere):
     name = "render"
 
 
-# The library's own two drop what follows a faulty `else` ("{% else if x %}") without a word.
+# The library's `if` and `unless` silently drop what follows an invalid `else` ("{% else if x %}").
 class _If(IfTag):
     mode = Mode.STRICT
 
@@ -77,7 +78,7 @@ class _Unless(UnlessTag):
 class _Template(BoundTemplate):
     context_class = BoundedContext
     flat: Flat | None = None
-    """What stands for it where it is of the plainest kind."""
+    """A fast equivalent for templates with text and plain variables only; else None."""
 
     def _get_buffer(self) -> StringIO:
         return unchanged_buffer(OUTPUT_LIMIT)
@@ -101,7 +102,7 @@ class _Environment(Environment):
     def error(
         self, exc: type[LiquidError] | LiquidError, msg: str | None = None, token: Token | None = None
     ) -> None:
-        # The end of one tag's tokens has no position of its own: take the place the parser stands at.
+        # The token at the end of a tag has no position: use the parser's current one.
         if isinstance(exc, LiquidError) and exc.token and exc.token.start_index < 0 and token:
             exc.token = token
         super().error(exc, msg, token)
@@ -112,7 +113,7 @@ _TEXT = _Environment(autoescape=False, undefined=Missing)
 
 
 def expressions(expression: Expression) -> Iterator[Expression]:
-    """`expression` and all its parts, without recursion (an author decides how deep they go)."""
+    """`expression` and all its parts, without recursion (the author decides the nesting depth)."""
     waiting = [expression]
     while waiting:
         part = waiting.pop()
@@ -121,8 +122,8 @@ def expressions(expression: Expression) -> Iterator[Expression]:
 
 
 def _harden(template: BoundTemplate) -> None:
-    """Bound every range literal, compare as Liquid does; refuse filters that don't exist (the library would at
-    rendering only)."""
+    """Replace range literals and comparisons by ours; refuse unknown filters, which the library reports only
+    when rendering."""
     context = BoundedContext(template)
     waiting: list[Node] = list(template.nodes)
     while waiting:
@@ -145,12 +146,15 @@ def bound(source: str, limit: int) -> None:
 
 
 def parse(source: str, html: bool) -> _Template:
-    """`source` parsed, kept for the process. `html`: variables are escaped. Raises TemplateSyntaxError."""
+    """`source` parsed, cached in the process. `html`: variables are escaped. Raises TemplateSyntaxError."""
     return _parsed(source, html)
 
 
 def check(source: str, html: bool) -> None:
-    """For a source that is saved: besides what can't be parsed, refuse what could never be rendered."""
+    """Validate a source that is being saved: it must parse, and must not fail at every rendering.
+
+    Raises TemplateSyntaxError.
+    """
     template = parse(source, html)
     try:
         check_calls(template)

@@ -1,15 +1,15 @@
-"""What can be wrong with a template.
+"""Errors of templates.
 
     TemplateError
-    ├── TemplateSyntaxError   the source can't be read; has line and column
-    └── RenderError           the source is fine, this rendering is not; has the field
+    ├── TemplateSyntaxError   the source is invalid; has line and column
+    └── RenderError           the source is valid, this rendering failed; has the field
 
-Nothing else leaves the rooms `rendering`, `html` and `liquid`.
+The packages `rendering`, `html` and `liquid` raise no other errors about a template.
 """
 
 
 class TemplateError(Exception):
-    """`message`: one sentence for the person who wrote the template or the variables, `LIMIT` at most."""
+    """`message`: one sentence for the template's author or the caller, cut to LIMIT characters."""
 
     LIMIT = 300
 
@@ -19,9 +19,9 @@ class TemplateError(Exception):
 
 
 class TemplateSyntaxError(TemplateError):
-    """`line` and `column` count from 1; at the source's end when something is left open.
+    """`line` and `column` count from 1; the source's end where something is not closed.
 
-    `where`: the layout or partial at fault; empty: the source in hand.
+    `where`: the layout or partial with the error; empty: the content itself.
     """
 
     def __init__(self, message: str, line: int, column: int, where: str = "") -> None:
@@ -36,8 +36,8 @@ class TemplateSyntaxError(TemplateError):
 
 
 class RenderError(TemplateError):
-    """`field`: the part at fault ("subject", "html", "data.order_id", …), or "variables". `code`: render_failed, or
-    too_costly where it would have taken too long."""
+    """`field`: the part that failed ("subject", "html", "data.order_id", …), or "variables". `code`: render_failed,
+    or too_costly where it would have taken too long."""
 
     def __init__(self, message: str, field: str, code: str = "render_failed") -> None:
         super().__init__(message)
@@ -49,6 +49,6 @@ class RenderError(TemplateError):
 
 
 def syntax_error(message: str, source: str, index: int, where: str = "") -> TemplateSyntaxError:
-    """The fault at `source[index]`."""
+    """The error for `source[index]`."""
     line_start = source.rfind("\n", 0, index) + 1
     return TemplateSyntaxError(message, source.count("\n", 0, index) + 1, index - line_start + 1, where)

@@ -1,7 +1,7 @@
-"""The common template, words with variables in them and nothing else, filled in without the engine.
+"""A fast path for common templates, which contain only text and plain variables: filled in without the engine.
 
-It says what the engine would, or nothing: whatever is in the least unusual (a variable that is missing or no text or
-whole number, an output past the limit, odd characters) is left to the engine, and to its errors.
+The result equals the engine's, or there is none: anything unusual (a variable that is missing or neither a string nor
+an integer, output past the limit, invalid characters) is left to the engine and its errors.
 """
 
 from collections.abc import Mapping
@@ -16,18 +16,18 @@ from apps.templates.liquid.limits import OUTPUT_LIMIT
 from apps.templates.liquid.tags.printing import PrintedNode
 
 SPECIAL = frozenset({"size", "first", "last"})
-"""What the engine finds in any object, whatever its keys."""
+"""Names that the engine resolves on any object, whatever its keys."""
 
 
 class Flat:
-    """Pieces of text, and between them the paths of variables."""
+    """Pieces of text, and the paths of the variables between them."""
 
     def __init__(self, pieces: list[str], paths: list[tuple[str, ...]], *, html: bool) -> None:
         self._pieces, self._paths, self._html = pieces, paths, html
 
     @classmethod
     def of(cls, template: BoundTemplate, *, html: bool) -> Self | None:
-        """None for a template with anything but text and plain variables in it."""
+        """None for a template that contains anything but text and plain variables."""
         pieces, paths = [""], []
         for node in template.nodes:
             if type(node) is ContentNode:
@@ -45,8 +45,8 @@ class Flat:
         return cls(pieces, paths, html=html)
 
     def fill(self, variables: Mapping[str, Any]) -> str | None:
-        """What the engine would say; None where that has to be asked."""
-        words = [self._pieces[0]]
+        """The output that the engine would produce; None where the engine is needed."""
+        parts = [self._pieces[0]]
         for path, piece in zip(self._paths, self._pieces[1:], strict=True):
             value: Any = variables
             for name in path:
@@ -57,10 +57,10 @@ class Flat:
                 value = str(value)
             elif type(value) is not str:
                 return None
-            words.append(escape(value) if self._html else value)
-            words.append(piece)
-        filled = "".join(words)
-        # The engine counts octets.
+            parts.append(escape(value) if self._html else value)
+            parts.append(piece)
+        filled = "".join(parts)
+        # The engine's limit counts bytes: at most four per character.
         if not filled.isascii() and not _sound(filled) or len(filled) > OUTPUT_LIMIT // 4:
             return None
         return filled

@@ -1,7 +1,7 @@
-"""What a template may cost. A hostile one ends in an error within about a second and a few ten megabytes.
+"""Limits on what a template may cost. A hostile one ends in an error within about a second and a few tens of MB.
 
-The library's own limits count loop rounds, output and nesting. They don't see what one expression can do:
-a range without end, a string doubled by its own filter, an integer squared again and again. So every filter
+The library's own limits count loop rounds, output and nesting. They don't cover what a single expression can do:
+an endless range, a string doubled by its own filter, an integer squared again and again. So every filter
 call is weighed before and after, and every node and filter is charged to one budget (`context`).
 """
 
@@ -14,11 +14,11 @@ from liquid.token import Token
 from apps.templates.liquid.errors import RenderError
 
 LOOP_LIMIT = 10_000
-"""Rounds of one loop, those of the loops around it multiplied in; also the numbers in a range."""
+"""Iterations of one loop, multiplied by those of the loops around it; also the length of a range."""
 OUTPUT_LIMIT = 512 * 1024
-"""Bytes of one rendered part; mail readers cut a message at about 100 KB."""
+"""Bytes of one rendered part; mail clients truncate a message at about 100 KB."""
 VALUE_LIMIT = 256 * 1024
-"""Weight of what goes into or comes out of one filter: characters, and 8 for each item."""
+"""Weight of one filter's input or output: its characters, plus 8 for each item."""
 NAMESPACE_LIMIT = 2 * VALUE_LIMIT
 """Weight of everything assigned and captured."""
 VARIABLES_LIMIT = 1024 * 1024
@@ -27,32 +27,32 @@ VARIABLES_DEPTH = 32
 STEP_LIMIT = 100_000
 """Nodes rendered, plus one for each filter and for each 128 units of weight it works on."""
 CPU_LIMIT = 0.5
-"""Seconds of this thread's CPU time for a message, looked at every 16 steps: for what the steps price too low."""
+"""Seconds of this thread's CPU time per message, checked every 16 steps: for operations that steps underestimate."""
 INTEGER_LIMIT = 10**30
 DATE_LIMIT = 100
-"""Characters of a date and of its format: both parsers get slow, or answer large, on long ones."""
+"""Characters of a date and of its format: on longer ones both parsers get slow or produce large output."""
 UNIQ_LIMIT = 500
 """Items; the library compares each with each."""
 PROPERTY_LIMIT = 200
-"""Characters of the name by which an array filter picks from each item: it is made into text once an item."""
+"""Characters of an array filter's property name, which is converted to text once per item."""
 DATA_KEYS_LIMIT = 32
-"""Of a push: each is a template of its own, and FCM takes 4 KB in all."""
+"""Data keys of a push: each value is a template, and FCM accepts 4 KB in total."""
 
 
 class TooMuch(ResourceLimitError):
-    """A limit of this module."""
+    """A limit of this module is exceeded."""
 
     def __init__(self, message: str, token: Token | None = None) -> None:
         super().__init__(message, token=token)
 
 
 class TooSlow(TooMuch):
-    """The time that was left for this is used up."""
+    """The allowed time is used up."""
 
 
 def weigh(value: object, limit: int = VALUE_LIMIT) -> int:
-    """`value`'s weight, each occurrence of a shared part counted; TooMuch as soon as it passes `limit`."""
-    # What nearly every value is.
+    """`value`'s weight, counting every occurrence of a shared object. Raises TooMuch once it exceeds `limit`."""
+    # The common case first.
     if type(value) is str and len(value) <= limit:
         return len(value)
     if (
@@ -85,17 +85,17 @@ def weigh(value: object, limit: int = VALUE_LIMIT) -> int:
 def _replace(value: object, seq: object = "", sub: object = "") -> None:
     text, old, new = str(value), str(seq), str(sub)
     if len(text) + text.count(old) * (len(new) - len(old)) > VALUE_LIMIT:
-        raise TooMuch("replace would make too long a text")
+        raise TooMuch("replace would make the text too long")
 
 
 def _items(value: object) -> int:
-    """How many the library's array filters will see: they flatten first."""
+    """The number of items that the library's array filters process: they flatten first."""
     return len(flatten(value)) if isinstance(value, list | tuple | range) else 1
 
 
 def _join(value: object, separator: object = " ") -> None:
     if _items(value) * len(str(separator)) > VALUE_LIMIT:
-        raise TooMuch("join would make too long a text")
+        raise TooMuch("join would make the text too long")
 
 
 def _date(value: object, form: object = "") -> None:
@@ -111,7 +111,7 @@ def _uniq(value: object, key: object = None) -> None:
 
 def _property(value: object, key: object = None, *more: object) -> None:
     if key is not None and (isinstance(key, list | dict | tuple) or weigh(key) > PROPERTY_LIMIT):
-        raise TooMuch(f"a property is named by at most {PROPERTY_LIMIT} characters")
+        raise TooMuch(f"a property name has at most {PROPERTY_LIMIT} characters")
 
 
 BEFORE: Mapping[str, Callable[..., None]] = {
@@ -124,13 +124,13 @@ BEFORE: Mapping[str, Callable[..., None]] = {
     ),
     "uniq": _uniq,
 }
-"""Filters whose result or work is not in proportion to what they are given."""
+"""Checks before filters whose result or work is not proportional to their input."""
 
 
 def plain(variables: Mapping[str, object]) -> None:
-    """RenderError unless `variables` is dict, list, str, int, float, bool and None all the way down.
+    """Raises RenderError unless `variables` consists of dict, list, str, int, float, bool and None only.
 
-    Exact types: a str subclass with `__html__` would pass the escaping by.
+    Exact types: a str subclass with `__html__` would bypass escaping.
     """
     waiting: list[tuple[object, int]] = [(variables, 0)]
     while waiting:

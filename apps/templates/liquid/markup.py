@@ -1,12 +1,12 @@
-"""A source's tags, read in linear time and without changing a byte of it."""
+"""Parses the tags of a source in linear time, with exact positions."""
 
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 FILLER = "\ue000"
-"""Stands for each character of what isn't markup: Liquid, for one. Where an author writes it, it is taken for
-that too, which costs the element its inlined styles and nothing else."""
+"""Replaces each character of text that isn't markup, such as Liquid. If an author's source contains this character,
+it is treated the same way, which costs only the element's inlined styles."""
 TAG = re.compile(
     r"""<!--.*?(?:-->|\Z) | <![^>]*+>
     | </(?P<close>[a-zA-Z][^\s/>]*+)[^<>]*+>
@@ -15,7 +15,7 @@ TAG = re.compile(
 )
 ATTRIBUTE = re.compile(r"""([^\s=/<>"']++)(?:\s*+=\s*+("[^"]*+"|'[^']*+'|[^\s<>"']++))?""")
 RAW = frozenset({"style", "script", "title", "textarea", "mj-style", "mj-title"})
-"""Elements whose inside is no markup."""
+"""Elements whose content is not markup."""
 VOID = frozenset(
     {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 )
@@ -23,7 +23,7 @@ VOID = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """`text` with its quotes stands at `start`; empty where there is no value."""
+    """`text`: the value with its quotes, at `start`; empty without a value. `begins`: the position of the name."""
 
     name: str
     text: str
@@ -37,8 +37,8 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """`kind`: open, close, empty (which closes itself) or comment. `inside`: of a raw element's start tag, where
-    its text is, as (start, end)."""
+    """`kind`: open, close, empty (self-closing) or comment. `inside`: for a raw element's start tag, the
+    (start, end) of its content."""
 
     kind: str
     name: str
@@ -52,7 +52,7 @@ class Tag:
 
 
 def masked(source: str, places: Iterable[tuple[int, int]]) -> str:
-    """`source` with FILLER for what is at `places`, so that every other character stays where it is."""
+    """`source` with FILLER for each character at `places`, so that all other positions stay the same."""
     parts, position = [], 0
     for start, end in places:
         parts += [source[position:start], FILLER * (end - start)]
@@ -61,7 +61,7 @@ def masked(source: str, places: Iterable[tuple[int, int]]) -> str:
 
 
 def tags(source: str) -> Iterator[Tag]:
-    """Every comment, and every start and end tag that isn't inside one or inside a raw element."""
+    """Every comment, and every start and end tag that is not inside a comment or a raw element."""
     position = 0
     while found := TAG.search(source, position):
         position = found.end()

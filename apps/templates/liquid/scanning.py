@@ -1,4 +1,4 @@
-"""Where a source's Liquid stands, found in linear time and before any library's patterns see it."""
+"""Finds the Liquid in a source in linear time, before the library's regular expressions process it."""
 
 import re
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from apps.templates.liquid.errors import syntax_error
 
 TAGS_LIMIT = 2_000
-"""Tags and outputs in a source: bounds what a parsed template takes in memory."""
+"""Tags and outputs in a source: limits the memory of a parsed template."""
 TAG_LENGTH = 1_000
 """Characters between the braces: the library's patterns take quadratic time there, and in runs of blanks."""
 BLANKS = re.compile(r"\s{100}")
@@ -21,14 +21,14 @@ NOT_A_LINES_END = re.compile(r"[^\r\n]")
 
 
 def spans(source: str) -> Iterator[tuple[int, int]]:
-    """(start, end) of each tag, output, verbatim block and comment. Raises TemplateSyntaxError at what would keep the
-    library's patterns busy: anything long that is opened and not closed."""
+    """(start, end) of each tag, output, verbatim block and comment. Raises TemplateSyntaxError for
+    input that is slow for the library: long text that is opened and not closed."""
     return ((start, end) for start, end, _ in _spans(source))
 
 
 def prepared(source: str) -> str:
-    """`source` for the library, as long as it was: with blanks for what is in comments, where it looks for what opens
-    and closes, and the dash of {% endraw -%} at its {% raw %}, where it looks for that."""
+    """`source` for the library, of the same length: the content of comments is blanked, since the library would look
+    for tags in it, and the dash of {% endraw -%} is moved to its {% raw %}, where the library expects it."""
     parts, position = [], 0
     for start, end, comment in _spans(source):
         if comment:
@@ -43,7 +43,7 @@ def prepared(source: str) -> str:
 
 
 def is_read(text: str) -> bool:
-    """Whether a span's text means anything: what stands in a verbatim block or a comment doesn't."""
+    """Whether a span is evaluated, that is, not a verbatim block or a comment."""
     return not UNREAD.match(text)
 
 
@@ -52,7 +52,7 @@ def is_comment(text: str) -> bool:
 
 
 def _spans(source: str) -> Iterator[tuple[int, int, tuple[int, int] | None]]:
-    """With each span where the words of a comment stand."""
+    """(start, end, (start, end) of a comment's content or None) of each span."""
     position = tags = 0
     while opener := OPENER.search(source, position):
         start, closer = opener.start(), "}}" if opener[1] == "{" else "%}"
@@ -68,7 +68,7 @@ def _spans(source: str) -> Iterator[tuple[int, int, tuple[int, int] | None]]:
             raise syntax_error("there are too many blanks inside the braces", source, start)
         tags += 1
         if tags > TAGS_LIMIT:
-            raise syntax_error(f"a template holds at most {TAGS_LIMIT} tags", source, start)
+            raise syntax_error(f"a template has at most {TAGS_LIMIT} tags", source, start)
         position, comment = end + 2, None
         if opener[1] == "%" and inside in VERBATIM:
             ending = VERBATIM[inside].search(source, position)
@@ -84,12 +84,12 @@ def _spans(source: str) -> Iterator[tuple[int, int, tuple[int, int] | None]]:
 
 
 def _comment_ending(source: str, position: int) -> re.Match[str] | None:
-    """Of a comment that holds others, and verbatim blocks."""
+    """The tag that ends a comment, which may contain other comments and verbatim blocks."""
     depth, raws = 1, True
     while found := IN_COMMENT.search(source, position):
         position = found.end()
         if found[1] == "raw":
-            # What was looked for in vain once is not there later either.
+            # An end not found once is not found further on either.
             ending = VERBATIM["raw"].search(source, position) if raws else None
             raws = ending is not None
             position = ending.end() if ending else position

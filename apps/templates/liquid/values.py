@@ -1,7 +1,7 @@
-"""What Liquid makes of a value where a text or a number is wanted.
+"""Conversion of values to text and numbers, as in Liquid.
 
-Nil is an empty text, true and false are words, a list is its items one after the other. An object is JSON: Liquid's
-own form of it belongs to its programming language, and so does ours.
+Nil becomes an empty text, true and false the words `true` and `false`, a list its items joined. An object becomes
+JSON: Liquid's own form is Ruby syntax, and Python's repr would be no better.
 """
 
 import json
@@ -15,7 +15,7 @@ LEADING = re.compile(r"\s*([+-]?[0-9]{1,400})")
 
 
 def text_of(value: object) -> str:
-    """`value` as it is printed. Markup stays markup, and makes markup of the list it is in."""
+    """`value` as printed. Markup stays markup, and a list that contains any becomes markup."""
     if isinstance(value, str):
         return value
     if value is None:
@@ -35,7 +35,7 @@ def text_of(value: object) -> str:
 
 
 def _decimal(value: float) -> str:
-    """With a fraction always, also before an exponent: `1.0e+20`."""
+    """Always with a fraction, also before an exponent: `1.0e+20`."""
     written = repr(value)
     if found := EXPONENT.fullmatch(written.removeprefix("-")):
         sign = "-" if value < 0 else ""
@@ -44,8 +44,7 @@ def _decimal(value: float) -> str:
 
 
 def number_of(value: object) -> float:
-    """`value`, or what a filter that reckons takes for it: a text counts for the number it begins with, and what is
-    no number for 0."""
+    """`value` as a number for arithmetic filters: a text counts as the number it begins with, anything else as 0."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return 0
     if not isinstance(value, str):

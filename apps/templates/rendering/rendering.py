@@ -1,10 +1,10 @@
-"""A template's parts and a person's variables become the words of one email or push. Pure: no I/O.
+"""Renders a template's parts with a recipient's variables into the text of one email or push. Pure: no I/O.
 
     TemplateError
     ├── TemplateSyntaxError(message, line, column)   check, assemble, compiled, variables_of
     └── RenderError(message, field)                  render_email, render_push
 
-Variables are plain JSON values. The authors are not trusted: see `bounds` for what a template may cost.
+Variables are plain JSON values. Authors are not trusted: see `liquid.limits` for what a template may cost.
 """
 
 import re
@@ -50,8 +50,8 @@ REFUSED_SCHEMES = frozenset({"javascript", "data", "vbscript", "file"})
 
 @dataclass(frozen=True, slots=True)
 class EmailContent:
-    """Sources before, words after `render_email`. `html` and `text` may be empty; neither is made from the
-    other here."""
+    """Liquid sources, or after `render_email` the rendered text. `html` and `text` may be empty; neither is derived
+    from the other here."""
 
     subject: str
     html: str = ""
@@ -60,7 +60,7 @@ class EmailContent:
 
 @dataclass(frozen=True, slots=True)
 class PushContent:
-    """Sources before, words after `render_push`. `data`: values are sources, keys stay as they are."""
+    """Liquid sources, or after `render_push` the rendered text. `data`: its values are sources, its keys are not."""
 
     title: str
     body: str
@@ -84,7 +84,7 @@ def render_push(source: PushContent, variables: Mapping[str, object]) -> PushCon
     """Title, link and image in one line. Image: empty or http(s). Link: empty, http(s) or an app's scheme."""
     plain(variables)
     for key in source.data:
-        # Saved before it was refused there.
+        # A version saved before this check existed may have such a key.
         if error := push_keys.error_of(key):
             raise RenderError(error, f"data.{key}")
     with allowance(cpu=CPU_LIMIT):
@@ -98,17 +98,17 @@ def render_push(source: PushContent, variables: Mapping[str, object]) -> PushCon
 
 
 def render(source: EmailContent | PushContent, variables: Mapping[str, object]) -> EmailContent | PushContent:
-    """Either kind of content, rendered as its own."""
+    """`render_email` or `render_push`, by the type of `source`. Raises RenderError."""
     if isinstance(source, EmailContent):
         return render_email(source, variables)
     return render_push(source, variables)
 
 
 def render_for(
-    party: Hashable, source: EmailContent | PushContent, variables: Mapping[str, object]
+    organization_id: Hashable, source: EmailContent | PushContent, variables: Mapping[str, object]
 ) -> EmailContent | PushContent:
-    """The same in `party`'s share of this process: whoever waits for the answer shares a thread with others."""
-    with shares.rendering(party):
+    """As `render`, within the organization's share of CPU time: the calling thread serves others too."""
+    with shares.rendering(organization_id):
         return render(source, variables)
 
 
@@ -132,16 +132,16 @@ def _render(source: str, variables: Mapping[str, object], field: str, *, html: b
             line = f"line {source.count(chr(10), 0, error.token.start_index) + 1}: "
         raise RenderError(f"{line}{error.message}", field) from error
     except UnicodeError as error:
-        raise RenderError("a variable holds characters that are not valid text", field) from error
+        raise RenderError("a variable contains characters that are not valid text", field) from error
     except Exception as error:
-        # Odd values make the library and its date parser raise almost anything. Only the kind is told: the
-        # error's own words may quote a variable.
+        # Unusual values make the library and its date parser raise almost any exception. Only its type is reported:
+        # the message may quote a variable.
         kind = type(error).__name__
         raise RenderError(f"the template can't be rendered with these variables ({kind})", field) from error
 
 
 def _line(source: str, variables: Mapping[str, object], field: str) -> str:
-    """One line: a variable with a line break in it must not begin a new header."""
+    """One line: a line break in a variable must not start a new header."""
     return LINE_BREAKERS.sub(" ", _render(source, variables, field)).strip()
 
 

@@ -1,4 +1,4 @@
-"""`manage.py doctor`: each fault is prepared for real, and the sentence that names it is looked for."""
+"""`manage.py doctor`: each error is set up for real, and the finding must name it."""
 
 import os
 import re
@@ -54,8 +54,8 @@ def test_all_is_well(worker, turning, smtp, fcm):
     for check in ("database", "migrations", "clock", "broker", "queues", "redis", "tick", "providers"):
         assert found.sentence(check, "ok")
     assert len(found.sentences("workers", "ok")) == len(topology.LANES)
-    assert found.sentence("email", "ok").endswith("takes us, without signing in; nothing was sent.")
-    assert found.sentence("push", "ok") == "FCM takes us for the project stand-in; nothing was sent."
+    assert found.sentence("email", "ok").endswith("accepts us, without signing in; nothing was sent.")
+    assert found.sentence("push", "ok") == "FCM accepts us for the project stand-in; nothing was sent."
     assert not smtp.messages
     assert not fcm.messages
 
@@ -64,8 +64,8 @@ def test_without_json_it_speaks_in_lines(transactional_db):
     done = command(EMAIL_PROVIDER_URL="", PUSH_PROVIDER_URL="")
     assert done.returncode == 1
     lines = done.stdout.splitlines()
-    assert "wrong   tick       No tick runs. Start manage.py tick: until then" in done.stdout
-    assert re.fullmatch(r"\d+ wrong, \d+ warnings, \d+ not looked at\.", lines[0])
+    assert "wrong   tick       No scheduler runs. Start manage.py tick: until then" in done.stdout
+    assert re.fullmatch(r"\d+ wrong, \d+ warnings, \d+ skipped\.", lines[0])
     # What is to be done stands before what is well.
     levels = [line.split()[0] for line in lines[1:]]
     order = ["wrong", "warning", "skipped", "ok"]
@@ -98,17 +98,17 @@ def test_a_failing_check_does_not_stop_the_others_and_no_password_is_printed(tra
     )
     assert "absent.json can't be used" in found.sentence("push")
     for check in ("migrations", "clock"):
-        assert found.sentence(check, "skipped") == "Not looked at, since database has to be well first."
+        assert found.sentence(check, "skipped") == "Skipped, since the check database must pass first."
     for check in ("queues", "workers"):
-        assert found.sentence(check, "skipped") == "Not looked at, since broker has to be well first."
+        assert found.sentence(check, "skipped") == "Skipped, since the check broker must pass first."
     assert PASSWORD not in found.text
-    told = " ".join(found.sentences("settings", "ok"))
-    assert f"BROKER_URL is amqp://ada:***@{place}//." in told
+    listed = " ".join(found.sentences("settings", "ok"))
+    assert f"BROKER_URL is amqp://ada:***@{place}//." in listed
     for key in ("SECRET_KEY", "JWT_SIGNING_KEY", "HASH_KEY", "ENCRYPTION_KEYS"):
         assert os.environ[key] not in found.text
 
 
-def test_every_setting_is_told(settings, transactional_db):
+def test_every_setting_is_listed(settings, transactional_db):
     source = (ROOT / "notifier/settings.py").read_text()
     read = set(
         re.findall(
@@ -117,8 +117,8 @@ def test_every_setting_is_told(settings, transactional_db):
         )
     )
     assert set(settings.ENVIRONMENT_VARIABLES) == read
-    told = " ".join(visit().sentences("settings", "ok"))
-    assert all(f"{name} is " in told for name in read)
+    listed = " ".join(visit().sentences("settings", "ok"))
+    assert all(f"{name} is " in listed for name in read)
 
 
 def test_links_that_lead_nowhere(transactional_db):
@@ -135,14 +135,14 @@ def test_settings_that_do_not_go_together(transactional_db):
         "Two of SECRET_KEY, JWT_SIGNING_KEY, HASH_KEY, ENCRYPTION_KEYS are the same."
     )
     warned = " ".join(found.sentences("settings", "warning"))
-    for words in (
+    for expected in (
         "DATABASE_POOL_SIZE is 10, and a worker's 16",
         "DEBUG is on",
         "PUBLIC_URL is not set",
-        "any name",
+        "any host name",
         "SECURE_COOKIES is",
     ):
-        assert words in warned
+        assert expected in warned
 
 
 # --- The database -----------------------------------------------------------------------------------------
@@ -150,9 +150,9 @@ def test_settings_that_do_not_go_together(transactional_db):
 
 def test_a_database_that_does_not_exist(transactional_db):
     base, _, _ = os.environ["DATABASE_URL"].rpartition("/")
-    said = visit_with(DATABASE_URL=f"{base}/nowhere").sentence("database")
-    assert 'refuses us: database "nowhere" does not exist.' in said
-    assert said.endswith("Create the database, or correct its name in DATABASE_URL.")
+    sentence = visit_with(DATABASE_URL=f"{base}/nowhere").sentence("database")
+    assert 'refuses us: database "nowhere" does not exist.' in sentence
+    assert sentence.endswith("Create the database, or correct its name in DATABASE_URL.")
 
 
 def test_missing_migrations_are_named(transactional_db):
@@ -165,15 +165,15 @@ def test_missing_migrations_are_named(transactional_db):
     assert found.sentence("tick", "skipped")
 
 
-@pytest.mark.parametrize(("shift", "words"), [(-60, "60 s ahead of"), (60, "60 s behind")])
-def test_clocks_that_disagree(shift, words, transactional_db, monkeypatch):
+@pytest.mark.parametrize(("shift", "expected"), [(-60, "60 s ahead of"), (60, "60 s behind")])
+def test_clocks_that_disagree(shift, expected, transactional_db, monkeypatch):
     class Shifted:
         @staticmethod
         def time():
             return time.time() + shift
 
     monkeypatch.setattr(database, "time", Shifted)
-    assert f"The database's clock is {words} this machine's. Let both be set by NTP." == visit().sentence(
+    assert f"The database's clock is {expected} this machine's. Synchronize both by NTP." == visit().sentence(
         "clock"
     )
 
@@ -183,8 +183,8 @@ def test_clocks_that_disagree(shift, words, transactional_db, monkeypatch):
 
 def test_wrong_credentials_at_the_broker(rabbit, settings, transactional_db):
     settings.BROKER_URL = f"amqp://ada:{PASSWORD}@127.0.0.1:{rabbit.port}//"
-    said = visit().sentence("broker")
-    assert said.startswith(
+    sentence = visit().sentence("broker")
+    assert sentence.startswith(
         f"The broker at 127.0.0.1:{rabbit.port} refuses the user name ada or its password."
     )
 
@@ -207,7 +207,7 @@ def test_a_queue_with_other_arguments_and_lanes_without_workers(rabbit, settings
     different, missing = sorted(found.sentences("queues"))
     assert different.startswith("The queue email.bulk was declared with other arguments: ")
     assert "PRECONDITION_FAILED" in different
-    assert missing.startswith("The queue push does not exist. Start the tick or a worker")
+    assert missing.startswith("The queue push does not exist. Start manage.py tick or a worker")
 
     idle = found.sentences("workers")
     assert (
@@ -220,20 +220,23 @@ def test_a_queue_with_other_arguments_and_lanes_without_workers(rabbit, settings
 # --- The work ---------------------------------------------------------------------------------------------
 
 
-def test_a_tick_that_is_dead(transactional_db):
+def test_a_scheduler_that_is_dead(transactional_db):
     TickLease.objects.create(name=loop.NAME, holder="host:17:ab", lease_until=from_now(-60))
-    said = visit().sentence("tick")
-    assert re.match(r"The tick does not run: host:17:ab was last seen at \d{4}-\S+ \S+ UTC\. Start ", said)
+    sentence = visit().sentence("tick")
+    assert re.match(
+        r"The scheduler does not run: host:17:ab was last seen at \d{4}-\S+ \S+ UTC\. Start ", sentence
+    )
 
 
-def test_a_provider_that_rests(transactional_db):
+def test_a_provider_whose_circuit_is_open(transactional_db):
     ProviderState.objects.create(
         name="smtp", open_until=from_now(60), code="auth_failed", detail="auth: 535 no"
     )
     ProviderState.objects.create(name="fcm", open_until=from_now(-60), code="not_found")
-    said = visit().sentence("providers")
+    sentence = visit().sentence("providers")
     assert re.match(
-        r"The provider smtp rests until .* UTC \(auth_failed\): auth: 535 no\. Correct the ", said
+        r"The circuit of the provider smtp is open until .* UTC \(auth_failed\): auth: 535 no\. Correct the ",
+        sentence,
     )
 
 
@@ -244,9 +247,9 @@ def test_a_relay_that_says_nothing_is_not_waited_for_long(settings, transactiona
     with ScriptedSmtpServer(greeting=Stall(60)) as server:
         settings.EMAIL_PROVIDER_URL = f"{server.url}?tls=none"
         began = time.monotonic()
-        said = visit().sentence("email")
+        sentence = visit().sentence("email")
     assert time.monotonic() - began < 20
-    assert "broke the conversation off (timeout)" in said
+    assert "broke off the session (timeout)" in sentence
 
 
 def test_a_check_that_hangs_or_raises_stops_no_other():
@@ -265,7 +268,7 @@ def test_a_check_that_hangs_or_raises_stops_no_other():
     free.set()
     assert found == {
         "hanging": "No answer within 0 s.",
-        "after": "Not looked at, since hanging has to be well first.",
-        "broken": "It could not be checked: RuntimeError: no luck.",
+        "after": "Skipped, since the check hanging must pass first.",
+        "broken": "The check failed: RuntimeError: no luck.",
         "last": "Seen.",
     }

@@ -1,4 +1,4 @@
-"""`manage.py doctor` on the mail relay and on FCM: asked as the providers ask them, and nothing is sent."""
+"""`manage.py doctor` on the mail relay and on FCM: checked with the providers' own code, nothing sent."""
 
 import pytest
 from django.conf import settings as configured
@@ -27,12 +27,12 @@ def test_a_password_that_is_refused_or_expired(refusal, settings, transactional_
         settings.EMAIL_PROVIDER_URL = with_password(server, "tls=none")
         found = visit()
         assert not server.lines("MAIL")
-    said = found.sentence("email")
+    sentence = found.sentence("email")
     assert (
         f"refuses the user name or password (auth_failed): auth: {refusal}. The password may be wrong, "
-        in said
+        in sentence
     )
-    assert "expired" in said
+    assert "expired" in sentence
     assert PASSWORD not in found.text
 
 
@@ -42,31 +42,31 @@ def test_a_session_that_stands_ends_with_quit(settings, transactional_db):
         found = visit()
         assert server.credentials == [("ada", PASSWORD)]
         assert [line.split()[0] for line in server.lines()] == ["EHLO", "AUTH", "QUIT"]
-    assert "takes us as ada; nothing was sent." in found.sentence("email", "ok")
-    assert "goes out in the clear" in found.sentence("email", "warning")
+    assert "accepts us as ada; nothing was sent." in found.sentence("email", "ok")
+    assert "is sent unencrypted" in found.sentence("email", "warning")
 
 
 @pytest.mark.parametrize(
-    ("host", "trusted", "words"),
+    ("host", "trusted", "expected"),
     [
-        ("127.0.0.1", True, "takes us as ada"),
+        ("127.0.0.1", True, "accepts us as ada"),
         ("127.0.0.1", False, "shows a certificate that is not trusted (certificate_invalid)"),
         ("192.0.2.1", True, "shows a certificate that is not trusted (certificate_invalid)"),
     ],
     ids=["right", "unknown authority", "another host's"],
 )
-def test_the_relays_certificate(host, trusted, words, settings, tmp_path, transactional_db):
+def test_the_relays_certificate(host, trusted, expected, settings, tmp_path, transactional_db):
     context, path = certificate(tmp_path, host)
     with ScriptedSmtpServer(tls=context, capabilities=("AUTH PLAIN",)) as server:
         settings.EMAIL_PROVIDER_URL = with_password(server, f"tls=starttls&ca={path if trusted else ''}")
         found = visit()
-    assert words in found.sentence("email", "ok" if "takes" in words else "wrong")
+    assert expected in found.sentence("email", "ok" if "accepts" in expected else "wrong")
 
 
 def test_a_relay_without_tls_and_an_authority_without_file(settings, transactional_db):
     with ScriptedSmtpServer() as server:
         settings.EMAIL_PROVIDER_URL = with_password(server, "tls=starttls")
-        assert "does not speak TLS as asked for (tls_failed)" in visit().sentence("email")
+        assert "does not support TLS as configured (tls_failed)" in visit().sentence("email")
         settings.EMAIL_PROVIDER_URL = with_password(server, "ca=/nowhere.pem")
         assert "EMAIL_PROVIDER_URL can't be used: " in visit().sentence("email")
 
@@ -80,26 +80,26 @@ def test_a_service_account_that_cannot_be_used(content, settings, tmp_path, tran
     if content is not None:
         path.write_text(content)
     settings.PUSH_PROVIDER_URL = f"fcm://my-project/?credentials={path}"
-    said = visit().sentence("push")
-    assert said.startswith(f"The FCM service account file {path} can't be used: ")
-    assert said.endswith("Correct PUSH_PROVIDER_URL, or let this user read the file.")
+    sentence = visit().sentence("push")
+    assert sentence.startswith(f"The FCM service account file {path} can't be used: ")
+    assert sentence.endswith("Correct PUSH_PROVIDER_URL, or let this user read the file.")
 
 
 def test_another_project_than_the_accounts(fcm, settings, transactional_db):
     settings.PUSH_PROVIDER_URL = settings.PUSH_PROVIDER_URL.replace("fcm://stand-in", "fcm://another")
-    said = visit().sentence("push")
-    assert said.startswith(
-        "FCM does not take us for the project another, "
-        "and the service account is of the project stand-in (not_found): 404"
+    sentence = visit().sentence("push")
+    assert sentence.startswith(
+        "FCM does not accept us for the project another, "
+        "and the service account belongs to the project stand-in (not_found): 404"
     )
-    assert said.endswith("Correct the project id after fcm://, or base_url=.")
+    assert sentence.endswith("Correct the project id after fcm://, or base_url=.")
 
 
 def test_an_account_without_the_right_to_send(fcm, transactional_db):
     fcm.script(TOKEN, fcm_answers.permission_denied())
-    said = visit().sentence("push")
-    assert said.startswith("FCM does not take us for the project stand-in (permission_denied): 403")
-    assert "Use a service account of this project" in said
+    sentence = visit().sentence("push")
+    assert sentence.startswith("FCM does not accept us for the project stand-in (permission_denied): 403")
+    assert "Use a service account of this project" in sentence
 
 
 def test_a_key_that_google_no_longer_takes(fcm, transactional_db):
@@ -117,8 +117,8 @@ def test_fcm_out_of_reach(fcm, settings, transactional_db):
 # --- Sandbox ----------------------------------------------------------------------------------------------
 
 
-def test_the_sandbox_is_nothing_to_leave_unsaid(settings, transactional_db):
+def test_the_sandbox_is_reported(settings, transactional_db):
     settings.EMAIL_PROVIDER_URL = settings.PUSH_PROVIDER_URL = "sandbox://"
     found = visit()
-    assert "emails reach nobody" in found.sentence("email", "warning")
-    assert "pushes reach nobody" in found.sentence("push", "warning")
+    assert "emails are marked as sent and reach no recipient" in found.sentence("email", "warning")
+    assert "pushes are marked as sent and reach no recipient" in found.sentence("push", "warning")

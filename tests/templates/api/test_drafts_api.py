@@ -122,14 +122,14 @@ def test_a_draft_is_previewed_and_never_sent(api):
     assert shown["version"] is None
     assert shown["contents"]["email"]["subject"] == "Dear Grace"
     assert shown["contents"]["push"]["title"] == ""
-    asked = api.post(preview, {"draft": False, "variables": {"name": "Ada"}}).json()["data"]
-    assert (asked["version"], asked["contents"]["email"]["subject"]) == (1, "Hello Ada")
+    previewed = api.post(preview, {"draft": False, "variables": {"name": "Ada"}}).json()["data"]
+    assert (previewed["version"], previewed["contents"]["email"]["subject"]) == (1, "Hello Ada")
     assert errors(api.post(preview, {"draft": True, "version": 1})) == ["draft"]
     api.delete(URL)
     assert errors(api.post(preview, {"draft": True})) == ["draft"]
 
 
-def test_unused_variables_are_told(api):
+def test_unused_variables_are_reported(api):
     other = {"name": "nickname", "type": "string"}
     draft = write(api, EMAIL_EN, variables=[NAME, other])
     assert draft["warnings"] == ["nickname is declared, but no content uses it."]

@@ -1,4 +1,4 @@
-"""Hostile templates through the API: an answer soon, which says where and what."""
+"""Hostile templates through the API: a fast response, with the error's position and reason."""
 
 import time
 from itertools import pairwise
@@ -86,8 +86,8 @@ def test_nothing_is_reached_through_an_attribute(path, api, organization):
 def test_a_syntax_error_has_a_line_and_a_column(part, source, line, column, api, organization):
     (entry,) = refused(written(api, source, part), 400)["errors"]
     assert entry["field"] == f"contents[0].{part}"
-    words = entry["detail"].replace(",", "").replace(":", "").split()
-    place = {name: int(number) for name, number in pairwise(words) if name in ("line", "column")}
+    tokens = entry["detail"].replace(",", "").replace(":", "").split()
+    place = {name: int(number) for name, number in pairwise(tokens) if name in ("line", "column")}
     assert place["line"] == line
     assert place["column"] >= column
 

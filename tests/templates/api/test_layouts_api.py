@@ -83,9 +83,9 @@ class TestParts:
         assert api.get(f"{URL}layouts/").json()["data"] == [brand]
         changed = api.patch(f"{URL}layouts/brand/", {"text": "{{ content }}"}).json()["data"]
         assert (changed["text"], changed["html"], changed["revision"]) == ("{{ content }}", BRAND["html"], 2)
-        # What is said about it changes no message.
-        told = api.patch(f"{URL}layouts/brand/", {"description": "Ours"}).json()["data"]
-        assert (told["description"], told["revision"]) == ("Ours", 2)
+        # The description is in no message.
+        edited = api.patch(f"{URL}layouts/brand/", {"description": "Ours"}).json()["data"]
+        assert (edited["description"], edited["revision"]) == ("Ours", 2)
         assert (
             api.patch(f"{URL}layouts/brand/", {"values": {**BRAND["values"], "x": "y"}}).json()["data"][
                 "revision"
@@ -125,7 +125,7 @@ class TestParts:
             error(other.post(URL, {"code": "x", "name": "x", "contents": [content]}), field)
 
     @pytest.mark.parametrize(
-        ("change", "field", "words"),
+        ("change", "field", "expected"),
         [
             ({"html": "", "text": ""}, "html", "html, text or both"),
             ({"html": "<p>\n{% if a %}{{ content }}"}, "html", "line 2, column"),
@@ -133,7 +133,7 @@ class TestParts:
             ({"text": "{{ content }}\n {{ content }}"}, "text", "line 2, column 2"),
             ({"text": "\n{% render 'nope' %}{{ content }}"}, "text", 'line 2, column 1: there is no partial'),
             ({"html": "{{ layout.nope }}{{ content }}"}, "html", "no value named nope"),
-            ({"html": "{{ layout.colour | upcase }}{{ content }}"}, "html", "stands by itself"),
+            ({"html": "{{ layout.colour | upcase }}{{ content }}"}, "html", "must be used alone"),
             ({"html": "x" * 65537}, "html", "65536"),
             ({"source_format": "mjml"}, "html", "begins with <mjml>"),
             ({"source_format": "pug"}, "source_format", ""),
@@ -148,20 +148,20 @@ class TestParts:
             ({"values": []}, "values", ""),
         ],
     )  # fmt: skip
-    def test_a_layout_that_no_content_could_use_is_refused(self, change, field, words, api, brand):
+    def test_a_layout_that_no_content_could_use_is_refused(self, change, field, expected, api, brand):
         before = stored()
-        assert words in error(api.patch(f"{URL}layouts/brand/", change), field)
+        assert expected in error(api.patch(f"{URL}layouts/brand/", change), field)
         assert stored() == before
 
 
 class TestAVersion:
     def test_has_its_layout_around_it(self, api, brand):
-        words = shown(api, HELLO)["email"]
-        assert words["html"] == (
+        rendered = shown(api, HELLO)["email"]
+        assert rendered["html"] == (
             '<body bgcolor="#0a7d43"><h1>Acme &amp; Co</h1><p>Hello <b>Ada</b></p><i>Ada</i></body>'
         )
-        assert words["text"] == "ACME\n\nHello Ada\n\n1 O'Neil Street"
-        assert words["subject"] == "Hello Ada"
+        assert rendered["text"] == "ACME\n\nHello Ada\n\n1 O'Neil Street"
+        assert rendered["subject"] == "Hello Ada"
 
     def test_asks_for_the_variables_of_its_layout_and_partials(self, api, organization):
         partial(api, "sum", text="{{ total }}")
@@ -192,7 +192,7 @@ class TestAVersion:
         assert answer.json()["data"] == before
         assert error(api.post(f"{URL}hello/versions/", {"contents": [source]}), "contents[0].layout")
 
-    def test_is_told_apart_from_newer_parts(self, api, brand):
+    def test_is_distinguished_from_newer_parts(self, api, brand):
         partial(api, "bye", text="Bye")
         template(api, {**HELLO, "text": "{% render 'bye' %}"})
         template(api, EMAIL_EN, code="without")
@@ -222,7 +222,7 @@ class TestAVersion:
     def test_takes_partials_into_every_part(self, api, organization):
         partial(api, "who", html="<b>{{ name }}</b>", text="{{ name }}!")
         who = "{% render 'who' %}"
-        words = shown(
+        rendered = shown(
             api,
             {**EMAIL_EN, "subject": who, "html": who, "text": who},
             {
@@ -234,25 +234,25 @@ class TestAVersion:
             },
             name="<Ada>",
         )
-        assert words["email"]["html"] == "<b>&lt;Ada&gt;</b>"
-        assert (words["email"]["subject"], words["email"]["text"]) == ("<Ada>!", "<Ada>!")
-        assert (words["push"]["title"], words["push"]["data"]) == ("<Ada>!", {"who": "<Ada>!"})
-        assert words["push"]["link"] == "https://x/?<Ada>!"
+        assert rendered["email"]["html"] == "<b>&lt;Ada&gt;</b>"
+        assert (rendered["email"]["subject"], rendered["email"]["text"]) == ("<Ada>!", "<Ada>!")
+        assert (rendered["push"]["title"], rendered["push"]["data"]) == ("<Ada>!", {"who": "<Ada>!"})
+        assert rendered["push"]["link"] == "https://x/?<Ada>!"
 
     def test_has_partials_in_partials_and_sees_what_stands_before(self, api, organization):
         partial(api, "inner", text="[{{ label }}]")
         partial(api, "outer", text="({% render 'inner' %})")
         source = "{% for label in labels %}{% render 'outer' %}{% endfor %}"
-        words = shown(api, {**EMAIL_EN, "html": "", "text": source}, labels=["a", "b"])
-        assert words["email"]["text"] == "([a])([b])"
+        rendered = shown(api, {**EMAIL_EN, "html": "", "text": source}, labels=["a", "b"])
+        assert rendered["email"]["text"] == "([a])([b])"
 
     def test_keeps_what_only_looks_like_a_partial(self, api, organization):
         source = "{% raw %}{% render 'x' %}{{ layout.y }}{% endraw %} {{ content }}"
-        words = shown(api, {**EMAIL_EN, "html": "", "text": source}, content="C")
-        assert words["email"]["text"] == "{% render 'x' %}{{ layout.y }} C"
+        rendered = shown(api, {**EMAIL_EN, "html": "", "text": source}, content="C")
+        assert rendered["email"]["text"] == "{% render 'x' %}{{ layout.y }} C"
 
     @pytest.mark.parametrize(
-        ("source", "words"),
+        ("source", "expected"),
         [
             ("a\n {% render 'nope' %}", 'line 2, column 2: there is no partial named "nope"'),
             ("{% render 'webbed' %}", "has no text"),
@@ -267,13 +267,13 @@ class TestAVersion:
         ],
     )
     @pytest.mark.usefixtures("brand")
-    def test_says_where_a_partial_cannot_be_put_in(self, source, words, api):
+    def test_says_where_a_partial_cannot_be_put_in(self, source, expected, api):
         partial(api, "webbed", html="<b>x</b>")
         partial(api, "late", text="x")
         before = stored()
         body = {"contents": [EMAIL_EN, {**HELLO, "language": "fr", "text": source}]}
         detail = error(api.post(URL, {"code": "hello", "name": "Hello", **body}), "contents[1].text")
-        assert words in detail
+        assert expected in detail
         assert stored() == before
         for send, path in ((api.put, "draft/"), (api.post, "versions/")):
             api.post(URL, {"code": "hello", "name": "Hello"})
@@ -283,8 +283,10 @@ class TestAVersion:
         partial(api, "a", text="a")
         partial(api, "b", text="\n{% render 'a' %}")
         detail = error(api.patch(f"{URL}partials/a/", {"text": "x {% render 'b' %}"}), "text")
-        assert detail == 'the partial "a", line 1, column 3: the partial "b" holds itself: b → a → b'
-        assert "holds itself" in error(api.patch(f"{URL}partials/a/", {"text": "{% render 'a' %}"}), "text")
+        assert detail == 'the partial "a", line 1, column 3: the partial "b" includes itself: b → a → b'
+        assert "includes itself" in error(
+            api.patch(f"{URL}partials/a/", {"text": "{% render 'a' %}"}), "text"
+        )
 
     def test_partials_are_nested_ten_deep_at_most(self, api, organization):
         partial(api, "p0", text="x")
@@ -301,7 +303,7 @@ class TestAVersion:
         assert error(api.post(URL, {"code": "x", "name": "x", **body}), "contents[0].layout")
 
 
-def test_a_draft_says_when_a_change_has_broken_it(api, brand):
+def test_a_draft_warns_when_a_change_has_broken_it(api, brand):
     api.post(URL, {"code": "hello", "name": "Hello"})
     assert api.put(f"{URL}hello/draft/", {"contents": [HELLO]}).status_code == 201
     preview = {"draft": True, "variables": {"name": "Ada"}}

@@ -23,7 +23,7 @@ def shown(api, **variables):
 
 
 @pytest.mark.parametrize("part", ["html", "text", "subject"])
-def test_a_call_that_cannot_work_is_told_with_its_place(api, part):
+def test_a_call_that_cannot_work_is_reported_with_its_position(api, part):
     answer = saved(api, **{part: "Due\n{{ d | date: format: 'x' }}"})
     (entry,) = refused(answer, 400, "validation_error")["errors"]
     assert entry["field"] == f"contents[0].{part}"

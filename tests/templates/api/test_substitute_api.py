@@ -1,4 +1,4 @@
-"""Words alone, for who sends them another way."""
+"""Rendered text only, for callers who send it another way."""
 
 import pytest
 

@@ -173,7 +173,7 @@ def test_two_contents_in_one_language_are_one_too_many(api, version):
     assert TemplateVersion.objects.count() == 1
 
 
-def test_sources_are_kept_to_the_letter(api, organization):
+def test_sources_are_stored_unchanged(api, organization):
     content = {**EMAIL_EN, "html": "  <p>é 💌\r\n\t{{ name }}</p>\n\n", "text": "\n x \n"}
     write(api, content)
     assert api.get(f"{URL}hello/versions/").json()["data"][0]["contents"] == [

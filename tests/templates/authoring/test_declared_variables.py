@@ -1,4 +1,4 @@
-"""What an author declares about variables is kept: checked when written, asked for and filled in when used."""
+"""Declared variables: validated when a version is written, required and filled in when it is used."""
 
 import pytest
 
@@ -45,7 +45,7 @@ def test_declarations_are_kept_with_the_version(api, declared):
     assert version["warnings"] == declared["warnings"] == []
 
 
-def test_what_is_declared_and_not_used_is_told(api, declared):
+def test_what_is_declared_and_not_used_is_reported(api, declared):
     unused = [{"name": "nickname", "type": "string"}, {"name": "order", "type": "object"}]
     answer = api.post(f"{URL}hello/versions/", {"contents": [CONTENT], "variables": unused, "activate": True})
     warnings = ["nickname is declared, but no content uses it."]
@@ -160,7 +160,7 @@ def test_one_item_of_a_batch_with_wrong_variables_spoils_no_other(api, user, dec
     assert answer["results"][1]["errors"][0]["field"] == "variables.name"
 
 
-def test_undeclared_variables_are_asked_for_as_before(api, user, declared):
+def test_undeclared_variables_are_required_as_before(api, user, declared):
     content = {**EMAIL_EN, "subject": "{{ name }} {{ city }}"}
     body = {"contents": [content], "variables": DECLARED[:1], "activate": True}
     version = api.post(f"{URL}hello/versions/", body).json()["data"]

@@ -1,4 +1,4 @@
-"""A fallback version is used where the promised one can't be rendered, and the timeline says so."""
+"""A fallback version is used where the active one can't be rendered, and the timeline has an entry for it."""
 
 import pytest
 
@@ -121,8 +121,8 @@ def test_each_attempt_tells_of_its_fallback_once(api, user, fragile, smtp: Scrip
         time_passes()
     settled("sent")
 
-    told = [kind for kind, _ in timeline(notification)]
-    assert told == ["accepted", "fallback", "deferred", "retry", "fallback", "sent"]
+    kinds = [kind for kind, _ in timeline(notification)]
+    assert kinds == ["accepted", "fallback", "deferred", "retry", "fallback", "sent"]
     assert [event.data["attempt"] for event in Event.objects.filter(kind="fallback").order_by("id")] == [1, 2]
 
 

@@ -1,4 +1,4 @@
-"""What wins where a sheet says a property twice, where it is important, and where it is for some media alone."""
+"""Which declaration wins where a property is repeated, important, or limited to some media."""
 
 import re
 
@@ -94,15 +94,15 @@ STRENGTH = {"p": 1, ".c": 10, "p.c": 11, "#i": 100}
 
 
 @given(RULES)
-def test_of_any_rules_the_last_said_is_what_the_cascade_says(rules) -> None:
-    words = {True: " !important", False: ""}
+def test_any_rules_give_the_style_that_the_cascade_gives(rules) -> None:
+    suffix = {True: " !important", False: ""}
     css = "".join(
-        f"{selector}{{{';'.join(f'{name}:{value}{words[loud]}' for name, value, loud in said)}}}"
-        for selector, said in rules
+        f"{selector}{{{';'.join(f'{name}:{value}{suffix[loud]}' for name, value, loud in declarations)}}}"
+        for selector, declarations in rules
     )
     wins: dict[str, tuple[tuple[bool, int, int], int]] = {}
-    for place, (selector, said) in enumerate(rules):
-        for name, value, loud in said:
+    for place, (selector, declarations) in enumerate(rules):
+        for name, value, loud in declarations:
             rank = (loud, STRENGTH[selector], place)
             if name not in wins or rank >= wins[name][0]:
                 wins[name] = rank, value

@@ -39,8 +39,8 @@ def _somebody(request):
 def test_styles_are_in_the_elements_of_what_is_sent(api):
     html = "<style>p { color: red } .big { font-size: 2em }</style><p class='big' title='x'>{{ name }}</p>"
     body = {"contents": [{**EMAIL_EN, "html": html}], "variables": {"name": "<Ada>"}}
-    words = api.post(f"{URL}substitute/", body).json()["data"]["contents"]["email"]["html"]
-    assert words.endswith("<p style=\"color: red;font-size: 2em;\" class='big' title='x'>&lt;Ada&gt;</p>")
+    styled = api.post(f"{URL}substitute/", body).json()["data"]["contents"]["email"]["html"]
+    assert styled.endswith("<p style=\"color: red;font-size: 2em;\" class='big' title='x'>&lt;Ada&gt;</p>")
 
 
 def test_media_queries_and_what_cannot_be_inlined_stay(api):
@@ -115,8 +115,8 @@ def test_the_layouts_sheet_styles_the_content_and_the_partials(api):
     api.post(f"{URL}partials/", {"name": "bye", "html": "<i class=x>Bye</i>"})
     content = {**EMAIL_EN, "html": "<b class=x>Hi</b>{% render 'bye' %}", "layout": "brand"}
     body = {"contents": [content], "variables": {"name": "Ada"}}
-    words = api.post(f"{URL}substitute/", body).json()["data"]["contents"]["email"]["html"]
-    assert words.count('style="color: #0a7d43;"') == 2
+    styled = api.post(f"{URL}substitute/", body).json()["data"]["contents"]["email"]["html"]
+    assert styled.count('style="color: #0a7d43;"') == 2
 
 
 class _Ear(socketserver.BaseRequestHandler):

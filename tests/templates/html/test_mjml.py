@@ -116,13 +116,13 @@ def test_odd_characters_in_attributes_stay_what_they_are(api):
 
 
 @pytest.mark.parametrize(
-    ("source", "place", "words"),
+    ("source", "place", "message"),
     [
         (document("\n  <mj-txt>x</mj-txt>"), "line 2, column 3", "no element <mj-txt>"),
         (document(section("\n<mj-text>a < b</mj-text>")), "line 2, column 12", "&lt;"),
         (document(section("\n<mj-text><p>x</mj-text>")), "line 2, column 10", "<p> is not closed"),
         (document(section("é\n<mj-text bad=x>x</mj-text>")), "", "can't be read"),
-        (document(section("\n<mj-image width='{{ w }}'/>")), "line 2, column 18", "leaves this out"),
+        (document(section("\n<mj-image width='{{ w }}'/>")), "line 2, column 18", "MJML drops what stands here"),
         (document("", "\n{% if a %}<mj-title>x</mj-title>{% endif %}"), "line 2, column 1", ""),
         ("<mjml><mj-body>\n<mj-section>", "line 2, column 1", "not closed"),
         ("<p>{{ name }}</p>", "line 1, column 1", "begins with <mjml>"),
@@ -135,11 +135,11 @@ def test_odd_characters_in_attributes_stay_what_they_are(api):
         (document(section("<mj-text>{% if name %}</mj-text>")), "line 1", "endif"),
     ],
 )  # fmt: skip
-def test_a_fault_says_where(source, place, words, api):
+def test_an_error_has_its_position(source, place, message, api):
     before = stored()
     detail = error(api, source)
     assert place in detail
-    assert words in detail
+    assert message in detail
     assert stored() == before
 
 
@@ -196,7 +196,7 @@ class TestInALayout:
 
     def test_html_stands_in_an_mjml_layouts_text(self, api):
         self.layout(api, document(section("<mj-text>{{ content }}</mj-text>")))
-        # Kept to the letter: only the layout is MJML.
+        # Unchanged: only the layout is MJML.
         html = self.shown(api, "<P>a < b{{ name }}<br>", "html")
         assert "<P>a < bAda<br></div>" in html
 
@@ -205,13 +205,13 @@ class TestInALayout:
         api.post(f"{URL}partials/", {"name": "logo", "html": "<mj-image src='x'/>", "source_format": "mjml"})
         mjml = {**EMAIL_EN, "html": document(""), "source_format": "mjml", "layout": "brand"}
         html = {**EMAIL_EN, "html": "\n{% render 'logo' %}"}
-        for content, words in ((mjml, "MJML can't be put into it"), (html, "line 2, column 1")):
+        for content, message in ((mjml, "MJML can't be put into it"), (html, "line 2, column 1")):
             answer = api.post(URL, {"code": "x", "name": "x", "contents": [content]})
             (entry,) = refused(answer, 400)["errors"]
             assert entry["field"] == "contents[0].html"
-            assert words in entry["detail"]
+            assert message in entry["detail"]
 
-    def test_a_fault_names_the_layout_or_partial_it_is_in(self, api):
+    def test_an_error_names_the_layout_or_partial_it_is_in(self, api):
         self.layout(api, document("\n\n{{ content }}"))
         partial = {"name": "logo", "html": "\n<mj-image>", "source_format": "mjml"}
         assert api.post(f"{URL}partials/", partial).status_code == 201

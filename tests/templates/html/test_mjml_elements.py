@@ -22,7 +22,7 @@ def document(column: str, head: str = "") -> str:
     return f"<mjml>{f'<mj-head>{head}</mj-head>' if head else ''}{body}</mjml>"
 
 
-def asked(path: str, *attributes: tuple[str, str]) -> str:
+def attrs(path: str, *attributes: tuple[str, str]) -> str:
     inner = "".join(
         f'<mj-html-attribute name="{name}">{value}</mj-html-attribute>' for name, value in attributes
     )
@@ -35,19 +35,19 @@ HELLO = '<mj-text css-class="hello">Hello <b id="x">you</b></mj-text>'
 @pytest.mark.parametrize(
     ("head", "found"),
     [
-        (asked(".hello div", ("data-kind", "greeting")), r'<div data-kind="greeting" style="font'),
-        (asked(".hello", ("data-id", "1"), ("title", "T")), r'<td data-id="1" title="T"[^>]*class="hello"'),
-        (asked("#x", ("data-x", "{{ name }}")), r'<b data-x="{{ name }}" id="x">'),
-        (asked("b", ("data-x",
+        (attrs(".hello div", ("data-kind", "greeting")), r'<div data-kind="greeting" style="font'),
+        (attrs(".hello", ("data-id", "1"), ("title", "T")), r'<td data-id="1" title="T"[^>]*class="hello"'),
+        (attrs("#x", ("data-x", "{{ name }}")), r'<b data-x="{{ name }}" id="x">'),
+        (attrs("b", ("data-x",
         "a{% if b &lt; c %}&quot;{% endif %}")), r'<b data-x="a{% if b &lt; c %}&quot;{% endif %}"'),
-        (asked(".hello &gt; div", ("data-x", "y")), r'<div data-x="y"'), (asked("b", ("id", "z")), r'<b id="z">you'),
-        (asked("b", ("data-x", 'say "hi"')), r'<b data-x="say &quot;hi&quot;"'),
-        (asked("b", ("data-x", "")), r'<b data-x=""'),
-        (asked("b", ("data-x", " 1\n")), r'<b data-x="1"'), (asked("b", ("data-x", "1"),
+        (attrs(".hello &gt; div", ("data-x", "y")), r'<div data-x="y"'), (attrs("b", ("id", "z")), r'<b id="z">you'),
+        (attrs("b", ("data-x", 'say "hi"')), r'<b data-x="say &quot;hi&quot;"'),
+        (attrs("b", ("data-x", "")), r'<b data-x=""'),
+        (attrs("b", ("data-x", " 1\n")), r'<b data-x="1"'), (attrs("b", ("data-x", "1"),
         ("data-x", "2")), r'<b data-x="2" id'),
-        (asked("td b", ("a", "1")) + asked("b", ("b", "2")), r'<b a="1" b="2" id="x">'),
-        (asked("div.nowhere", ("a", "1")), r'<b id="x">'), ("<mj-html-attributes/>", r'<b id="x">'),
-        (asked("b", ("data-x", "R&amp;D")), r'<b data-x="R&amp;D"'), (asked("b, i", ("a", "1")), r'<b a="1"'),
+        (attrs("td b", ("a", "1")) + attrs("b", ("b", "2")), r'<b a="1" b="2" id="x">'),
+        (attrs("div.nowhere", ("a", "1")), r'<b id="x">'), ("<mj-html-attributes/>", r'<b id="x">'),
+        (attrs("b", ("data-x", "R&amp;D")), r'<b data-x="R&amp;D"'), (attrs("b, i", ("a", "1")), r'<b a="1"'),
     ],
 )  # fmt: skip
 def test_attributes_of_the_finished_html(head: str, found: str) -> None:
@@ -60,23 +60,23 @@ def test_attributes_of_the_finished_html(head: str, found: str) -> None:
 
 def test_without_them_nothing_else_changes() -> None:
     plain = html_of(document(HELLO, "<mj-title>T</mj-title>"))
-    made = html_of(document(HELLO, f"<mj-title>T</mj-title>{asked('b', ('data-x', 'y'))}"))
+    made = html_of(document(HELLO, f"<mj-title>T</mj-title>{attrs('b', ('data-x', 'y'))}"))
     assert made.replace(' data-x="y"', "") == plain
 
 
 @pytest.mark.parametrize(
-    ("head", "words"),
+    ("head", "expected"),
     [
-        (asked("", ("a", "1")), "needs a path"), (asked("{{ x }}", ("a", "1")), "needs a path"),
-        (asked("a{b:c}", ("a", "1")), "one CSS selector"),
-        (asked("b", ("", "1")), "needs a name"), (asked("b", ("a b", "1")), "no name of an attribute"),
-        (asked("b", ("{{ x }}", "1")), "needs a name"),
-        (asked("b", ('a"', "1")), "begins no tag"), ("<mj-html-attributes>", "not closed"),
+        (attrs("", ("a", "1")), "needs a path"), (attrs("{{ x }}", ("a", "1")), "needs a path"),
+        (attrs("a{b:c}", ("a", "1")), "one CSS selector"),
+        (attrs("b", ("", "1")), "needs a name"), (attrs("b", ("a b", "1")), "no valid attribute name"),
+        (attrs("b", ("{{ x }}", "1")), "needs a name"),
+        (attrs("b", ('a"', "1")), "begins no tag"), ("<mj-html-attributes>", "not closed"),
         ("<mj-html-attribute/>", "can't be read"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_them_is_told(head: str, words: str) -> None:
-    with pytest.raises(MarkupError, match=words):
+def test_an_error_in_them_is_reported(head: str, expected: str) -> None:
+    with pytest.raises(MarkupError, match=expected):
         html_of(document(HELLO, head))
 
 
@@ -84,7 +84,7 @@ IMAGE = '<mj-image src="http://i.test/a.png" />'
 
 
 @pytest.mark.parametrize(
-    ("column", "head", "words"),
+    ("column", "head", "expected"),
     [
         (IMAGE, "", [""]), (IMAGE.replace("/>", 'alt="Logo" />'), "", ["Logo"]),
         (IMAGE.replace("/>", 'alt="" />'), "<mj-title>T</mj-title>", [""]),
@@ -100,12 +100,10 @@ IMAGE = '<mj-image src="http://i.test/a.png" />'
         ('<mj-text>x <img src="http://i.test/b.png"/></mj-text>', "", [None]),
     ],
 )  # fmt: skip
-def test_an_image_of_which_nothing_is_said_has_empty_words(
-    column: str, head: str, words: list[str | None]
-) -> None:
+def test_an_image_without_alt_gets_an_empty_one(column: str, head: str, expected: list[str | None]) -> None:
     made = html_of(document(column, head))
     images = re.findall(r"<img[^>]*>", made)
-    assert [(found := re.search(r'alt="([^"]*)"', image)) and found[1] for image in images] == words
+    assert [(found := re.search(r'alt="([^"]*)"', image)) and found[1] for image in images] == expected
 
 
 def test_a_carousels_images_have_them_too_and_an_empty_head_is_none() -> None:
@@ -143,7 +141,7 @@ def test_liquid_may_stand_around_the_document(source: str, before: str, after: s
 
 
 @pytest.mark.parametrize(
-    ("source", "words", "index"),
+    ("source", "expected", "index"),
     [
         ("x" + BARE, "before <mjml>", 0), ("{% assign a = 1 %}\n x" + BARE, "before <mjml>", 20),
         ("<!-- a -->b" + BARE, "before <mjml>", 10),
@@ -151,8 +149,8 @@ def test_liquid_may_stand_around_the_document(source: str, before: str, after: s
         ("<p></p>" + BARE, "begins with <mjml>", 0),
     ],
 )  # fmt: skip
-def test_anything_else_around_it_is_refused(source: str, words: str, index: int) -> None:
-    with pytest.raises(MarkupError, match=words) as caught:
+def test_anything_else_around_it_is_refused(source: str, expected: str, index: int) -> None:
+    with pytest.raises(MarkupError, match=expected) as caught:
         html_of(source)
     assert caught.value.index == index
 
@@ -160,7 +158,7 @@ def test_anything_else_around_it_is_refused(source: str, words: str, index: int)
 def test_what_is_saved_is_what_is_sent(api, organization):
     source = '{% assign shop = "Acme" %}' + document(
         f"<mj-text css-class='s'>{{{{ shop }}}}</mj-text>{IMAGE}",
-        asked(".s div", ("data-shop", "{{ shop }}")),
+        attrs(".s div", ("data-shop", "{{ shop }}")),
     )
     content = {**EMAIL_EN, "html": source, "source_format": "mjml"}
     assert api.post(URL, {"code": "shop", "name": "Shop", "contents": [content]}).status_code == 201

@@ -45,12 +45,12 @@ def test_half_is_rounded_away_from_zero(number: Decimal, digits: int) -> None:
 @pytest.mark.parametrize("digits", [10**29, -(10**29), 400, -400, 1e300])
 @pytest.mark.parametrize("value", [2.5, 1e308, 5e-324, 10**29, "9" * 300])
 def test_no_number_of_digits_is_dear_or_an_error(value: object, digits: object) -> None:
-    said = ""
+    message = ""
     try:
         text("{{ v | round: d }}", v=value, d=digits)
     except RenderError as error:
-        said = str(error)
-    assert not said or "too large" in said
+        message = str(error)
+    assert not message or "too large" in message
 
 
 def test_what_divides_by_zero_is_an_error() -> None:

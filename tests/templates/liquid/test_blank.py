@@ -177,10 +177,10 @@ def test_no_rendering_misses_what_was_not_required(source, all_of_them, left_out
             at.pop(last, None)
     if missing(use, all_of_them):
         return
-    said = ""
+    message = ""
     try:
         text(source, **all_of_them)
     except RenderError as error:
         # Values of kinds that can't be compared are another matter.
-        said = str(error)
-    assert "missing" not in said
+        message = str(error)
+    assert "missing" not in message

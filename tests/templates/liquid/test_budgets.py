@@ -16,13 +16,15 @@ from tests.conftest import client_for, post
 from tests.support.factories import EMAIL_EN, OrganizationFactory, template_with
 from tests.support.routes import refused
 
-DEAR = "{% for a in (1..4000) %}{{ name | append: 'x' | upcase | downcase | capitalize | size }}{% endfor %}"
+EXPENSIVE = (
+    "{% for a in (1..4000) %}{{ name | append: 'x' | upcase | downcase | capitalize | size }}{% endfor %}"
+)
 """Some tenths of a second; as a part of its own it stays within every bound."""
 STYLED = {**EMAIL_EN, "html": "<style>p { color: red }</style><p>{{ name }}</p>"}
 LONG = '{% render "long" %}' * 12 + "y"
 FOUR = 4 * budget.CPU_LIMIT
-DEAD_LETTERS = string.ascii_letters
-WORDS = {"as", "by", "if", "in", "or"}
+ALPHABET = string.ascii_letters
+KEYWORDS = {"as", "by", "if", "in", "or"}
 
 
 @pytest.fixture(autouse=True)
@@ -33,10 +35,10 @@ def full_shares(monkeypatch):
 
 
 @pytest.fixture
-def dear(organization):
-    keys = {f"key{number}": DEAR for number in range(32)}
+def expensive(organization):
+    keys = {f"key{number}": EXPENSIVE for number in range(32)}
     push = {"channel": "push", "language": "en", "title": "Hello", "body": "x", "data": keys}
-    return template_with(organization, push, code="dear")
+    return template_with(organization, push, code="expensive")
 
 
 def taken(work):
@@ -46,27 +48,29 @@ def taken(work):
 
 
 class TestRequest:
-    def test_a_message_of_many_dear_parts_is_refused_by_the_parts_name(self, dear, api, user):
-        answer, seconds = taken(lambda: post(api, user, template_code="dear"))
+    def test_a_message_of_many_expensive_parts_is_refused_by_the_parts_name(self, expensive, api, user):
+        answer, seconds = taken(lambda: post(api, user, template_code="expensive"))
         (entry,) = refused(answer, 400)["errors"]
         assert entry["code"] == "too_costly"
         assert "push data.key" in entry["detail"]
         assert seconds < FOUR
 
-    def test_so_is_its_preview(self, dear, api):
+    def test_so_is_its_preview(self, expensive, api):
         answer, seconds = taken(
-            lambda: api.post("/api/v1/templates/dear/preview/", {"variables": {"name": "Ada"}}, format="json")
+            lambda: api.post(
+                "/api/v1/templates/expensive/preview/", {"variables": {"name": "Ada"}}, format="json"
+            )
         )
         (entry,) = refused(answer, 400)["errors"]
         assert (entry["field"].rpartition(".")[0], entry["code"]) == ("push.data", "too_costly")
         assert seconds < FOUR
 
     def test_a_batch_of_dear_ones_has_a_bound_and_the_cheap_ones_before_are_taken(
-        self, dear, api, user, version, monkeypatch
+        self, expensive, api, user, version, monkeypatch
     ):
         monkeypatch.setattr(budget, "BATCH_CPU", 1.0)
         cheap = {"user_id": str(user.pk), "template_code": "hello", "variables": {"name": "Ada"}}
-        items = [cheap, *[{**cheap, "template_code": "dear"}] * 200, cheap]
+        items = [cheap, *[{**cheap, "template_code": "expensive"}] * 200, cheap]
         answer, seconds = taken(
             lambda: api.post("/api/v1/notifications/batch/", {"notifications": items}, format="json")
         )
@@ -123,11 +127,11 @@ class TestRequest:
         assert seconds < FOUR
 
     def test_names_that_many_conditions_around_them_ask_for_are_found_at_once(self, api, organization):
-        asked = iter(
-            pair for pair in map("".join, itertools.product(DEAD_LETTERS, repeat=2)) if pair not in WORDS
+        conditions = iter(
+            pair for pair in map("".join, itertools.product(ALPHABET, repeat=2)) if pair not in KEYWORDS
         )
-        around = "".join(f"{{% if {' and '.join(itertools.islice(asked, 90))} %}}" for _ in range(27))
-        used = f"{{{{ 'x' | append: {','.join(DEAD_LETTERS * 9)} }}}}" * 38
+        around = "".join(f"{{% if {' and '.join(itertools.islice(conditions, 90))} %}}" for _ in range(27))
+        used = f"{{{{ 'x' | append: {','.join(ALPHABET * 9)} }}}}" * 38
         content = {
             "channel": "email",
             "language": "en",
@@ -182,10 +186,12 @@ class TestRequest:
 
 
 class TestShare:
-    def test_who_has_used_it_up_renders_what_is_cheap_alone(self, dear, api, user, version):
+    def test_an_organization_that_has_used_it_up_renders_only_cheap_messages(
+        self, expensive, api, user, version
+    ):
         codes = set()
         for _ in range(40):
-            answer, seconds = taken(lambda: post(api, user, template_code="dear"))
+            answer, seconds = taken(lambda: post(api, user, template_code="expensive"))
             (entry,) = refused(answer, 400)["errors"]
             codes.add(entry["detail"].partition(": ")[2])
             if "share" in entry["detail"]:
@@ -193,13 +199,13 @@ class TestShare:
         assert "share" in entry["detail"]
         assert post(api, user).status_code == 202
 
-    def test_it_is_an_organizations_own(self, dear, api, user, version, full_shares):
+    def test_it_is_an_organizations_own(self, expensive, api, user, version, full_shares):
         full_shares._charge(user.organization_id, 60)
         other = OrganizationFactory(slug="other")
-        template_with(other, {**EMAIL_EN, "text": DEAR.replace("4000", "500")}, code="dear")
-        body = {"recipient": {"email": "grace@example.com"}, "template_code": "dear"}
+        template_with(other, {**EMAIL_EN, "text": EXPENSIVE.replace("4000", "500")}, code="expensive")
+        body = {"recipient": {"email": "grace@example.com"}, "template_code": "expensive"}
         assert post(client_for(other), **body).status_code == 202
-        assert "share" in refused(post(api, user, template_code="dear"), 400)["errors"][0]["detail"]
+        assert "share" in refused(post(api, user, template_code="expensive"), 400)["errors"][0]["detail"]
 
     def test_it_comes_back(self, monkeypatch):
         now = [0.0]
@@ -220,7 +226,7 @@ class TestKept:
             kept.clear()
 
     def test_sources_count_by_what_is_in_their_braces(self, api, organization):
-        dense = f"{{{{ 'x' | append: {','.join(DEAD_LETTERS * 9)} }}}}" * 60
+        dense = f"{{{{ 'x' | append: {','.join(ALPHABET * 9)} }}}}" * 60
         contents = [{**EMAIL_EN, "html": "", "text": f"{number}{dense}"} for number in range(2)]
         for content in contents:
             api.post("/api/v1/templates/substitute/", {"contents": [content]}, format="json")
@@ -245,7 +251,7 @@ class TestCompiler:
     def test_an_organization_has_one_place(self, api, organization, monkeypatch):
         monkeypatch.setattr(compiling, "PATIENCE", 0.05)
         other = client_for(OrganizationFactory(slug="other"))
-        with compiling.places.slot(organization.pk, patience=0):
+        with compiling.compiler_slots.slot(organization.pk, patience=0):
             answer = self.written(api)
             assert refused(answer, 503, "compiler_busy")["message"]
             assert answer["Retry-After"] == "2"
@@ -254,14 +260,14 @@ class TestCompiler:
 
     def test_when_all_are_taken_it_waits_for_a_moment_alone(self, api, organization, monkeypatch):
         monkeypatch.setattr(compiling, "PATIENCE", 0.05)
-        with compiling.places.slot("a", patience=0), compiling.places.slot("b", patience=0):
+        with compiling.compiler_slots.slot("a", patience=0), compiling.compiler_slots.slot("b", patience=0):
             assert self.written(api).status_code == 503
         assert self.written(api).status_code == 201
 
     def test_every_way_to_it_says_so(self, api, organization, version, monkeypatch):
         monkeypatch.setattr(compiling, "PATIENCE", 0.0)
         draft = {"contents": [STYLED]}
-        with compiling.places.slot(organization.pk, patience=0):
+        with compiling.compiler_slots.slot(organization.pk, patience=0):
             for send, path, body in (
                 (api.post, "hello/versions/", draft),
                 (api.put, "hello/draft/", draft),

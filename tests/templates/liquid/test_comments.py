@@ -52,13 +52,13 @@ def test_nothing_in_a_comment_is_an_error(inside: str) -> None:
         ("{% comment %}{% raw %}{% endcomment %}{% endraw %}", 1, 1),
     ],
 )  # fmt: skip
-def test_a_comment_that_is_left_open_is_a_fault(source: str, line: int, column: int) -> None:
+def test_a_comment_that_is_not_closed_is_an_error(source: str, line: int, column: int) -> None:
     with pytest.raises(TemplateSyntaxError, match="not closed by {% endcomment %}") as caught:
         check(source, html=False)
     assert (caught.value.line, caught.value.column) == (line, column)
 
 
-def test_a_fault_after_a_comment_is_told_where_it_is() -> None:
+def test_an_error_after_a_comment_has_its_position() -> None:
     with pytest.raises(TemplateSyntaxError) as caught:
         check("{% comment %}{{ é\n{% endcomment %}\n {{ a | nope }}", html=False)
     assert (caught.value.line, caught.value.column) == (3, 9)

@@ -58,8 +58,8 @@ def test_what_a_date_leaves_out_is_this_years_and_the_first(value: str, expected
 
 def test_a_time_by_itself_is_todays() -> None:
     before = datetime.now(UTC).date()
-    said = dated("10:30")
-    assert said in {f"{day.isoformat()} 10:30:00" for day in (before, datetime.now(UTC).date())}
+    rendered = dated("10:30")
+    assert rendered in {f"{day.isoformat()} 10:30:00" for day in (before, datetime.now(UTC).date())}
 
 
 @pytest.mark.parametrize(
@@ -143,5 +143,5 @@ def test_a_width_is_bounded() -> None:
 def test_markup_in_a_format_is_the_authors_and_in_a_value_is_not() -> None:
     source = "{{ v | date: '<b>%Y</b>' }}{{ w | date: '%Y' }}{{ v | date: w }}"
     content = EmailContent(subject="", html=source)
-    said = render_email(content, {"v": "2026-01-01", "w": "<i>"}).html
-    assert said == "<b>2026</b>&lt;i&gt;&lt;i&gt;"
+    rendered = render_email(content, {"v": "2026-01-01", "w": "<i>"}).html
+    assert rendered == "<b>2026</b>&lt;i&gt;&lt;i&gt;"

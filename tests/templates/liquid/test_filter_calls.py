@@ -1,4 +1,4 @@
-"""A call that would fail at every rendering is refused when the source is saved, and told where it stands."""
+"""A filter call that would fail at every rendering is refused when the source is saved, with its position."""
 
 import pytest
 
@@ -14,7 +14,7 @@ from tests.templates.liquid.test_printed_values import text
 
 
 @pytest.mark.parametrize(
-    ("source", "column", "words"),
+    ("source", "column", "message"),
     [
         ("{{ d | date: format: 'x' }}", 8, "date has no argument named 'format'"),
         ("{{ d | date }}", 8, "date takes 1 argument, not 0"),
@@ -40,11 +40,11 @@ from tests.templates.liquid.test_printed_values import text
         ("{{ x | append: 'a' | divided_by: 0 }}", 22, "divided_by can't work"),
     ],
 )  # fmt: skip
-def test_what_fails_at_every_rendering_is_refused(source: str, column: int, words: str) -> None:
+def test_what_fails_at_every_rendering_is_refused(source: str, column: int, message: str) -> None:
     for html in (True, False):
         with pytest.raises(TemplateSyntaxError) as caught:
             check(source, html=html)
-        assert words in caught.value.message
+        assert message in caught.value.message
         assert caught.value.column == column
     for value in (None, "", "a", "4", 4, 4.5, True, ["a"], [1, 2], [{"a": 1}], {"a": 1}):
         with pytest.raises(RenderError):

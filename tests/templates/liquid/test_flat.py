@@ -1,4 +1,4 @@
-"""What is filled in without the engine says what the engine would say."""
+"""The fast path without the engine gives what the engine would give."""
 
 import pytest
 from hypothesis import given
@@ -35,7 +35,7 @@ VARIABLES = st.fixed_dictionaries(
 
 @pytest.mark.parametrize("html", [True, False])
 @given(parts=PARTS, variables=VARIABLES)
-def test_it_says_what_the_engine_says_or_nothing(html, parts, variables):
+def test_it_gives_what_the_engine_gives_or_nothing(html, parts, variables):
     template = parse("".join(parts), html)
     filled = template.flat.fill(variables) if template.flat else None
     if filled is not None:

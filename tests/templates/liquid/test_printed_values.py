@@ -1,4 +1,4 @@
-"""What stands for a value where a text is wanted: nothing for nil, words for true and false."""
+"""How values print: nil as an empty text, true and false as words."""
 
 import json
 
@@ -71,18 +71,18 @@ def test_true_and_false_are_words(source: str, expected: str) -> None:
     assert as_html(source, **given_) == expected
 
 
-WORDS = some.text("abc ,'-", max_size=6)
+SAMPLE_TEXTS = some.text("abc ,'-", max_size=6)
 ONE = some.sampled_from(TEXTS.split())
 
 
 @given(
     name=ONE,
     value=some.none() | some.booleans(),
-    others=some.lists(WORDS | some.none() | some.booleans(), max_size=2),
+    others=some.lists(SAMPLE_TEXTS | some.none() | some.booleans(), max_size=2),
 )
 @examples(max_examples=300)
 def test_any_filter_of_texts_takes_nil_and_booleans_for_their_words(name, value, others) -> None:
-    def said(*values: object) -> str:
+    def printed(*values: object) -> str:
         names = [f"a{number}" for number in range(len(values))]
         source = f"{{{{ a0 | {name}{': ' if names[1:] else ''}{', '.join(names[1:])} }}}}"
         try:
@@ -90,9 +90,9 @@ def test_any_filter_of_texts_takes_nil_and_booleans_for_their_words(name, value,
         except RenderError as error:
             return str(error)
 
-    words = {None: "", True: "true", False: "false"}
-    plain = [words[one] if one is None or isinstance(one, bool) else one for one in (value, *others)]
-    assert said(value, *others) == said(*plain)
+    texts = {None: "", True: "true", False: "false"}
+    plain = [texts[one] if one is None or isinstance(one, bool) else one for one in (value, *others)]
+    assert printed(value, *others) == printed(*plain)
 
 
 JSON = some.recursive(
@@ -116,12 +116,12 @@ FILTERS = [
 
 @given(value=JSON, used=some.sampled_from(["", *(f" | {one}" for one in FILTERS)]))
 def test_no_value_is_printed_in_our_programming_language(value, used) -> None:
-    said = text(f"{{{{ v{used} }}}}", v=value)
+    printed = text(f"{{{{ v{used} }}}}", v=value)
     assert not {"None", "True", "False"} & set(
-        said.replace("[", " ").replace("]", " ").replace(",", " ").split()
+        printed.replace("[", " ").replace("]", " ").replace(",", " ").split()
     )
-    assert "'" not in said
-    assert "Undefined" not in said
+    assert "'" not in printed
+    assert "Undefined" not in printed
 
 
 @pytest.mark.parametrize(
@@ -132,11 +132,11 @@ def test_no_value_is_printed_in_our_programming_language(value, used) -> None:
     ],
 )  # fmt: skip
 def test_an_object_prints_as_json(value: object) -> None:
-    said = text("{{ v }}", v=value)
-    assert json.loads(said) == value
+    printed = text("{{ v }}", v=value)
+    assert json.loads(printed) == value
     assert text(
         "{% echo v %}|{{ v | append: '' }}|{{ l | join: '' }}|{% cycle v %}", v=value, l=[value]
-    ) == "|".join([said] * 4)
+    ) == "|".join([printed] * 4)
     escaped = as_html("{{ v }}", v=value)
     assert "<" not in escaped
     assert '"' not in escaped

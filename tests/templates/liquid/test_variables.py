@@ -1,3 +1,5 @@
+"""Which variables a template requires, and which are optional."""
+
 import pytest
 
 from apps.templates.rendering.rendering import (

@@ -33,7 +33,7 @@ PARTS = Parts(
 )  # fmt: skip
 
 
-def said(source: str, layout: Part | None = None) -> str:
+def rendered(source: str, layout: Part | None = None) -> str:
     check(source, html=True)
     made = assemble(source, part="html", source_format="html", library=PARTS, layout=layout)
     return render_email(EmailContent(subject="", html=made.text), {"v": "V"}).html
@@ -53,7 +53,7 @@ def said(source: str, layout: Part | None = None) -> str:
     ],
 )  # fmt: skip
 def test_of_a_partial(source: str, expected: str) -> None:
-    assert said(source) == expected.replace("&lt;", "<")
+    assert rendered(source) == expected.replace("&lt;", "<")
 
 
 @pytest.mark.parametrize(
@@ -68,13 +68,13 @@ def test_of_a_partial(source: str, expected: str) -> None:
     ],
 )  # fmt: skip
 def test_of_a_layout(wrapper: str, expected: str) -> None:
-    assert said(" x ", Part(wrapper, name="brand", values={"colour": "red"})) == expected
+    assert rendered(" x ", Part(wrapper, name="brand", values={"colour": "red"})) == expected
 
 
-def test_a_fault_beside_a_dash_is_told_where_it_is() -> None:
+def test_an_error_beside_a_dash_has_its_position() -> None:
     source = "\n\n a {%- render 'name' -%} \n {% render 'nowhere' %}"
     with pytest.raises(TemplateSyntaxError, match="no partial named") as caught:
-        said(source)
+        rendered(source)
     assert (caught.value.line, caught.value.column) == (4, 2)
 
 
@@ -82,5 +82,5 @@ def test_a_fault_beside_a_dash_is_told_where_it_is() -> None:
     "source", ["{%- render name -%}", "{%- render 'name', a: 1 -%}", "{%- include 'name' -%}"]
 )
 def test_other_forms_say_what_to_write(source: str) -> None:
-    with pytest.raises(TemplateSyntaxError, match="puts a partial in"):
-        said(source)
+    with pytest.raises(TemplateSyntaxError, match="includes a partial"):
+        rendered(source)

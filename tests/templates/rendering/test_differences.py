@@ -16,7 +16,7 @@ from apps.templates.rendering.rendering import (
     render_email,
     variables_of,
 )
-from tests.templates.rendering.test_dashes_around_parts import said
+from tests.templates.rendering.test_dashes_around_parts import rendered
 
 GUIDE = Path(__file__).parents[3] / "docs" / "templates.md"
 
@@ -26,8 +26,8 @@ def text(source: str, **variables: object) -> str:
     return render_email(EmailContent(subject="", text=source), variables).text
 
 
-def refused(source: str, words: str) -> None:
-    with pytest.raises(TemplateSyntaxError, match=words):
+def refused(source: str, message: str) -> None:
+    with pytest.raises(TemplateSyntaxError, match=message):
         check(source, html=True)
 
 
@@ -56,7 +56,7 @@ def test_a_missing_variable() -> None:
 def test_partials() -> None:
     refused("{% include 'goodbye' %}", "not available")
     refused("{% render 'goodbye', a: 1 %}", "not available")
-    assert said("{% assign v = 'W' %}{% render 'name' %}") == "W"
+    assert rendered("{% assign v = 'W' %}{% render 'name' %}") == "W"
 
 
 def test_an_error_at_rendering() -> None:

@@ -1,4 +1,4 @@
-"""In which language a person is told: exact, base, the organization's default, the only one, or nobody knows."""
+"""The language of a message: the exact one, its base, the organization's default, the only one, or none."""
 
 import pytest
 
@@ -14,7 +14,7 @@ CASES = [
     ("en fr fr-CA", "en", "fr-BE", "fr"),
     ("en zh-Hant zh", "en", "zh-Hant-TW", "zh-Hant"),
     ("en zh", "en", "zh-Hant-TW", "zh"),
-    # A region's words are not the plain language's.
+    # A regional text doesn't serve the plain language.
     ("en fr-CA", "en", "fr", "en"),
     ("en fr-CA", "en", "fr-BE", "en"),
     ("en de", "en", "it", "en"),

@@ -1,3 +1,5 @@
+"""Rendering of emails and pushes."""
+
 import html
 import time
 
@@ -209,7 +211,7 @@ def test_a_source_that_was_never_checked_names_its_field() -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "line", "column", "words"),
+    ("source", "line", "column", "message"),
     [
         ("Hello\n  {{ name", 2, 3, "not closed"), ("{{ }}", 1, 1, "nothing"), ("a\n{% nope %}", 2, 4, "nope"),
         ("{{ a | shout }}", 1, 8, "no filter 'shout'"), ("x{{ a | safe }}", 1, 9, "no filter 'safe'"),
@@ -221,12 +223,12 @@ def test_a_source_that_was_never_checked_names_its_field() -> None:
         ("{% if %}{% endif %}", 1, 4, "missing expression"),
     ],
 )  # fmt: skip
-def test_a_fault_says_where_and_what(source: str, line: int, column: int, words: str) -> None:
+def test_an_error_has_its_position_and_reason(source: str, line: int, column: int, message: str) -> None:
     for html_on in (True, False):
         with pytest.raises(TemplateSyntaxError) as caught:
             check(source, html=html_on)
         assert (caught.value.line, caught.value.column) == (line, column)
-        assert words in caught.value.message
+        assert message in caught.value.message
         assert len(caught.value.message) <= TemplateError.LIMIT
 
 
@@ -244,7 +246,7 @@ def test_styles_scripts_and_raw_text_are_left_alone() -> None:
 
 
 @given(st.text(alphabet="{}%|'\"[]().: \nabifendoraw-=#<>0", max_size=80), st.booleans())
-def test_nothing_but_a_template_fault_comes_out(source: str, html_on: bool) -> None:
+def test_nothing_but_a_template_error_is_raised(source: str, html_on: bool) -> None:
     try:
         check(source, html=html_on)
         (as_html if html_on else text)(source, a=1, b=[1, "x"], i={"f": None})

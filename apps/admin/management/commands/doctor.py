@@ -1,3 +1,5 @@
+"""`manage.py doctor`: runs every check and prints the findings, the worst first."""
+
 import json
 import sys
 from collections import Counter
@@ -13,8 +15,8 @@ _STYLES = {Level.OK: "SUCCESS", Level.WARNING: "WARNING", Level.WRONG: "ERROR", 
 
 
 class Command(BaseCommand):
-    help = "Look at every setting and every connection, and say in sentences what is wrong. Nothing is sent."
-    # The checks below say in their own sentences what Django's would stop the command for.
+    help = "Check every setting and connection, and report what is wrong and how to fix it. Nothing is sent."
+    # Django's system checks would stop the command before ours could report the same problem with a remedy.
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -22,11 +24,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         found = [(check.name, finding) for check, findings in examine() for finding in findings]
-        # What somebody has to do stands first, whatever was looked at first.
+        # Findings that need action come first, in whatever order the checks ran.
         found.sort(key=lambda one: _ORDER.index(one[1].level))
         levels = Counter(finding.level for _, finding in found)
         if options["json"]:
-            told = [
+            report = [
                 {
                     "check": name,
                     "level": finding.level.value,
@@ -35,21 +37,21 @@ class Command(BaseCommand):
                 }
                 for name, finding in found
             ]
-            self.stdout.write(json.dumps({"ok": not levels[Level.WRONG], "findings": told}))
+            self.stdout.write(json.dumps({"ok": not levels[Level.WRONG], "findings": report}))
         else:
             self.stdout.write(_summary(levels))
             for name, finding in found:
-                self._tell(name, finding)
+                self._print_finding(name, finding)
         if levels[Level.WRONG]:
             sys.exit(1)
 
-    def _tell(self, name: str, finding: Finding) -> None:
+    def _print_finding(self, name: str, finding: Finding) -> None:
         style = getattr(self.style, _STYLES[finding.level])
-        words = f"{finding.sentence} {finding.remedy}".rstrip()
-        self.stdout.write(f"{style(f'{finding.level.value:8}')}{name:11}{words}")
+        text = f"{finding.sentence} {finding.remedy}".rstrip()
+        self.stdout.write(f"{style(f'{finding.level.value:8}')}{name:11}{text}")
 
 
 def _summary(levels: Counter[Level]) -> str:
     if not levels[Level.WRONG]:
         return f"All is well; {levels[Level.WARNING]} warnings." if levels[Level.WARNING] else "All is well."
-    return f"{levels[Level.WRONG]} wrong, {levels[Level.WARNING]} warnings, {levels[Level.SKIPPED]} not looked at."
+    return f"{levels[Level.WRONG]} wrong, {levels[Level.WARNING]} warnings, {levels[Level.SKIPPED]} skipped."

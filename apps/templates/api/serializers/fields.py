@@ -1,4 +1,4 @@
-"""The parts of a template as the API takes them: codes, sources, contents, declared variables."""
+"""Serializer fields of templates: codes, sources, contents, declared variables."""
 
 import re
 from typing import Any
@@ -65,7 +65,7 @@ class NewCodeField(CodeField):
 
 @extend_schema_field(serializers.CharField(max_length=50, allow_null=True))
 class CategoryField(serializers.Field[Any, Any, Any, Any]):
-    """A category of the caller's organization, by its code."""
+    """A category of the caller's organization, given by its code."""
 
     default_error_messages = {"none": "There is no category with this code."}
 
@@ -85,10 +85,10 @@ class CategoryField(serializers.Field[Any, Any, Any, Any]):
 
 
 class DataField(ShortDictField):
-    """A push's data: string keys to Liquid sources."""
+    """A push's data: an object of string keys and Liquid sources."""
 
     child = TextField(allow_blank=True, max_length=4096)
-    default_error_messages = {"key": "A key is one line of 1 to 255 characters."}
+    default_error_messages = {"key": "A key must be one line of 1 to 255 characters."}
 
     def to_internal_value(self, data: Any) -> dict[str, str]:
         value: dict[str, str] = super().to_internal_value(data)
@@ -114,11 +114,11 @@ class ContentSerializer(StrictSerializer):
         required=False,
         allow_blank=True,
         max_length=100,
-        help_text="The layout around the email, by its name; empty: none.",
+        help_text="The name of the layout around the email; empty: none.",
     )
 
     def get_fields(self) -> dict[str, Any]:
-        # As a class attribute it would hide the serializer's own `data`.
+        # As a class attribute it would shadow the serializer's own `data`.
         return {**super().get_fields(), "data": DataField(max_length=DATA_KEYS_LIMIT, required=False)}
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -126,7 +126,10 @@ class ContentSerializer(StrictSerializer):
         foreign = sorted(set(attrs) - {"channel", "language", *own})
         if foreign:
             raise serializers.ValidationError(
-                {name: f"A content for {attrs['channel']} has {', '.join(own)} only." for name in foreign}
+                {
+                    name: f"Content for {attrs['channel']} has only the fields {', '.join(own)}."
+                    for name in foreign
+                }
             )
         return attrs
 
@@ -140,7 +143,7 @@ def _fields_of(channel: str) -> tuple[str, ...]:
 
 
 class ContentsField(ShortListField):
-    """A version's contents. Faults are named by position: `contents[1].html`."""
+    """A version's contents. Errors are named by position: `contents[1].html`."""
 
     child = ContentSerializer()
 
@@ -148,13 +151,13 @@ class ContentsField(ShortListField):
         super().__init__(max_length=100, **kwargs)
 
     def to_representation(self, data: Any) -> list[Any]:
-        # A version has rows; a draft keeps what was sent.
+        # A version has rows; a draft stores the submitted dicts.
         rows = data.all() if hasattr(data, "all") else [TemplateContent(**fields) for fields in data]
         return list(super().to_representation(rows))
 
 
 class DeclarationSerializer(StrictSerializer):
-    """One variable: what callers send for it, and what stands in for it."""
+    """The declaration of one variable: its type, whether callers must send it, its default and example."""
 
     name = LineField(max_length=declarations.NAME_LIMIT, help_text="Dotted: `order.number`.")
     type = OneOfField(choices=list(declarations.TYPES))
@@ -162,13 +165,13 @@ class DeclarationSerializer(StrictSerializer):
     description = TextField(required=False, allow_blank=True, max_length=500)
 
     def get_fields(self) -> dict[str, Any]:
-        # As class attributes they would hide the serializer's own.
+        # As class attributes they would shadow the serializer's own.
         return {
             **super().get_fields(),
             "required": FlagField(required=False),
             "default": serializers.JSONField(required=False, allow_null=True),
             "sensitive": FlagField(
-                required=False, help_text="Sent and never shown again: a code, a link that signs in."
+                required=False, help_text="Hidden after sending, such as a code or a sign-in link."
             ),
         }
 
@@ -188,9 +191,9 @@ class DeclarationsField(ShortListField):
 
 @extend_schema_field(serializers.IntegerField(min_value=1, max_value=VERSION_LIMIT, allow_null=True))
 class VersionNumberField(serializers.Field[Any, Any, Any, Any]):
-    """A version of the template in hand, by its number."""
+    """A version of the serializer's template, given by its number."""
 
-    default_error_messages = {"none": "The template has no such version."}
+    default_error_messages = {"none": "The template has no version with this number."}
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(required=False, allow_null=True, **kwargs)

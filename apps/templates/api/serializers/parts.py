@@ -1,4 +1,4 @@
-"""Layouts and partials as the API shows and takes them."""
+"""Serializers of layouts and partials."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ class PartSerializer(StrictModelSerializer):
     def validate_name(self, value: str) -> str:
         model: Any = self.Meta.model  # type: ignore[attr-defined]
         if self.instance is not None and value != self.instance.name:
-            raise serializers.ValidationError("A name can't be changed; sources hold it.", "immutable")
+            raise serializers.ValidationError("A name can't be changed; sources refer to it.", "immutable")
         organization = self.context["caller"].organization
         if self.instance is None and model.objects.filter(organization=organization, name=value).exists():
             raise serializers.ValidationError("This name is taken.", "unique")
@@ -63,7 +63,7 @@ class LayoutSerializer(PartSerializer):
         max_length=parts.VALUES_LIMIT,
         child=LineField(max_length=parts.VALUE_LENGTH, allow_blank=True),
         required=False,
-        help_text="What stands for `{{ layout.name }}`; where the name begins with colour, a colour.",
+        help_text="Values of `{{ layout.name }}`; a name that begins with colour needs a colour.",
     )
 
     class Meta:
@@ -75,5 +75,7 @@ class LayoutSerializer(PartSerializer):
 class UseSerializer(StrictSerializer):
     template = serializers.CharField(help_text="The template's code.")
     version = serializers.IntegerField(help_text="Its active version.")
-    revision = serializers.IntegerField(help_text="The revision that this version took.")
-    outdated = serializers.BooleanField(help_text="A new version would take a newer one.")
+    revision = serializers.IntegerField(help_text="The revision that this version contains.")
+    outdated = serializers.BooleanField(
+        help_text="A newer revision exists, which a new version would contain."
+    )

@@ -1,4 +1,4 @@
-"""Templates as the API shows and takes them."""
+"""Serializers of templates, versions, drafts and previews."""
 
 from typing import Any
 
@@ -62,7 +62,7 @@ class TemplateSerializer(StrictModelSerializer):
     )
     variables = DeclarationsField(write_only=True, help_text="Version 1's; only with `contents`.")
     fallback_version = VersionNumberField(
-        help_text="Sent where the version in use can't be rendered; the timeline then says so.",
+        help_text="Sent where the active version can't be rendered; the timeline then has an entry for it.",
     )
     active_version = serializers.SerializerMethodField()
     warnings = serializers.SerializerMethodField(help_text="The active version's.")
@@ -84,7 +84,7 @@ class TemplateSerializer(StrictModelSerializer):
     def validate_code(self, value: str) -> str:
         if self.instance is not None and value != self.instance.code:
             raise serializers.ValidationError(
-                "A template's code can't be changed; callers send it.", "immutable"
+                "A template's code can't be changed; callers refer to it.", "immutable"
             )
         if self.instance is None and Template.objects.usable().filter(
             organization=self.context["caller"].organization, code=value
@@ -97,7 +97,7 @@ class TemplateSerializer(StrictModelSerializer):
             if self.instance is not None and name in attrs:
                 raise serializers.ValidationError({name: "Post a new version; versions don't change."})
         if "variables" in attrs and "contents" not in attrs:
-            raise serializers.ValidationError({"variables": "They belong to contents; give those too."})
+            raise serializers.ValidationError({"variables": "Variables belong to contents; send both."})
         return attrs
 
 
@@ -112,7 +112,7 @@ class DraftSerializer(StrictModelSerializer):
     base = MomentField(
         required=False,
         write_only=True,
-        help_text="The `updated_at` it was read with; left out when there was no draft.",
+        help_text="The draft's `updated_at` when it was read; omit it when there was no draft.",
     )
     warnings = serializers.SerializerMethodField()
 
@@ -127,37 +127,41 @@ class DraftSerializer(StrictModelSerializer):
 
 class PublishSerializer(StrictSerializer):
     activate = FlagField(required=False, default=False)
-    base = MomentField(required=False, help_text="Publish this state of the draft or none.")
+    base = MomentField(
+        required=False, help_text="The draft's `updated_at`; publish only if it is unchanged since."
+    )
 
 
 class PreviewSerializer(StrictSerializer):
     version = NumberField(
         min_value=1, max_value=VERSION_LIMIT, required=False, help_text="Default: the active one."
     )
-    draft = FlagField(required=False, default=False, help_text="The draft instead of a version.")
+    draft = FlagField(required=False, default=False, help_text="Render the draft instead of a version.")
     language = LanguageField(required=False)
     variables = ShortDictField(
         max_length=VALUES_LIMIT,
         required=False,
-        help_text="Default: the examples that the version's author gave.",
+        help_text="Default: the examples in the version's declarations.",
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if attrs["draft"] and "version" in attrs:
-            raise serializers.ValidationError({"draft": "Give either a version or the draft."})
+            raise serializers.ValidationError({"draft": "Send either version or draft, not both."})
         return attrs
 
 
 class SubstituteSerializer(StrictSerializer):
     template_code = CodeField(required=False)
-    contents = ContentsField(required=False, allow_empty=False, help_text="Instead of a template's.")
+    contents = ContentsField(
+        required=False, allow_empty=False, help_text="Rendered instead of a template's contents."
+    )
     language = LanguageField(required=False)
     variables = ShortDictField(max_length=VALUES_LIMIT, required=False, default=dict)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if ("template_code" in attrs) == ("contents" in attrs):
             raise serializers.ValidationError(
-                {"template_code": "Give either template_code or contents."}, code="required"
+                {"template_code": "Send either template_code or contents."}, code="required"
             )
         return attrs
 
@@ -168,7 +172,7 @@ class DiffSerializer(StrictSerializer):
     )
 
     def get_fields(self) -> dict[str, Any]:
-        # `from` is a word of the language.
+        # `from` is a Python keyword.
         before = serializers.IntegerField(
             min_value=1,
             max_value=VERSION_LIMIT,

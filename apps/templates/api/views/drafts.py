@@ -1,4 +1,4 @@
-"""A template's draft over HTTP: read, written, thrown away, published."""
+"""Endpoints of a template's draft: read, write, discard, publish."""
 
 from typing import Any, ClassVar
 
@@ -20,11 +20,11 @@ from apps.users.access.permissions import caller_of
 class StaleDraft(APIException):
     status_code = 409
     default_code = "stale_draft"
-    default_detail = "Somebody else has changed the draft since you read it; read it again."
+    default_detail = "The draft was changed since you read it; read it again."
 
 
 class DraftView(TemplateRows, APIView):
-    """The version being written; one a template. It is never sent, and may be incomplete."""
+    """The version being written, at most one per template. It is never sent and may be incomplete."""
 
     scopes: ClassVar = READ_WRITE
 
@@ -38,9 +38,9 @@ class DraftView(TemplateRows, APIView):
     @extend_schema(request=DraftSerializer, responses={200: DraftSerializer, 201: DraftSerializer})
     def put(self, request: Request, code: str) -> Response:
         template = self.template()
-        asked = DraftSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        fields: dict[str, Any] = {"base": None, **asked.validated_data}
+        serializer = DraftSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        fields: dict[str, Any] = {"base": None, **serializer.validated_data}
         try:
             with content_errors_shown():
                 draft = drafts.save(template=template, author=caller_of(request).user, **fields)
@@ -56,21 +56,21 @@ class DraftView(TemplateRows, APIView):
 
 
 class PublishView(DraftView):
-    """Turn the draft into the template's next version, which never changes again; the draft is gone."""
+    """Turn the draft into the template's next version, which is immutable, and delete the draft."""
 
     http_method_names = ["post", "options"]
 
     @extend_schema(request=PublishSerializer, responses={201: VersionSerializer})
     def post(self, request: Request, code: str) -> Response:
         draft = self.draft()
-        asked = PublishSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
+        serializer = PublishSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         try:
             with content_errors_shown():
                 version = drafts.publish(
                     draft=draft,
-                    base=asked.validated_data.get("base"),
-                    active=asked.validated_data["activate"],
+                    base=serializer.validated_data.get("base"),
+                    active=serializer.validated_data["activate"],
                     author=caller_of(request).user,
                 )
         except drafts.StaleDraft as error:

@@ -1,4 +1,4 @@
-"""Layouts and partials over HTTP, and which templates took an older revision."""
+"""Endpoints of layouts and partials, and of the templates that use them."""
 
 from typing import Any, ClassVar
 
@@ -55,7 +55,7 @@ class LayoutListView(PartRows, FilteredRows, generics.ListCreateAPIView[Layout])
 
 
 class LayoutDetailView(PartRows, generics.RetrieveUpdateDestroyAPIView[Layout]):
-    """One layout. Versions made with it stay what they are when it changes or goes; new ones take it as it is."""
+    """One layout. Existing versions keep the revision they were created with; new versions use the current one."""
 
     http_method_names = ["get", "patch", "delete", "head", "options"]
     model = Layout
@@ -70,7 +70,7 @@ class PartialListView(PartRows, FilteredRows, generics.ListCreateAPIView[Partial
 
 
 class PartialDetailView(PartRows, generics.RetrieveUpdateDestroyAPIView[Partial]):
-    """One partial. Versions made with it stay what they are when it changes or goes; new ones take it as it is."""
+    """One partial. Existing versions keep the revision they were created with; new versions use the current one."""
 
     http_method_names = ["get", "patch", "delete", "head", "options"]
     model = Partial
@@ -78,7 +78,7 @@ class PartialDetailView(PartRows, generics.RetrieveUpdateDestroyAPIView[Partial]
 
 
 class UsesView(PartRows, generics.GenericAPIView[Any]):
-    """The templates whose active version took this, and whether it has changed since."""
+    """The templates whose active version contains this part, and whether it has changed since."""
 
     parameters: ClassVar = {"GET": PageQuery}
     serializer_class = UseSerializer

@@ -1,4 +1,4 @@
-"""Contents rendered for somebody to look at, or to use elsewhere; nothing is stored or sent."""
+"""Endpoints that render contents and return the result; nothing is stored or sent."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -24,14 +24,17 @@ from apps.users.models import Organization
 from apps.users.models.scopes import Scope
 
 
-def shown(
+def render_contents(
     contents: Iterable[TemplateContent],
     variables: Mapping[str, Any],
     *,
     language: str,
     organization: Organization,
 ) -> dict[str, Any]:
-    """The rendered parts by channel; a channel without content in a fitting language is left out."""
+    """The rendered parts by channel; a channel without content in a matching language is omitted.
+
+    Raises ValidationError that names the channel and part, as `email.html`.
+    """
     rows = list(contents)
     found: dict[str, Any] = {}
     for channel in Channel.values:
@@ -49,23 +52,23 @@ def shown(
 
 
 def refuse(errors: Iterable[declarations.VariableError]) -> None:
-    """The 400 that names each variable at fault; nothing where there is none."""
+    """Raises the ValidationError (400) that names each invalid variable; returns where there is none."""
     named = {f"variables.{error.field}": [ErrorDetail(error.detail, code=error.code)] for error in errors}
     if named:
         raise ValidationError(named)
 
 
 class PreviewView(TemplateRows, APIView):
-    """A version, or the draft, rendered with given variables, by channel; nothing is sent."""
+    """Render a version or the draft with the given variables, by channel; nothing is sent."""
 
     scopes: ClassVar = {"POST": Scope.TEMPLATES_READ}
 
     @extend_schema(request=PreviewSerializer, responses=PreviewedSerializer)
     def post(self, request: Request, code: str) -> Response:
         template = self.template()
-        asked = PreviewSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        fields = asked.validated_data
+        serializer = PreviewSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        fields = serializer.validated_data
         version = self._written(template, fields)
         contents: Sequence[TemplateContent]
         if isinstance(version, TemplateDraft):
@@ -76,7 +79,7 @@ class PreviewView(TemplateRows, APIView):
             contents = list(version.contents.all())
         if "variables" in fields:
             variables, errors = declarations.applied(version.variables, (), fields["variables"])
-            # What is missing is told by the rendering, with its place.
+            # Missing variables are reported by rendering, with their position in the source.
             refuse(error for error in errors if error.code != "required")
         else:
             variables = declarations.examples(version.variables)
@@ -85,7 +88,9 @@ class PreviewView(TemplateRows, APIView):
         return Response(
             {
                 "version": number,
-                "contents": shown(contents, variables, language=language, organization=template.organization),
+                "contents": render_contents(
+                    contents, variables, language=language, organization=template.organization
+                ),
             }
         )
 
@@ -97,20 +102,20 @@ class PreviewView(TemplateRows, APIView):
             return draft
         version = numbered(template, fields["version"]) if "version" in fields else template.active_version
         if version is None:
-            raise ValidationError({"version": "No version is active; name one."})
+            raise ValidationError({"version": "No version is active; send a version number."})
         return version
 
 
 class SubstituteView(TemplateRows, APIView):
-    """A template's active version, or contents of the caller's own, rendered: for who wants the text alone."""
+    """Render a template's active version, or contents of the caller's own, for use outside Notifier."""
 
     scopes: ClassVar = {"POST": Scope.TEMPLATES_READ}
 
     @extend_schema(request=SubstituteSerializer, responses=SubstitutedSerializer)
     def post(self, request: Request) -> Response:
-        asked = SubstituteSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        fields, organization = asked.validated_data, caller_of(request).organization
+        serializer = SubstituteSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        fields, organization = serializer.validated_data, caller_of(request).organization
         variables = fields["variables"]
         contents: Sequence[TemplateContent]
         if "contents" in fields:
@@ -124,13 +129,13 @@ class SubstituteView(TemplateRows, APIView):
             refuse(errors)
         fallback = organization.default_language
         language = fields.get("language", fallback)
-        words = shown(contents, variables, language=language, organization=organization)
-        if not words:
+        rendered = render_contents(contents, variables, language=language, organization=organization)
+        if not rendered:
             raise ValidationError(
-                {"language": f"There are several languages, but neither {language} nor {fallback}."},
+                {"language": f"The contents have several languages, but neither {language} nor {fallback}."},
                 code="no_content",
             )
-        return Response({"contents": words})
+        return Response({"contents": rendered})
 
 
 def _active(templates: QuerySet[Any], code: str) -> TemplateVersion:

@@ -1,4 +1,4 @@
-"""Templates and their versions: written, activated, rolled back, previewed."""
+"""Endpoints of templates and their versions: create, change, archive, activate, compare."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,8 +57,8 @@ class TemplateRows(OrganizationRows):
         if self.scopes.get(str(request.method)) != Scope.TEMPLATES_WRITE:
             return
         caller = caller_of(request)
-        if not credentials.may_word(str(kwargs.get("code")), caller.scopes, live=caller.live):
-            raise PermissionDenied("Only an administrator may change the mail that sets passwords.")
+        if not credentials.may_write(str(kwargs.get("code")), caller.scopes, live=caller.live):
+            raise PermissionDenied("Only an administrator may change the password reset email.")
 
     def template(self) -> Template:
         template: Template = get_object_or_404(TemplateRows.get_queryset(self), code=self.kwargs["code"])
@@ -66,7 +66,7 @@ class TemplateRows(OrganizationRows):
 
 
 class TemplateListView(TemplateRows, FilteredRows, generics.ListCreateAPIView[Template]):
-    """List templates, or add one (with `contents`: its first version, active at once)."""
+    """List templates, or add one (with `contents`: its first version, activated immediately)."""
 
     scopes: ClassVar = READ_WRITE
     serializer_class = TemplateSerializer
@@ -94,7 +94,7 @@ class TemplateListView(TemplateRows, FilteredRows, generics.ListCreateAPIView[Te
 
 
 class TemplateDetailView(TemplateRows, generics.RetrieveUpdateDestroyAPIView[Template]):
-    """One template. Deleting archives it: what was sent with it stays explained."""
+    """One template. Deleting archives it, since notifications refer to it."""
 
     http_method_names = ["get", "patch", "delete", "head", "options"]
     scopes: ClassVar = READ_WRITE
@@ -105,13 +105,13 @@ class TemplateDetailView(TemplateRows, generics.RetrieveUpdateDestroyAPIView[Tem
 
 
 class VersionListView(TemplateRows, FilteredRows, generics.ListCreateAPIView[TemplateVersion]):
-    """A template's versions, newest first; posting adds one, which never changes again."""
+    """A template's versions, newest first; posting adds one. Versions are immutable."""
 
     scopes: ClassVar = READ_WRITE
     serializer_class = VersionSerializer
 
     def get_queryset(self) -> QuerySet[TemplateVersion]:
-        # As they were written: what they were compiled into is many times as long.
+        # The sources only: the compiled form is many times as long.
         written = Prefetch("contents", TemplateContent.objects.defer("compiled"))
         return self.template().versions.select_related("template").prefetch_related(written)
 
@@ -129,22 +129,22 @@ class VersionListView(TemplateRows, FilteredRows, generics.ListCreateAPIView[Tem
 
 
 class ActivateView(TemplateRows, APIView):
-    """Make a version the one that new notifications use; an older one is the roll-back."""
+    """Make a version the one that new notifications use; activating an older one is a rollback."""
 
     scopes: ClassVar = READ_WRITE
 
     @extend_schema(request=ActivateSerializer, responses=TemplateSerializer)
     def post(self, request: Request, code: str) -> Response:
         template = self.template()
-        asked = ActivateSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        version = numbered(template, asked.validated_data["version"])
+        serializer = ActivateSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        version = numbered(template, serializer.validated_data["version"])
         authoring.activate(template=template, version=version)
         return Response(TemplateSerializer(template).data)
 
 
 class VersionDetailView(TemplateRows, APIView):
-    """One version, as it was written."""
+    """One version with its sources."""
 
     scopes: ClassVar = READ_WRITE
 
@@ -155,7 +155,7 @@ class VersionDetailView(TemplateRows, APIView):
 
 
 class DiffView(TemplateRows, APIView):
-    """What changed from one version to another: a unified diff for each part that differs."""
+    """The differences between two versions: a unified diff for each part that differs."""
 
     scopes: ClassVar = READ_WRITE
     parameters: ClassVar = {"GET": DiffSerializer}
@@ -163,9 +163,9 @@ class DiffView(TemplateRows, APIView):
     @extend_schema(parameters=[DiffSerializer], responses=ComparedSerializer)
     def get(self, request: Request, code: str) -> Response:
         template = self.template()
-        asked = DiffSerializer(data=request.query_params.dict())
-        asked.is_valid(raise_exception=True)
-        numbers = asked.validated_data
+        serializer = DiffSerializer(data=request.query_params.dict())
+        serializer.is_valid(raise_exception=True)
+        numbers = serializer.validated_data
         versions = template.versions.order_by("-number")
         new = numbered(template, numbers["to"], field="to") if "to" in numbers else versions.first()
         if new is None:
@@ -193,12 +193,12 @@ class CompilerIsBusy(APIException):
     status_code = 503
     default_code = "compiler_busy"
     wait = 2
-    """Seconds, told in Retry-After."""
+    """Seconds sent in Retry-After."""
 
 
 @contextmanager
 def content_errors_shown() -> Iterator[None]:
-    """Turns a ContentError into the 400 that names the part, or the 503 of a compiler that is busy."""
+    """Turns a ContentError into the 400 that names the part, and CompilerBusy into a 503."""
     try:
         yield
     except authoring.CompilerBusy as error:

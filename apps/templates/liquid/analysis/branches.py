@@ -1,4 +1,4 @@
-"""Which part of a template is rendered under which condition, and what is there if that holds."""
+"""The branches of a template's conditions, and the variables that are known to be present in each branch."""
 
 from collections.abc import Iterator
 
@@ -33,15 +33,15 @@ from liquid.expression import Expression
 
 NOTHING: frozenset[str] = frozenset()
 SOMETHING = (StringLiteral, IntegerLiteral, FloatLiteral, TrueLiteral, FalseLiteral, Empty)
-"""What no missing variable is equal to."""
+"""Expressions that no missing variable equals."""
 NOT_THERE = (Nil, Blank)
-"""What every missing variable is equal to."""
+"""Expressions that every missing variable equals."""
 FAILING = (LtExpression, GtExpression, LeExpression, GeExpression, ContainsExpression)
-"""What doesn't hold where either side is missing."""
+"""Comparisons that are false where either side is missing."""
 
 
 def branches(node: Node, context: RenderContext) -> Iterator[tuple[Node, frozenset[str]]]:
-    """The children of `node`, each with the paths that are there wherever it is rendered."""
+    """The children of `node`, each with the paths that are present whenever it is rendered."""
     if isinstance(node, IfNode | UnlessNode):
         holds = isinstance(node, IfNode)
         yield node.consequence, there_if(node.condition, holds)
@@ -75,7 +75,7 @@ def _not_listed(block: MultiExpressionBlockNode) -> frozenset[str]:
 
 
 def there_if(condition: Expression, holds: bool) -> frozenset[str]:
-    """Paths that must be there if `condition` holds, or if it doesn't; what holds them with a dot behind it."""
+    """Paths that must be present if `condition` is true (`holds`) or false; their parents as `parent.`."""
     if isinstance(condition, BooleanExpression):
         return there_if(condition.expression, holds)
     if isinstance(condition, LogicalAndExpression | LogicalOrExpression):
@@ -109,7 +109,7 @@ def with_above(name: str) -> list[str]:
 
 
 def dotted(path: Path) -> str:
-    """`a.b.0`; ends where a part of it is computed."""
+    """`a.b.0`; ends before the first computed segment."""
     names: list[str] = []
     for segment in path.path:
         if not isinstance(segment, str | int) or "." in str(segment):

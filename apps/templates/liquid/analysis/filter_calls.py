@@ -1,6 +1,6 @@
-"""Filter calls that would fail at every rendering, found when a source is saved.
+"""Finds filter calls that would fail at every rendering, when a source is saved.
 
-A version that was stored before goes on as it was: what fails may stand where nothing is ever rendered.
+Not checked when a stored version is rendered: the failing call may be in a branch that is never reached.
 """
 
 import inspect
@@ -20,7 +20,7 @@ from apps.templates.liquid.limits import TooSlow
 
 CONSTANT = (Literal, Nil)
 GIVEN = frozenset({"environment", "context"})
-"""Arguments that the library gives, and no author."""
+"""Arguments that the library passes, not the template's author."""
 SAMPLES: Sequence[object] = (None, "1", 1, 1.5, ["1"], [{"1": 1}], {"1": 1})
 FAILED = object()
 
@@ -46,7 +46,7 @@ def _filtered(expressions: Iterable[Expression]) -> Iterator[FilteredExpression]
 
 
 def _check(expression: FilteredExpression, context: BoundedContext) -> None:
-    """Each filter with the value it will get where that is known already, else with one of each kind."""
+    """Apply each filter to the value it will get if that is constant, else to one sample of each type."""
     values = [expression.left.evaluate(context)] if isinstance(expression.left, CONSTANT) else SAMPLES
     for used in expression.filters or ():
         _check_arguments(used, context.env)

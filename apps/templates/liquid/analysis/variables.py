@@ -1,4 +1,4 @@
-"""Which variables a template asks for, found without rendering it."""
+"""Finds the variables that a template uses, without rendering it."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ from apps.templates.liquid.context import BoundedContext
 from apps.templates.liquid.engine import expressions, parse
 
 PROVIDED: Mapping[str, object] = {"unsubscribe_url": None}
-"""What the sender adds for each person; nil where there is nobody yet, as in a preview."""
+"""Variables that delivery adds for each recipient; nil where there is no recipient, as in a preview."""
 BUILT_IN = frozenset({"now", "today", *PROVIDED})
-"""Names that nobody has to send: Liquid's own, and the sender's."""
+"""Names that callers don't have to send: Liquid's own, and those that delivery adds."""
 CONDITIONS = (IfNode, UnlessNode, ConditionalBlockNode, CaseNode, MultiExpressionBlockNode)
 
 
@@ -26,8 +26,8 @@ CONDITIONS = (IfNode, UnlessNode, ConditionalBlockNode, CaseNode, MultiExpressio
 class VariableUse:
     """Dotted paths of global variables ("name", "order.id", "items.0.price"); no path is in both.
 
-    `required`: rendering fails without it. `optional`: used only in conditions, under a condition that asks
-    for it or for what it belongs to, or with `default`. A path ends where a part of it is computed.
+    `required`: rendering fails without it. `optional`: used only in conditions, under a condition that checks
+    it or its parent, or with `default`. A path ends before the first computed segment.
     """
 
     required: frozenset[str]
@@ -35,7 +35,7 @@ class VariableUse:
 
 
 def variables_of(*sources: str) -> VariableUse:
-    """What all `sources` together use. Raises TemplateSyntaxError."""
+    """The variables that all `sources` together use. Raises TemplateSyntaxError."""
     required: set[str] = set()
     optional: set[str] = set()
     for source in sources:
@@ -46,7 +46,7 @@ def variables_of(*sources: str) -> VariableUse:
 
 
 def missing(use: VariableUse, variables: Mapping[str, object]) -> list[str]:
-    """The required names that `variables` lacks, sorted. A name whose value is None is there."""
+    """The required names that `variables` lacks, sorted. A name whose value is None counts as present."""
     return sorted(name for name in use.required if not _present(name.split("."), variables))
 
 
@@ -73,30 +73,30 @@ def _uses(
     nodes: Iterable[Node],
     assigned: set[str],
     bound: frozenset[str],
-    asked: frozenset[str],
+    guarded: frozenset[str],
 ) -> Iterator[tuple[str, bool]]:
     """(name, needed) of every global in `nodes`. `assigned` grows as tags assign; `bound`: the loops' names;
-    `asked`: what conditions around `nodes` found to be there."""
+    `guarded`: the paths that conditions around `nodes` have found to be present."""
     context = BoundedContext(template)
     for node in nodes:
         for expression in node.expressions():
             for path, needed in _paths(expression, not isinstance(node, CONDITIONS)):
                 name = dotted(path)
                 if name and path.path[0] not in assigned and path.path[0] not in bound:
-                    yield name, needed and not _found_by(asked, name)
+                    yield name, needed and not _is_guarded(guarded, name)
         assigned.update(node.template_scope())
         inner = bound.union(node.block_scope())
         for child, known in branches(node, context):
-            yield from _uses(template, [child], assigned, inner, asked.union(known))
+            yield from _uses(template, [child], assigned, inner, guarded.union(known))
 
 
-def _found_by(asked: frozenset[str], name: str) -> bool:
-    """Whether the name, what it belongs to, or something that belongs to it was found to be there."""
-    return f"{name}." in asked or not asked.isdisjoint(with_above(name))
+def _is_guarded(guarded: frozenset[str], name: str) -> bool:
+    """Whether a condition has found the name, a parent of it or a field of it to be present."""
+    return f"{name}." in guarded or not guarded.isdisjoint(with_above(name))
 
 
 def _paths(expression: Expression, needed: bool) -> Iterator[tuple[Path, bool]]:
-    """Every path in `expression`; not needed where `default` is the first filter it meets."""
+    """Every path in `expression`; not needed where `default` is its first filter."""
     replaced: set[int] = set()
     for part in expressions(expression):
         if isinstance(part, FilteredExpression) and part.filters and part.filters[0].name == "default":

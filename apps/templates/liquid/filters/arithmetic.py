@@ -1,18 +1,18 @@
-"""Filters that reckon with decimal fractions as they are written: half is rounded away from zero, and 0.3 holds 0.1
-three times."""
+"""Arithmetic filters in decimal, not binary, fractions: halves are rounded away from zero, and 0.3 is exactly three
+times 0.1."""
 
 from decimal import ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal
 
 from liquid.filter import math_filter
 
 WIDE = Context(prec=400, rounding=ROUND_HALF_UP)
-"""For every digit of any number there is before and after the point."""
+"""Enough precision for all digits of any float before and after the decimal point."""
 MOST_DIGITS = 400
 
 
 @math_filter
 def round_(num: float, ndigits: float = 0) -> float:
-    """A whole number, or as many digits after the point as asked for; fewer than none round to tens and hundreds."""
+    """Rounded to `ndigits` decimals; 0 gives a whole number, a negative count rounds to tens, hundreds, …"""
     digits = int(ndigits)
     if digits < -MOST_DIGITS:
         return 0
@@ -29,7 +29,7 @@ def round_(num: float, ndigits: float = 0) -> float:
 
 @math_filter
 def divided_by(num: float, other: float) -> float:
-    """Whole numbers give a whole number, rounded down."""
+    """The quotient; of two whole numbers, rounded down to a whole number."""
     if isinstance(num, int) and isinstance(other, int):
         return num // other
     return float(Decimal(str(num)) / Decimal(str(other)))
@@ -37,7 +37,7 @@ def divided_by(num: float, other: float) -> float:
 
 @math_filter
 def modulo(num: float, other: float) -> float:
-    """What is left of `num`, of the divisor's sign."""
+    """The remainder of `num / other`, with the divisor's sign."""
     if isinstance(num, int) and isinstance(other, int):
         return num % other
     whole, divisor = Decimal(str(num)), Decimal(str(other))

@@ -1,6 +1,6 @@
-"""The `date` filter: what it takes for a moment, and how it writes one.
+"""The `date` filter: parses a time and formats it.
 
-Numeric dates are read as Ruby does, since Liquid is written in it. What says no zone is UTC.
+Numeric dates are parsed as in Ruby, Liquid's own language. A time without a zone is in UTC.
 """
 
 import re
@@ -16,30 +16,30 @@ from apps.templates.liquid.values import text_of
 
 NUMERIC = re.compile(r"(?<![\w/.:-])(\d{1,4})([/.-])(\d{1,2})\2(\d{1,4})(?!\d)")
 NUMBER = re.compile(r"[-+]?\d*\.?\d*")
-"""A text that is one, but for whole seconds, is no moment; the parser would take `1.5` for a day."""
+"""Text that is a number is not a time, except whole seconds; the parser would take `1.5` for a day."""
 ZONES = {
     **dict.fromkeys(("UTC", "GMT", "UT", "Z"), 0),
     **{f"{name}ST": hours for name, hours in (("E", -5), ("C", -6), ("M", -7), ("P", -8))},
     **{f"{name}DT": hours for name, hours in (("E", -4), ("C", -5), ("M", -6), ("P", -7))},
 }
-"""Hours from UTC, of the zones that mails may be dated in by name (RFC 5322)."""
-PROBES = (datetime(2000, 1, 1), datetime(2004, 3, 2, 1))  # noqa: DTZ001 - read beside a text that may name a zone
-"""Two moments that have nothing in common: what a text says comes out alike beside both."""
+"""Offset from UTC in hours of the zone names that RFC 5322 allows in emails."""
+PROBES = (datetime(2000, 1, 1), datetime(2004, 3, 2, 1))  # noqa: DTZ001 - defaults for a text that may name a zone
+"""Two defaults that differ in every field: a field that is equal after parsing with each is given by the text."""
 
 
 @liquid_filter
 def date(value: object, fmt: object) -> object:
-    """`value` in the format; as it is where there is no format, or it is no moment."""
+    """`value` in the format `fmt`; unchanged where the format is empty or the value is not a time."""
     form = text_of(fmt)
     moment = moment_of(value) if form else None
     if moment is None:
         return value
     written = formatted(moment, form)
-    return Markup(written) if isinstance(form, Markup) else written  # noqa: S704 - the author's own
+    return Markup(written) if isinstance(form, Markup) else written  # noqa: S704 - the format is the author's own text
 
 
 def moment_of(value: object) -> datetime | None:
-    """A text, or seconds since 1970 (a text of digits is these too). None: that is no moment."""
+    """Parses a text, or seconds since 1970 (also as a text of digits). None: not a time."""
     if isinstance(value, datetime):
         return value.astimezone(UTC)
     if isinstance(value, Day):
@@ -69,7 +69,7 @@ def _read(text: str) -> datetime | None:
         found = datetime.fromisoformat(text)
     except ValueError:
         try:
-            # The parser raises more than it says.
+            # The parser raises more than it documents.
             found = _whole(NUMERIC.sub(_iso, text, count=1))
         except (ValueError, TypeError, ArithmeticError, AttributeError, LookupError):
             return None
@@ -77,8 +77,8 @@ def _read(text: str) -> datetime | None:
 
 
 def _iso(found: re.Match[str]) -> str:
-    """Day, month and year where the year is last and has its century; else year, month and day. What is no date
-    that way is left for the other reading: 12/31/2026."""
+    """Day-month-year where the year comes last with its century, else year-month-day, as an ISO date. Text that
+    isn't a valid date in that order is returned unchanged for the parser: 12/31/2026."""
     first, _, month, last = found.groups()
     year, day = (last, first) if len(last) > 2 else (first, last)
     whole = int(year)
@@ -91,14 +91,14 @@ def _iso(found: re.Match[str]) -> str:
 
 
 def _whole(text: str) -> datetime | None:
-    """What is named more roughly than the first thing that the text names is now's; what is finer begins."""
+    """Units larger than the first that the text gives are today's; smaller omitted ones are at their minimum."""
     one: datetime
     other: datetime
     one, other = (parser.parse(text, default=probe, tzinfos=_zone) for probe in PROBES)
-    said = [getattr(one, part) == getattr(other, part) for part in ("year", "month", "day", "hour")]
-    if not any(said):
+    specified = [getattr(one, part) == getattr(other, part) for part in ("year", "month", "day", "hour")]
+    if not any(specified):
         return None
-    first = said.index(True)
+    first = specified.index(True)
     now = datetime.now(one.tzinfo or UTC)
     return one.replace(**{part: getattr(now, part) for part in ("year", "month", "day")[:first]})
 

@@ -1,4 +1,4 @@
-"""Filters of lists that know an item may lack what they look for."""
+"""List filters that tolerate items without the property they look for."""
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -14,14 +14,14 @@ from apps.templates.liquid.values import number_of, text_of
 
 
 def _property(item: object, key: str) -> Any:
-    """What `item` has under this name; None where it has nothing."""
+    """The property `key` of `item`; None where it has none."""
     if isinstance(item, dict):
         return item.get(key)
     return key if isinstance(item, str) and key in item else None
 
 
 def _of(item: object, key: object) -> Any:
-    """The same, where it is an error to ask a number."""
+    """As `_property`, but raises FilterError for a number, which has no properties."""
     if isinstance(item, int | float):
         raise FilterError("a number has no properties", token=None)
     return _property(item, text_of(key))
@@ -35,7 +35,7 @@ def _fits(item: object, key: object, value: object) -> bool:
 @with_environment
 @sequence_filter
 def join(sequence: Sequence[object], separator: object = " ", *, environment: Environment) -> str:
-    """The items as they are printed, with the separator between them."""
+    """The items as printed, with the separator between them."""
     between = text_of(separator)
     if environment.autoescape and between == " ":
         between = Markup(between)
@@ -44,31 +44,31 @@ def join(sequence: Sequence[object], separator: object = " ", *, environment: En
 
 @sequence_filter
 def map_(sequence: Sequence[object], key: object) -> list[object]:
-    """What each item has under this name."""
+    """The property `key` of each item."""
     return [_of(item, key) for item in sequence]
 
 
 @sequence_filter
 def where(sequence: Sequence[object], key: object, value: object = None) -> list[object]:
-    """The items whose property is the value, or is something where none is given."""
+    """The items whose property equals `value`; without a value, those whose property is truthy."""
     return [item for item in sequence if _fits(item, key, value)]
 
 
 @sequence_filter
 def reject(sequence: Sequence[object], key: object, value: object = None) -> list[object]:
-    """The other items."""
+    """The items that `where` would leave out."""
     return [item for item in sequence if not _fits(item, key, value)]
 
 
 @sequence_filter
 def find(sequence: Sequence[object], key: object, value: object = None) -> object:
-    """The first item that `where` would give."""
+    """The first item that `where` would return; nil if none."""
     return next((item for item in sequence if _fits(item, key, value)), None)
 
 
 @sequence_filter
 def find_index(sequence: Sequence[object], key: object, value: object = None) -> int | None:
-    """Where that item is."""
+    """The index of that item; nil if none."""
     return next((place for place, item in enumerate(sequence) if _fits(item, key, value)), None)
 
 
@@ -80,7 +80,7 @@ def has(sequence: Sequence[object], key: object, value: object = None) -> bool:
 
 @sequence_filter
 def uniq(sequence: Sequence[object], key: object = None) -> list[object]:
-    """The items, of equal ones the first; or of those with equal properties."""
+    """The items without duplicates, or without those whose property equals an earlier item's."""
     seen: list[object] = []
     kept = []
     for item in sequence:
@@ -93,7 +93,7 @@ def uniq(sequence: Sequence[object], key: object = None) -> list[object]:
 
 @sequence_filter
 def sum_(sequence: Sequence[object], key: object = None) -> float:
-    """Of the items, or of one property of each."""
+    """The sum of the items, or of one property of each."""
     numbers = [number_of(item if key is None else _of(item, key)) for item in sequence]
     if all(isinstance(number, int) for number in numbers):
         return sum(numbers)
@@ -110,13 +110,13 @@ def compact(sequence: Sequence[object], key: object = None) -> list[object]:
 
 @sequence_filter
 def sort(sequence: Sequence[object], key: object = None) -> list[object]:
-    """In ascending order; nil, and items without the property, last and as they were."""
+    """In ascending order; nil and items without the property last, in their original order."""
     return _sorted(sequence, key, lambda value: value)
 
 
 @sequence_filter
 def sort_natural(sequence: Sequence[object], key: object = None) -> list[object]:
-    """The same by the items' texts, whatever their case."""
+    """As `sort`, but by the values' text, case-insensitively."""
     return _sorted(sequence, key, lambda value: text_of(value).lower())
 
 

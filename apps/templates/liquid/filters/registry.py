@@ -1,5 +1,5 @@
-"""Filters of our own in place of the library's, and what every filter is given: a text where it works on texts, a
-number where it reckons, a list where it wants one, whatever the value is."""
+"""The filters that replace the library's, and the conversion of every filter's arguments: to text for text filters,
+to numbers for arithmetic, to a list for list filters, whatever the value is."""
 
 from collections.abc import Callable, Mapping
 
@@ -31,20 +31,20 @@ append capitalize downcase escape escape_once escapejs lstrip newline_to_br prep
 replace replace_first replace_last rstrip split squish strip strip_html strip_newlines upcase url_decode url_encode
 base64_decode base64_encode base64_url_safe_decode base64_url_safe_encode
 """
-RECKONING = "abs at_least at_most ceil divided_by floor minus modulo plus round times"
+ARITHMETIC = "abs at_least at_most ceil divided_by floor minus modulo plus round times"
 LISTS = "compact concat find find_index has join map reject reverse sort sort_natural sum uniq where"
 
 WHOLE = (("<script", "</script>"), ("<style", "</style>"), ("<!--", "-->"))
-"""What goes with everything that is in it."""
+"""Elements that are removed together with their content."""
 
 
 @with_environment
 @string_filter
 def strip_html(val: str, *, environment: Environment) -> str:
-    """The text without tags, comments, scripts and styles; a `<` that nothing closes stays. In linear time."""
+    """The text without tags, comments, scripts and styles; an unclosed `<` stays. Linear time."""
     kept, position = [], 0
     folded = val.lower() if val.isascii() else _ascii_lower(val)
-    # What was looked for in vain once is not there later either.
+    # A closer not found once is not found further on either.
     absent: set[str] = set()
 
     def after(closer: str, start: int) -> int:
@@ -74,7 +74,7 @@ def strip_html(val: str, *, environment: Environment) -> str:
 
 
 def _ascii_lower(text: str) -> str:
-    """Lower case without a change of length, which some letters' would be."""
+    """ASCII letters in lower case; lowering others could change the text's length."""
     return text.translate({upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)})
 
 
@@ -95,19 +95,19 @@ def _part(value: object, *given: object) -> Given:
 
 
 def _cut(value: object, *given: object) -> Given:
-    """Its length, and the text that stands for the rest."""
+    """The text, its length limit, and the texts after that (the ellipsis)."""
     return text_of(value), *given[:1], *map(text_of, given[1:])
 
 
-TAKEN: Mapping[str, Callable[..., Given]] = {
+CONVERSIONS: Mapping[str, Callable[..., Given]] = {
     **dict.fromkeys(TEXTS.split(), _texts),
-    **dict.fromkeys(RECKONING.split(), _numbers),
+    **dict.fromkeys(ARITHMETIC.split(), _numbers),
     **dict.fromkeys(LISTS.split(), _list),
     "slice": _part,
     "truncate": _cut,
     "truncatewords": _cut,
 }
-"""By a filter's name: its value and arguments as it takes them."""
+"""By filter name: converts the value and arguments to the types that the filter takes."""
 OURS: Mapping[str, Callable[..., object]] = {
     "compact": compact,
     "date": date,

@@ -1,5 +1,5 @@
-"""A moment written by one of Ruby's formats, which Liquid's are: they say more than the system's own (`%L`, `%3N`,
-`%-d`), and no locale changes them."""
+"""strftime with Ruby's directives, which Liquid uses: more than the platform's own (`%L`, `%3N`, `%-d`), and
+independent of the locale."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 
 DIRECTIVE = re.compile(r"%([-0^#_]*)(\d{0,3})([EO]?)(:{0,2}z|[A-Za-z+%])")
 WIDEST = 200
-"""Characters that one directive is padded to."""
+"""Most characters that one directive is padded to."""
 
 
 def formatted(moment: datetime, form: str) -> str:
-    """`moment` by a format of Ruby's; a directive that there isn't stays as it was written."""
+    """`moment` in a Ruby format; an unknown directive is kept as written."""
 
     def directive(found: re.Match[str]) -> str:
         flags, width, _, name = found.groups()
@@ -23,8 +23,8 @@ def formatted(moment: datetime, form: str) -> str:
         elif name in FRACTIONS:
             digits = int(width or FRACTIONS[name]) or FRACTIONS[name]
             return f"{moment.microsecond:06}".ljust(min(digits, WIDEST), "0")[:digits]
-        elif name in WORDS:
-            text, size, fill = WORDS[name](moment), 0, " "
+        elif name in TEXTS:
+            text, size, fill = TEXTS[name](moment), 0, " "
         else:
             return found[0]
         for flag in flags:
@@ -57,7 +57,7 @@ def _offset(moment: datetime, separators: int) -> str:
 
 
 def _week(moment: datetime, first: int) -> int:
-    """Weeks since the year's first day of the week `first` (0: Sunday)."""
+    """The week of the year, counted from its first weekday `first` (0: Sunday)."""
     return (moment.timetuple().tm_yday + 6 - (moment.isoweekday() - first) % 7) // 7
 
 
@@ -85,8 +85,8 @@ NUMBERS: Mapping[str, tuple[Callable[[datetime], int], int, str]] = {
     "s": (lambda at: int(at.timestamp() // 1), 1, "0"),
 }
 FRACTIONS = {"L": 3, "N": 9}
-"""Of a second; how many digits where the directive doesn't say."""
-WORDS: Mapping[str, Callable[[datetime], str]] = {
+"""Fractions of a second, and their digits where the directive gives no width."""
+TEXTS: Mapping[str, Callable[[datetime], str]] = {
     "A": lambda at: DAYS[at.weekday()],
     "a": lambda at: DAYS[at.weekday()][:3],
     "B": lambda at: MONTHS[at.month - 1],
@@ -94,7 +94,7 @@ WORDS: Mapping[str, Callable[[datetime], str]] = {
     "h": lambda at: MONTHS[at.month - 1][:3],
     "p": lambda at: "AM" if at.hour < 12 else "PM",
     "P": lambda at: "am" if at.hour < 12 else "pm",
-    # An offset has no name.
+    # An offset has no zone name.
     "Z": lambda at: "" if at.utcoffset() else "UTC",
     "z": lambda at: _offset(at, 0),
     ":z": lambda at: _offset(at, 1),

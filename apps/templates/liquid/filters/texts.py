@@ -1,4 +1,4 @@
-"""Filters of texts in place of the library's where those differ from Liquid's."""
+"""Text filters that replace the library's where those differ from Liquid's own."""
 
 import html
 
@@ -11,15 +11,15 @@ from markupsafe import escape as escaped
 @with_environment
 @string_filter
 def escape(val: str, *, environment: Environment) -> str:
-    """The text as HTML, each of the five signs as Liquid writes it."""
-    # What is markup already is a text here: its signs are meant.
+    """The text escaped for HTML, the five special characters as Liquid writes them."""
+    # Text that is already marked safe is escaped again, as in Liquid.
     plain = str.__str__(val)
     return escaped(plain) if environment.autoescape else html.escape(plain).replace("&#x27;", "&#39;")
 
 
 @string_filter
 def split(val: str, sep: str) -> list[str]:
-    """The parts, without empty ones at the end; at any blanks for one blank, and each letter for nothing."""
+    """The parts, without trailing empty ones. A space splits at any whitespace, an empty `sep` into characters."""
     if not sep:
         return list(val)
     parts = val.split(None if sep == " " else sep)
@@ -30,7 +30,7 @@ def split(val: str, sep: str) -> list[str]:
 
 @string_filter
 def truncate(val: str, num: object = 50, end: str = "...") -> str:
-    """At most so many characters, the end's among them; the end alone where there is no room beside it."""
+    """At most `num` characters including `end`; `end` alone where there is no room for more."""
     length = to_int(num)
     return val if len(val) <= length else val[: max(0, length - len(end))] + end
 

@@ -1,5 +1,5 @@
-"""What a condition asks: nil, false and a variable that is missing are blank; `contains` looks in a text for what is
-printed."""
+"""Comparisons in conditions: nil, false and a missing variable are blank; `contains` searches a text for the other
+value as printed."""
 
 from collections.abc import Collection, Mapping
 
@@ -19,7 +19,7 @@ from apps.templates.liquid.values import text_of
 
 
 def is_blank(value: object) -> bool:
-    """Nil, false, missing, empty, or a text of blanks alone."""
+    """Nil, false, missing, empty, or whitespace only."""
     if isinstance(value, str):
         return not value or value.isspace()
     if isinstance(value, list | tuple | dict | range):
@@ -28,7 +28,7 @@ def is_blank(value: object) -> bool:
 
 
 def equal(left: object, right: object) -> bool:
-    """As Liquid compares; 1 is not true."""
+    """Equality as in Liquid; 1 is not equal to true."""
     if isinstance(right, Blank | Empty):
         left, right = right, left
     if isinstance(left, Blank):
@@ -56,7 +56,7 @@ class _Unequal(NeExpression):
 
 
 class _AnyOf(_AnyExpression):
-    """What a `when` lists."""
+    """The values of a `when`."""
 
     __slots__ = ()
 
@@ -87,4 +87,4 @@ OURS: Mapping[type[Expression], type[Expression]] = {
     ContainsExpression: _Contains,
     _AnyExpression: _AnyOf,
 }
-"""What stands in for the library's comparisons, of the same layout."""
+"""By the library's comparison class, our replacement with the same memory layout (`__slots__`)."""
