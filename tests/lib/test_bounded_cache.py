@@ -47,12 +47,12 @@ def test_every_entry_has_a_minimum_weight():
     cache, _ = cache_and_calls()
     for number in range(1000):
         cache(f"name {number}", 0)
-    assert len(cache._held) <= 10
+    assert len(cache._entries) <= 10
 
 
 def test_clear_resets_the_weight():
     cache, made = cache_and_calls()
     cache("a", 0)
-    cache.forget()
+    cache.clear()
     assert cache.weight == 0
     assert (cache("a", 0), made["a"]) == ("A", 2)
