@@ -1,1 +1,1 @@
-"""What `make bench` runs: our own work and others' on the same message, in the same run (docs/benchmarks.md)."""
+"""The benchmarks of `make bench`: the product and its peers with one message, in one run (docs/benchmarks.md)."""

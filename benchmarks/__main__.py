@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME …]`: all of them, or those named. QUICK=1: short and without the peers' downloads."""
+"""`python -m benchmarks [NAME …]`: all benchmarks, or those named. QUICK=1: short, without the peers' downloads."""
 
 import os
 import platform
@@ -51,7 +51,7 @@ def main(names: list[str]) -> int:
             began = time.monotonic()
             try:
                 rows += known[name](stage, key)
-            except Exception as error:  # noqa: BLE001 - one that fails keeps no other from its turn
+            except Exception as error:  # noqa: BLE001 - a failed benchmark does not prevent the others
                 traceback.print_exc()
                 errors.append(f"{name}: {type(error).__name__}: {str(error)[:300]}")
             sys.stderr.write(f"{name}: {time.monotonic() - began:.0f} s\n")

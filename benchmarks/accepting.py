@@ -1,4 +1,4 @@
-"""Accepting, one by one and a thousand at a time, beside bare views of the same framework and server."""
+"""Accepting requests, one by one and a thousand at a time, beside bare views of the same framework and server."""
 
 import json
 import time

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.peers import environment as peers
-from benchmarks.stage import Consumed, Sink, Stage, dead_letter_consumer
+from benchmarks.stage import Sink, Stage, Throughput, wait_for_messages
 from benchmarks.table import Row
 from benchmarks.world import HTML, TEXT, body, forget, interleaved, post_batches
 
@@ -16,7 +16,7 @@ PROCESSES, THREADS = 2, 2
 
 def measure(stage: Stage, key: str) -> list[Row]:
     ours, theirs = (2_000, 500) if stage.quick else (20_000, 4_000)
-    costs: list[Consumed] = []
+    costs: list[Throughput] = []
     interpreter = None if stage.quick else peers.python()
     with stage.smtp_sink() as sink:
 
@@ -45,13 +45,13 @@ def measure(stage: Stage, key: str) -> list[Row]:
     return rows
 
 
-def cost_of(one: Consumed, count: int) -> str:
+def cost_of(one: Throughput, count: int) -> str:
     used = ", ".join(f"{name} {seconds / count * 1e6:.0f}" for name, seconds in one.cpu.items())
     return f"µs of CPU a message: {used}; peak {one.peak / 2**20:.0f} MiB"
 
 
-def deliver(stage: Stage, key: str, sink: Sink, count: int, *, threads: int = THREADS) -> Consumed:
-    """Accepted first, with no worker there; the clock runs from the first message at the sink to the last."""
+def deliver(stage: Stage, key: str, sink: Sink, count: int, *, threads: int = THREADS) -> Throughput:
+    """Accept all messages first, without a worker; measured from the first message at the sink to the last."""
     forget()
     before = sink.count()
     with stage.wsgi() as (host, _):
@@ -62,15 +62,15 @@ def deliver(stage: Stage, key: str, sink: Sink, count: int, *, threads: int = TH
         threads=threads,
         EMAIL_PROVIDER_URL=f"smtp://127.0.0.1:{sink.port}/?tls=none",
     ) as pids:
-        consumed = dead_letter_consumer(
+        throughput = wait_for_messages(
             lambda: sink.count() - before, count, {"workers": pids, "sink": [sink.process.pid]}
         )
         settled(count)
-    return consumed
+    return throughput
 
 
 def settled(count: int) -> None:
-    """Every row says so. Raises TimeoutError."""
+    """Wait until every row is recorded as sent. Raises TimeoutError."""
     from apps.notifications.models import EmailLog
 
     ends = time.monotonic() + 60
@@ -81,7 +81,7 @@ def settled(count: int) -> None:
 
 
 def bare(port: int, count: int) -> float:
-    """Two processes that send ready bytes over a kept connection each: what the machine can do with smtplib."""
+    """Two processes that each send ready bytes over a persistent connection: the machine's limit with smtplib."""
     html, text = (
         source.replace("{{ name }}", "Ada").replace("{{ order }}", "A-1") for source in (HTML, TEXT)
     )
@@ -119,7 +119,7 @@ def peer_worker(stage: Stage, interpreter: Path, sink: Sink, count: int) -> floa
         "-Q", "peer", "--without-gossip", "--without-mingle", **peers.variables(stage, sink.port),
     )  # fmt: skip
     try:
-        return dead_letter_consumer(lambda: sink.count() - before, count, {}).rate
+        return wait_for_messages(lambda: sink.count() - before, count, {}).rate
     finally:
         stage.end(worker)
 
@@ -132,6 +132,6 @@ def post_office(stage: Stage, interpreter: Path, sink: Sink, count: int) -> floa
         **peers.variables(stage, sink.port),
     )  # fmt: skip
     try:
-        return dead_letter_consumer(lambda: sink.count() - before, count, {}).rate
+        return wait_for_messages(lambda: sink.count() - before, count, {}).rate
     finally:
         stage.end(sender)

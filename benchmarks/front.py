@@ -1,4 +1,4 @@
-"""The API as it is started (nginx before granian): accepts beside granian alone, and p99 beside silent callers."""
+"""The API as deployed (nginx before granian): accepts beside granian alone, and p99 beside silent connections."""
 
 import json
 import re
@@ -77,7 +77,7 @@ def _row(kind: str, beside: list[float], idle: list[float]) -> Row:
 
 
 def _lasting(callers: Silent, held: list[socket.socket]) -> str:
-    """How many were there while it was measured, and when all of them were closed."""
+    """How many connections were open during the measurement, and when all of them were closed."""
     open_then = len(held) - closed(held)
     while closed(held) < len(held) and time.monotonic() - callers.began < 120:
         time.sleep(0.2)

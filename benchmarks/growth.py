@@ -1,4 +1,4 @@
-"""The same work with millions of rows in the tables as with none, and a worker's memory after long work."""
+"""The same work with millions of rows in the tables and with none, and a worker's memory after long work."""
 
 import json
 import time
@@ -6,13 +6,13 @@ import time
 from django.db import connection
 
 from benchmarks.bulk import deliver
-from benchmarks.stage import Stage, dead_letter_consumer, stat_of
+from benchmarks.stage import Stage, stat_of, wait_for_messages
 from benchmarks.table import Row
 from benchmarks.world import batches, body, forget, post_all
 
 LISTS = 10
 """How often the admin's pages are read for one figure."""
-# Ids by time, as ours are: old rows have old ones.
+# Time-ordered ids, as the product's are: old rows have old ids.
 _ID = """(lpad(to_hex((extract(epoch FROM {at}) * 1000)::bigint), 12, '0') || '7' || substr(md5(random()::text), 1, 3)
   || '8' || substr(md5(random()::text), 1, 15))::uuid"""
 _GROW = f"""
@@ -78,7 +78,7 @@ def _work(stage: Stage, key: str, repeats: int) -> dict[str, list[float]]:
 def _deliver(stage: Stage, key: str, sink: object, count: int) -> float:
     from unittest import mock
 
-    # What is there stays: it is what this measures.
+    # The existing rows stay: they are what this measures.
     with mock.patch("benchmarks.bulk.forget"), mock.patch("benchmarks.bulk.settled"):
         return deliver(stage, key, sink, count).rate  # type: ignore[arg-type]
 
@@ -159,7 +159,7 @@ def measure_memory(stage: Stage, key: str) -> list[Row]:
                     for some in batches(part, 1000)
                 ]
                 post_all(host, "/api/v1/notifications/batch/", bodies, key=key, connections=2)
-            dead_letter_consumer(sink.count, wanted, {})
+            wait_for_messages(sink.count, wanted, {})
             sizes.append(_resident(pids[0]))
     return [
         Row(

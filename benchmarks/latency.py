@@ -59,7 +59,7 @@ def _tail(
         time.sleep(3)
         if flood:
             post_batches(host, key, flood)
-            # Not before: it sends as fast as they are accepted.
+            # Started only now: it sends as fast as they are accepted.
             later.enter_context(
                 stage.workers("email.bulk", processes=1, threads=2, nice=10, EMAIL_PROVIDER_URL=bulk_url)
             )
@@ -69,8 +69,8 @@ def _tail(
         bodies = [json.dumps(body(n)).encode() for n in range(count)]
         post_all(host, "/api/v1/notifications/", bodies, key=key, connections=2, pace=EVERY)
         rate = (_sent(4) - before) / (time.monotonic() - began)
-        waits = _waits(count)
-    return percentile(waits, 0.5), percentile(waits, 0.99), rate
+        delays = _delays(count)
+    return percentile(delays, 0.5), percentile(delays, 0.99), rate
 
 
 def _sent(priority: int) -> int:
@@ -79,7 +79,7 @@ def _sent(priority: int) -> int:
     return EmailLog.objects.filter(status="sent", priority=priority).count()
 
 
-def _waits(count: int) -> list[float]:
+def _delays(count: int) -> list[float]:
     """ms from each row's acceptance to its relay's answer. Raises TimeoutError."""
     from apps.notifications.models import EmailLog
 

@@ -8,7 +8,7 @@ import time
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from benchmarks.stage import ROOT, Sink, Stage, dead_letter_consumer
+from benchmarks.stage import ROOT, Sink, Stage, wait_for_messages
 from benchmarks.table import Row
 from benchmarks.world import forget, interleaved, post_batches
 
@@ -36,7 +36,7 @@ def _ours(stage: Stage, key: str, sink: Sink, count: int, threads: int) -> float
         post_batches(host, key, count, channel="push")
     url = f"fcm://bench/?credentials={account}&base_url=http://127.0.0.1:{sink.port}&pool_size={threads}"
     with stage.workers("push.bulk", processes=2, threads=threads, PUSH_PROVIDER_URL=url) as pids:
-        return dead_letter_consumer(lambda: sink.count() - before, int(count * 0.95), {"workers": pids}).rate
+        return wait_for_messages(lambda: sink.count() - before, int(count * 0.95), {"workers": pids}).rate
 
 
 def _theirs(stage: Stage, sink: Sink, count: int) -> float:
@@ -69,7 +69,7 @@ def _account(stage: Stage, sink: Sink) -> str:
 
 
 def bare(port: int, count: int, account: str) -> float:
-    """firebase-admin as its documentation has it, at the stand-in's address."""
+    """firebase-admin used as documented, with the stand-in's address."""
     import firebase_admin
     from firebase_admin import credentials, messaging
 

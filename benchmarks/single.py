@@ -1,17 +1,17 @@
-"""A backlog of single posts, delivered; beside one Celery task an email. And many slow connections."""
+"""Delivery of a backlog of single posts, beside one Celery task an email; and of many slow connections."""
 
 import json
 
 from benchmarks.bulk import cost_of, peer_worker, settled
 from benchmarks.peers import environment as peers
-from benchmarks.stage import Consumed, Sink, Stage, dead_letter_consumer
+from benchmarks.stage import Sink, Stage, Throughput, wait_for_messages
 from benchmarks.table import Row
 from benchmarks.world import body, forget, interleaved, post_all, post_batches
 
 
 def measure(stage: Stage, key: str) -> list[Row]:
     ours, theirs = (500, 0) if stage.quick else (6_000, 2_000)
-    costs: list[Consumed] = []
+    costs: list[Throughput] = []
     with stage.smtp_sink() as sink:
 
         def run_ours() -> float:
@@ -34,7 +34,7 @@ def measure(stage: Stage, key: str) -> list[Row]:
     return [Row("single emails, a backlog", found[0], peer, found[1], 5.0, cost=cost_of(costs[-1], ours))]
 
 
-def _backlog(stage: Stage, key: str, sink: Sink, count: int) -> Consumed:
+def _backlog(stage: Stage, key: str, sink: Sink, count: int) -> Throughput:
     forget()
     before = sink.count()
     with stage.wsgi() as (host, _):
@@ -44,15 +44,15 @@ def _backlog(stage: Stage, key: str, sink: Sink, count: int) -> Consumed:
     with stage.workers(
         "email", processes=2, threads=2, EMAIL_PROVIDER_URL=f"smtp://127.0.0.1:{sink.port}/?tls=none"
     ) as pids:
-        consumed = dead_letter_consumer(
+        throughput = wait_for_messages(
             lambda: sink.count() - before, count, {"workers": pids, "sink": [sink.process.pid]}
         )
         settled(count)
-    return consumed
+    return throughput
 
 
 def measure_slow(stage: Stage, key: str) -> list[Row]:
-    """At 25 ms a reply: 60 connections beside 60 times what one of them does."""
+    """With replies after 25 ms: 60 connections beside 60 times the rate of one of them."""
     many, one = (1_000, 30) if stage.quick else (24_000, 400)
     with stage.smtp_sink(delay=0.025) as sink:
         url = f"smtp://127.0.0.1:{sink.port}/?tls=none"
@@ -65,8 +65,8 @@ def measure_slow(stage: Stage, key: str) -> list[Row]:
             with stage.workers(
                 "email.bulk", processes=processes, threads=threads, EMAIL_PROVIDER_URL=url
             ) as pids:
-                # The last chunks have fewer rows than there are connections.
-                return dead_letter_consumer(
+                # The last batches have fewer rows than there are connections.
+                return wait_for_messages(
                     lambda: sink.count() - before, int(count * 0.9), {"workers": pids}
                 ).rate
 

@@ -1,10 +1,10 @@
-"""The far ends: an SMTP server and an FCM that take everything and count it, each in a process of its own.
+"""The receiving servers: an SMTP server and an FCM that accept and count everything, each in its own process.
 
     python -m benchmarks.sinks smtp PORT DELAY COUNTER
     python -m benchmarks.sinks fcm PORT DELAY COUNTER
 
-DELAY: seconds before each reply (of a pipelined group: before the group's). COUNTER: a file that holds the number
-of messages taken.
+DELAY: seconds before each reply, or each group of pipelined replies. COUNTER: a file with the number of messages
+accepted.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from pathlib import Path
 
 
 class Counter:
-    """A number in a file, for others to read while it grows."""
+    """A number in a file, which other processes read while it increases."""
 
     def __init__(self, path: Path) -> None:
         path.write_bytes(bytes(8))
@@ -50,7 +50,7 @@ class _Connection(asyncio.Protocol):
 
 
 class Smtp(_Connection):
-    """ESMTP with PIPELINING; nothing is kept."""
+    """ESMTP with PIPELINING; messages are discarded."""
 
     in_data = False
 
@@ -89,7 +89,7 @@ class Smtp(_Connection):
 
 
 class Fcm(_Connection):
-    """HTTP/1.1 with keep-alive: a token for who asks for one, a name for each message."""
+    """HTTP/1.1 with keep-alive: an access token for each sign-in, a name for each message."""
 
     def data_received(self, octets: bytes) -> None:
         self.held += octets

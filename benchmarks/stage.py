@@ -1,4 +1,4 @@
-"""Where the benchmarks run: services, sinks and processes of their own, and what these cost."""
+"""The environment of the benchmarks: their own services, sinks and processes, and measurements of these."""
 
 import os
 import re
@@ -25,14 +25,14 @@ PATIENCE = 300.0
 
 
 def stat_of(pid: int) -> tuple[float, int]:
-    """(CPU seconds, peak resident bytes) of a process and the children that it has waited for."""
+    """(CPU seconds, peak resident bytes) of a process and of the children that it has waited for."""
     try:
-        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         status = Path(f"/proc/{pid}/status").read_text()
     except FileNotFoundError:
         return 0.0, 0
     peak = re.search(r"VmHWM:\s+(\d+)", status)
-    return sum(map(int, words[11:15])) / TICKS, int(peak[1]) * 1024 if peak else 0
+    return sum(map(int, fields[11:15])) / TICKS, int(peak[1]) * 1024 if peak else 0
 
 
 def children_of(pid: int) -> list[int]:
@@ -61,7 +61,7 @@ def postgres_cpu() -> float:
 
 @dataclass
 class Sink:
-    """A far end. `name`: what it is, for the table."""
+    """A receiving server. `name`: its program, for the table."""
 
     name: str
     port: int
@@ -71,7 +71,7 @@ class Sink:
 
 @dataclass
 class Stage:
-    """Made once a run. `environment`: what the product's processes are started with."""
+    """Created once for a run. `environment`: the variables of the product's processes."""
 
     quick: bool
     directory: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="notifier-bench-")))
@@ -79,7 +79,7 @@ class Stage:
     _started: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def open(self, database_url: str) -> None:
-        """Services of its own but for PostgreSQL, where it has a database of its own."""
+        """Start a private RabbitMQ and Redis; on the given PostgreSQL server it uses a database of its own."""
         self._rabbit, self._redis = PrivateRabbit(), PrivateRedis()
         self._rabbit.start()
         self._redis.start()
@@ -108,10 +108,10 @@ class Stage:
             service.close()
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def start(self, *words: str, **environment: str) -> subprocess.Popen[bytes]:
+    def start(self, *command: str, **environment: str) -> subprocess.Popen[bytes]:
         with (self.directory / "log").open("ab") as log:
             process = subprocess.Popen(  # noqa: S603 - our own commands
-                words,
+                command,
                 cwd=ROOT,
                 env={**self.environment, **environment},
                 stdin=subprocess.DEVNULL,
@@ -123,7 +123,7 @@ class Stage:
         return process
 
     def end(self, process: subprocess.Popen[bytes]) -> None:
-        """In order if it can, and its children with it."""
+        """Terminate the process; kill it and its children if it does not end within 20 seconds."""
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
             try:
@@ -134,7 +134,7 @@ class Stage:
 
     @contextmanager
     def smtp_sink(self, delay: float = 0.0) -> Iterator[Sink]:
-        """smtp-sink where it is installed and nothing is to be delayed, else our own."""
+        """smtp-sink where it is installed and no delay is wanted, else `benchmarks.sinks`."""
         port, found = (
             free_port(),
             shutil.which("smtp-sink", path=f"{os.environ['PATH']}:/usr/sbin:/usr/lib/postfix/sbin"),
@@ -149,8 +149,8 @@ class Stage:
             self._started.append(process)
 
             def counted() -> int:
-                said = re.findall(rb"mesg=(\d+)", counts.read_bytes()[-200:])
-                return int(said[-1]) if said else 0
+                reported = re.findall(rb"mesg=(\d+)", counts.read_bytes()[-200:])
+                return int(reported[-1]) if reported else 0
 
             sink = Sink("smtp-sink", port, process, counted)
         else:
@@ -181,7 +181,7 @@ class Stage:
     def workers(
         self, queue: str, *, processes: int, threads: int, nice: int = 0, **environment: str
     ) -> Iterator[list[int]]:
-        """Workers of one queue; their pids."""
+        """Run workers of one queue; yields their pids."""
         celery = str(Path(sys.executable).parent / "celery")
         started = [
             self.start(
@@ -201,7 +201,7 @@ class Stage:
     def wsgi(
         self, application: str = "notifier.wsgi:application", **environment: str
     ) -> AbstractContextManager[tuple[str, int]]:
-        """An API server with two processes; its host and port, and the pid."""
+        """Run an API server with two processes; yields `host:port` and the pid."""
         port = free_port()
         granian = str(Path(sys.executable).parent / "granian")
         return self._serving(
@@ -212,7 +212,7 @@ class Stage:
         )  # fmt: skip
 
     def api(self) -> AbstractContextManager[tuple[str, int]]:
-        """docker/api with as many processes and threads as `wsgi`; likewise."""
+        """The same with docker/api, with as many processes and threads as `wsgi`."""
         port = free_port()
         return self._serving(
             port,
@@ -221,8 +221,8 @@ class Stage:
         )  # fmt: skip
 
     @contextmanager
-    def _serving(self, port: int, *words: str, **environment: str) -> Iterator[tuple[str, int]]:
-        process = self.start(*words, **environment)
+    def _serving(self, port: int, *command: str, **environment: str) -> Iterator[tuple[str, int]]:
+        process = self.start(*command, **environment)
         try:
             _until_open(port)
             yield f"127.0.0.1:{port}", process.pid
@@ -245,16 +245,16 @@ def _until_open(port: int) -> None:
 
 
 @dataclass
-class Consumed:
-    """A drain: messages a second from the first to the last, and what it cost. `cpu`: seconds by process."""
+class Throughput:
+    """How fast messages arrived, and the cost: messages a second, CPU seconds by process, peak resident bytes."""
 
     rate: float
     cpu: dict[str, float]
     peak: int
 
 
-def dead_letter_consumer(count: Callable[[], int], wanted: int, processes: dict[str, list[int]]) -> Consumed:
-    """Wait until `count` gets to `wanted`, by the clock of its first message. Raises TimeoutError."""
+def wait_for_messages(count: Callable[[], int], wanted: int, processes: dict[str, list[int]]) -> Throughput:
+    """Wait until `count` reaches `wanted`; measured from the first message on. Raises TimeoutError."""
     ends = time.monotonic() + PATIENCE
     while not (first := count()):
         if time.monotonic() > ends:
@@ -268,7 +268,7 @@ def dead_letter_consumer(count: Callable[[], int], wanted: int, processes: dict[
     took = time.monotonic() - began
     after = _cpu(processes)
     peak = sum(stat_of(pid)[1] for pids in processes.values() for one in pids for pid in children_of(one))
-    return Consumed((last - first) / took, {name: after[name] - before[name] for name in after}, peak)
+    return Throughput((last - first) / took, {name: after[name] - before[name] for name in after}, peak)
 
 
 def _cpu(processes: dict[str, list[int]]) -> dict[str, float]:

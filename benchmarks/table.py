@@ -1,4 +1,4 @@
-"""The table: medians, spread, ratios and whether a target was met."""
+"""The table of results: medians, spread, ratios and whether a target was met."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,8 +7,8 @@ from statistics import median
 
 @dataclass
 class Row:
-    """One figure of ours beside one of a peer's, several measurements each. `target`: the ratio that is wanted,
-    at least or, where `at_most`, at most."""
+    """One figure of the product beside a peer's, with several measurements each. `target`: the wanted ratio, at least
+    or, where `at_most`, at most."""
 
     work: str
     ours: list[float]

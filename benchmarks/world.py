@@ -1,4 +1,4 @@
-"""The organization, template and key of the benchmarks, and what posts for them."""
+"""The organization, template and API key of the benchmarks, and the functions that post for them."""
 
 import http.client
 import json
@@ -23,7 +23,7 @@ TEXT = "Hello {{ name }},\n\n" + f"{PARAGRAPH}\n" * 14 + "\nYour order {{ order 
 
 
 def set_up(stage: Stage) -> str:
-    """The database with an organization in it; an API key."""
+    """Create the database with an organization in it; returns an API key."""
     with psycopg.connect(f"{stage.server}/postgres", autocommit=True) as server:
         server.execute(f'CREATE DATABASE "{stage.database}"')
     import django
@@ -61,7 +61,7 @@ def tear_down(stage: Stage) -> None:
 
 
 def forget() -> None:
-    """No notifications, and no wake-ups for those there were, as at the beginning."""
+    """Delete all notifications and purge their wake-up messages, as at the beginning."""
     from celery import current_app
     from django.db import connection
 
@@ -92,7 +92,7 @@ def body(number: int, channel: str = "email") -> dict[str, Any]:
 
 
 def post_batches(host: str, key: str, count: int, channel: str = "email") -> float:
-    """Post `count` notifications, a thousand a request; how many a second were accepted."""
+    """Post `count` notifications, a thousand a request; returns how many a second were accepted."""
     bodies = [
         json.dumps(
             {"notifications": [body(n, channel) for n in range(start, min(start + 1000, count))]}
@@ -107,9 +107,9 @@ def post_batches(host: str, key: str, count: int, channel: str = "email") -> flo
 def post_all(
     host: str, path: str, bodies: list[bytes], *, key: str = "", connections: int = 16, pace: float = 0.0
 ) -> list[float]:
-    """Post every body over so many kept connections, `pace` seconds apart if given; each answer's seconds.
+    """Post every body over persistent connections, `pace` seconds apart if given; returns each response's seconds.
 
-    Raises RuntimeError for an answer that isn't 2xx.
+    Raises RuntimeError for a response that isn't 2xx.
     """
     taken, waiting, errors = [0.0] * len(bodies), iter(enumerate(bodies)), []
     lock = threading.Lock()
@@ -127,10 +127,10 @@ def post_all(
             began = time.perf_counter()
             connection.request("POST", path, octets, headers)
             answer = connection.getresponse()
-            said = answer.read()
+            content = answer.read()
             taken[number] = time.perf_counter() - began
             if answer.status // 100 != 2:
-                errors.append(f"{answer.status}: {said[:300]!r}")
+                errors.append(f"{answer.status}: {content[:300]!r}")
         connection.close()
 
     threads = [threading.Thread(target=work) for _ in range(connections)]
@@ -149,7 +149,7 @@ def percentile(values: list[float], share: float) -> float:
 
 
 def interleaved(repeats: int, *measures: Callable[[], Any]) -> list[list[Any]]:
-    """Every measure in turn, so many times: what slows the machine for a while slows all of them."""
+    """Run every measure in turn, `repeats` times: a slow phase of the machine then affects all of them."""
     found: list[list[Any]] = [[] for _ in measures]
     for _ in range(repeats):
         for results, measure in zip(found, measures, strict=True):

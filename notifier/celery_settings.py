@@ -1,4 +1,4 @@
-"""How workers behave on the broker. Each line that isn't Celery's default says why."""
+"""Celery's settings: how workers use the broker. Each one that needs a reason has it beside it."""
 
 import django
 from django.apps import apps
@@ -9,7 +9,7 @@ if not apps.ready:
 
 from apps.notifications.queue.topology import WORK_QUEUES  # noqa: E402
 
-# Without a host kombu warns that it takes localhost's.
+# Without a host kombu warns that it assumes localhost.
 broker_url = "memory://localhost/" if settings.LOCAL else settings.BROKER_URL
 broker_heartbeat = 10
 broker_connection_timeout = 2
@@ -18,14 +18,14 @@ broker_connection_max_retries = None
 broker_channel_error_retry = True
 broker_transport_options = {"polling_interval": 0.02} if settings.LOCAL else {}
 
-# Queues exist by declaration only: a misspelt name must fail, not make a queue that nobody reads.
+# Queues exist by declaration only: a misspelt name must fail, not create a queue without a consumer.
 task_queues = WORK_QUEUES
 task_create_missing_queues = False
 task_default_queue = "email"
 task_serializer = "json"
 accept_content = ["json"]
 task_ignore_result = True
-# The message is let go when the work is recorded, so a killed worker's message comes back.
+# A message is acknowledged when its work is recorded, so that a killed worker's message is delivered again.
 task_acks_late = True
 task_publish_retry = False
 

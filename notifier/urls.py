@@ -1,4 +1,4 @@
-"""Every prefix on one page."""
+"""The routes of the API and the pages, by prefix."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ from notifier.openapi.views import SchemaView
 
 v1: list[Any] = [
     path("auth/", include(users.auth)),
-    # Sends a notification, so it is theirs.
+    # In the notifications app, because it sends a notification.
     path("auth/password-reset/", PasswordResetView.as_view(), name="password-reset"),
     path("auth/password-reset/confirm/", ResetConfirmationView.as_view(), name="password-reset-confirm"),
     path("users/", include(users.users)),
@@ -31,7 +31,7 @@ v1: list[Any] = [
     path("categories/", include(users.categories)),
     path("audit/", include(users.audit)),
     path("templates/", include(templates.urlpatterns)),
-    # Counts notifications, so it is theirs.
+    # In the notifications app, because it counts notifications.
     path("templates/<template_code:code>/usage/", UsageView.as_view(), name="usage"),
     path("notifications/", include(notifications.urlpatterns)),
     path("notify/", NotificationListView.as_view(http_method_names=["post", "options"]), name="notify"),
@@ -56,7 +56,7 @@ urlpatterns = [
 if settings.API_DOCS:
     urlpatterns += [
         path("api/schema/", SchemaView.as_view(), name="schema"),
-        # Its script has an address of its own, since no page here has one in it.
+        # The split view serves its script at its own URL: the content security policy allows no inline script.
         path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     ]
 if settings.LOCAL:

@@ -1,3 +1,5 @@
+"""The WSGI application of the API process: bounds its statements and serves its metrics."""
+
 import os
 
 from django.core.wsgi import get_wsgi_application

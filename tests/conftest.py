@@ -72,7 +72,7 @@ def _clean_slate(settings: Any, tmp_path: Path) -> Iterator[None]:
     cache.clear()
     sliding_window.shared = sliding_window.SharedSlidingWindows()
     registry.close_all()
-    health._looked_at = float("-inf")
+    health._probed_at = float("-inf")
     yield
     registry.close_all()
 

@@ -1,3 +1,5 @@
+"""The app `users`; when it is ready, it puts its models under the audit log."""
+
 from django.apps import AppConfig
 
 

@@ -1,7 +1,7 @@
-"""The audit log writes itself: whatever an operator changes in an audited table leaves a line, in the same
-transaction, whichever view, page or command did it.
+"""The audit log records by itself: every change by an operator in an audited table stores an entry in the same
+transaction, whichever view, page or command made it.
 
-Workers, callers' sends and the system's own book-keeping have no operator, and leave none.
+Workers, callers' sends and the system's own bookkeeping have no operator, and store no entry.
 """
 
 import json
@@ -21,16 +21,16 @@ Row = TypeVar("Row", bound=models.Model)
 HIDDEN = "(hidden)"
 SECRET = re.compile(r"password|secret\Z|token|hash|prefix")
 PERSONAL = frozenset({"email", "name", "recipient", "detail"})
-"""Of people and addresses: the log outlives them."""
+"""Columns that are hidden for people and addresses, because the log outlives them."""
 BOOK_KEEPING = frozenset({"updated_at", "last_used_at", "last_login", "failing_since", "created_at"})
 AT_ONCE = 1000
-"""Rows of one statement that are told one by one."""
+"""Rows of one statement that get an entry each; the rest share one."""
 
 _operator: ContextVar[str] = ContextVar("operator", default="")
 
 
 def act_as(name: str) -> None:
-    """From here on, until the request's or command's `acting` ends, changes are this operator's."""
+    """Attribute changes from here on to this operator, until the `acting` of the request or command ends."""
     _operator.set(name)
 
 
@@ -44,7 +44,7 @@ def acting(name: str = "") -> Iterator[None]:
 
 
 class AuditedQuerySet(models.QuerySet[Row]):
-    """For tables whose rows are also changed by UPDATE."""
+    """For tables whose rows are also changed by UPDATE: records those changes too."""
 
     def update(self, **values: Any) -> int:
         if not _operator.get() or not values.keys() - BOOK_KEEPING:
@@ -53,14 +53,14 @@ class AuditedQuerySet(models.QuerySet[Row]):
             before = {row.pk: row for row in self.select_for_update(of=("self",)).order_by("pk")[:AT_ONCE]}
             changed = super().update(**values)
             for row in self.model._base_manager.filter(pk__in=before):
-                _tell(row, "changed", before=_columns(before[row.pk], values), after=_columns(row, values))
+                _record(row, "changed", before=_columns(before[row.pk], values), after=_columns(row, values))
             if changed > len(before):
-                _tell_of_others(row, changed - len(before), values)
+                _record_others(row, changed - len(before), values)
         return changed
 
 
 def watch(*kinds: type[models.Model]) -> None:
-    """Tell of every row of these models that is made, saved or deleted. Called once, when the apps are ready."""
+    """Record every creation, change and deletion of rows of these models. Called once, when the apps are ready."""
     for kind in kinds:
         pre_save.connect(_remember, sender=kind, dispatch_uid=f"audit-before-{kind.__name__}")
         post_save.connect(_saved, sender=kind, dispatch_uid=f"audit-saved-{kind.__name__}")
@@ -77,18 +77,18 @@ def _saved(sender: type[models.Model], instance: Any, created: bool, raw: bool, 
     if not _operator.get() or raw:
         return
     if created:
-        _tell(instance, "created", before={}, after=_columns(instance))
+        _record(instance, "created", before={}, after=_columns(instance))
     elif instance._audited is not None:
-        _tell(instance, "changed", before=_columns(instance._audited), after=_columns(instance))
+        _record(instance, "changed", before=_columns(instance._audited), after=_columns(instance))
 
 
 def _deleted(sender: type[models.Model], instance: Any, **_: Any) -> None:
     if _operator.get():
-        _tell(instance, "deleted", before=_columns(instance), after={})
+        _record(instance, "deleted", before=_columns(instance), after={})
 
 
-def tell_deleted(row: models.Model) -> None:
-    """For one that is gone for everybody who asks, though its row goes later."""
+def record_deletion(row: models.Model) -> None:
+    """Record the deletion of a row that no caller can see any more, though the row itself is deleted later."""
     _deleted(type(row), row)
 
 
@@ -100,7 +100,7 @@ def _columns(row: models.Model, names: Iterable[str] | None = None) -> dict[str,
     }
 
 
-def _tell(row: Any, action: str, *, before: dict[str, Any], after: dict[str, Any]) -> None:
+def _record(row: Any, action: str, *, before: dict[str, Any], after: dict[str, Any]) -> None:
     if action == "changed":
         same = [name for name in after if before.get(name) == after[name]]
         before = {name: value for name, value in before.items() if name not in same}
@@ -118,20 +118,20 @@ def _tell(row: Any, action: str, *, before: dict[str, Any], after: dict[str, Any
     )
 
 
-def _tell_of_others(row: Any, count: int, values: dict[str, Any]) -> None:
-    """One line for what one statement changed beyond the rows that are told one by one, of which `row` is one."""
+def _record_others(row: Any, count: int, values: dict[str, Any]) -> None:
+    """One entry for the rows of a statement beyond those that have an entry each, of which `row` is one."""
     after = _shown(_columns(row, values), personal=_is_personal(row))
     _write(row, "changed", row_id="", label=f"{count} more rows", before={}, after=after)
 
 
-def _write(row: Any, action: str, **said: Any) -> None:
+def _write(row: Any, action: str, **fields: Any) -> None:
     kind = row._meta.label_lower
     apps.get_model("users", "AuditEntry").objects.create(
         organization_id=row.pk if kind == "users.organization" else _organization_of(row),
         actor=_operator.get(),
         action=action,
         kind=kind,
-        **said,
+        **fields,
     )
 
 
@@ -151,5 +151,5 @@ def _shown(columns: dict[str, Any], *, personal: bool) -> dict[str, Any]:
         name: HIDDEN if value and (SECRET.search(name) or (personal and name in PERSONAL)) else value
         for name, value in columns.items()
     }
-    # Dates, ids and what else is no JSON.
+    # Through JSON: dates, ids and other values become strings.
     return dict(json.loads(json.dumps(shown, cls=DjangoJSONEncoder, default=str)))

@@ -1,3 +1,5 @@
+"""The channels of delivery: email and push."""
+
 from django.db import models
 
 

@@ -1,7 +1,7 @@
-"""A person is deleted: gone at once for whoever asks, whatever hangs on them.
+"""Deletion of a person: gone at once for every caller, however many rows refer to them.
 
-Millions of notifications may name them, and each is a row to change; so only few of them are changed in the request,
-and the tick goes through the others (`apps.notifications.operations.deletion`).
+Millions of notifications may refer to them, and each is a row to change; so only a few are changed in the request,
+and the scheduler works through the others (`apps.notifications.operations.deletion`).
 """
 
 from django.contrib.auth.hashers import make_password
@@ -13,22 +13,22 @@ from apps.users.models import User
 from apps.users.models.scopes import Role
 
 AT_ONCE = 500
-"""Notifications that are let go of in a request."""
+"""The most notifications that are detached within the request."""
 
 
-def leave(person: User) -> None:
-    """Delete the person now, or take away all that they are and have by now and leave the row to the tick."""
+def delete_person(person: User) -> None:
+    """Delete the person now; or, with many notifications, clear their data and leave the row to the scheduler."""
     with transaction.atomic():
-        # Locked: what is accepted for them meanwhile waits, or has been counted.
+        # Locked: a notification that is accepted for them meanwhile either waits or is in the count.
         User.objects.select_for_update().get(pk=person.pk)
         if person.notifications.order_by()[: AT_ONCE + 1].count() <= AT_ONCE:
             person.delete()
             return
         person.preferences.all().delete()
         for device in person.devices.all():
-            audit_log.tell_deleted(device)
-        audit_log.tell_deleted(person)
-        # Their address is free again, their password and their tokens are dead, and nothing more is sent to them.
+            audit_log.record_deletion(device)
+        audit_log.record_deletion(person)
+        # This frees their address, invalidates their password and tokens, and stops further messages to them.
         with audit_log.acting():
             User.objects.filter(pk=person.pk).update(
                 email=f"{person.pk.hex}@deleted.invalid",

@@ -1,4 +1,4 @@
-"""Keyed hashes: they find a value again, or prove where it was made, without storing it."""
+"""Keyed hashes: they find rows by a value, or prove that this host made it, without storing the value."""
 
 import hashlib
 import hmac
@@ -10,7 +10,7 @@ from notifier.lib.email_addresses import comparable, former_comparables
 
 
 def keyed_hash(message: bytes) -> str:
-    """HMAC-SHA256 by HASH_KEY (64 hex characters): without the key no list of guesses can be tried against it."""
+    """HMAC-SHA256 by HASH_KEY (64 hex characters): without the key, guesses can't be tested against it."""
     return hmac.new(settings.HASH_KEY.encode(), message, hashlib.sha256).hexdigest()
 
 
@@ -22,8 +22,8 @@ def recipient_hash(channel: str, value: str) -> str:
 
 
 def former_hashes(address: str) -> list[str]:
-    """Hashes that an earlier release gave other spellings of this address. Rows whose address is erased still have
-    them: there is nothing left to make the hash of."""
+    """Hashes that an earlier release made of other spellings of this address. Rows whose address is erased still have
+    them, because the new hash can't be computed without the address."""
     return [_hash(Channel.EMAIL, spelling) for spelling in former_comparables(address)]
 
 
@@ -33,5 +33,5 @@ def hashes_of(value: str) -> list[str]:
 
 
 def _hash(channel: str, value: str) -> str:
-    # A search term may be anything, and half a character has no octets.
+    # A search term may be any text, and a lone surrogate has no UTF-8 encoding.
     return keyed_hash(f"{channel}\0{value}".encode("utf-8", "surrogatepass"))

@@ -1,1 +1,1 @@
-"""The product's own framework with as little as possible in it, to compare with."""
+"""A minimal service on the product's own framework, for comparison."""

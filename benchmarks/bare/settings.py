@@ -1,4 +1,4 @@
-"""The product's, without middleware, authentication, limits or its own parsers."""
+"""The product's settings without middleware, authentication, limits or its own parsers."""
 
 from notifier.settings import *  # noqa: F403
 

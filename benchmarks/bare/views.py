@@ -46,17 +46,17 @@ class BareSingle(APIView):
     """Validate, insert one row with the ORM, publish and wait for the broker's confirmation."""
 
     def post(self, request: Request) -> Response:
-        asked = MessageSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
+        serializer = MessageSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         row = Notification.objects.create(
             organization_id=_known()[0],
             template_version_id=_known()[1],
-            variables=asked.validated_data.get("variables", {}),
-            request_id=asked.validated_data.get("request_id"),
+            variables=serializer.validated_data.get("variables", {}),
+            request_id=serializer.validated_data.get("request_id"),
             body_hash="",
             correlation_id="",
             requested_by="",
-            priority=asked.validated_data["priority"],
+            priority=serializer.validated_data["priority"],
         )
         if not hasattr(_local, "broker"):
             _local.broker = Broker()

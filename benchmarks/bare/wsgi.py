@@ -1,4 +1,4 @@
-"""Served like the product: `granian benchmarks.bare.wsgi:application`."""
+"""The WSGI application, served like the product's: `granian benchmarks.bare.wsgi:application`."""
 
 import os
 

@@ -1,1 +1,1 @@
-"""Programs of others, in an environment of their own (var/bench-venv), doing the same work."""
+"""Other projects' programs for the same work, in an environment of their own (var/bench-venv)."""

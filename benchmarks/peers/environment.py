@@ -11,11 +11,11 @@ from benchmarks.stage import ROOT, Stage
 VENV = ROOT / "var/bench-venv"
 LIST = ROOT / "benchmarks/peers.txt"
 SAME = ("django", "celery", "psycopg", "psycopg-binary", "firebase-admin")
-"""In the versions that the product has, so that the difference is not theirs."""
+"""Packages pinned to the product's versions, so that they are not the difference."""
 
 
 def python() -> Path:
-    """Its interpreter. Raises CalledProcessError where the packages can't be had."""
+    """The path of its interpreter. Raises CalledProcessError where the packages can't be installed."""
     wanted = LIST.read_text() + "".join(f"{name}=={version(name)}\n" for name in SAME)
     stamp, interpreter = VENV / "stamp", VENV / "bin/python"
     digest = hashlib.sha256(wanted.encode()).hexdigest()
@@ -57,11 +57,11 @@ def drop(stage: Stage) -> None:
         server.execute(f'DROP DATABASE IF EXISTS "{stage.database}_peers" WITH (FORCE)')
 
 
-def run(stage: Stage, interpreter: Path, port: int, *words: str) -> None:
+def run(stage: Stage, interpreter: Path, port: int, *arguments: str) -> None:
     """Raises CalledProcessError."""
     with (stage.directory / "log").open("ab") as log:
         subprocess.run(  # noqa: S603
-            [str(interpreter), *words],
+            [str(interpreter), *arguments],
             cwd=ROOT, env={**stage.environment, **variables(stage, port)}, check=True, stdout=log, stderr=log,
             timeout=300,
         )  # fmt: skip

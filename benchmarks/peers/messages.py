@@ -8,7 +8,7 @@ from benchmarks.world import HTML, TEXT
 
 
 def filled(source: str, name: str, order: str) -> str:
-    """Without a template engine: in the peers' favour."""
+    """Filled without a template engine, in the peers' favour."""
     return source.replace("{{ name }}", name).replace("{{ order }}", order)
 
 

@@ -1,4 +1,4 @@
-"""Queues so many emails with one of the peers: `python -m benchmarks.peers.queue celery_email|post_office|task N`."""
+"""Queues N emails with one of the peers: `python -m benchmarks.peers.queue celery_email|post_office|task N`."""
 
 import os
 import sys
@@ -18,7 +18,7 @@ def celery_email(count: int) -> None:
 
     backend = get_connection("djcelery_email.backends.CeleryEmailBackend")
     for start in range(0, count, 1000):
-        backend.send_messages([message(*words(n)) for n in range(start, min(start + 1000, count))])
+        backend.send_messages([message(*person(n)) for n in range(start, min(start + 1000, count))])
 
 
 def post_office(count: int) -> None:
@@ -31,7 +31,7 @@ def post_office(count: int) -> None:
     Email.objects.all().delete()
     kwargs: list[dict[str, Any]] = []
     for number in range(count):
-        email, name, order = words(number)
+        email, name, order = person(number)
         kwargs.append(
             {
                 "sender": "notifier@sender.test",
@@ -49,12 +49,12 @@ def task(count: int) -> None:
     from benchmarks.peers.mails.models import Mail
 
     Mail.objects.all().delete()
-    rows = [Mail(email=email, name=name, order=order) for email, name, order in map(words, range(count))]
+    rows = [Mail(email=email, name=name, order=order) for email, name, order in map(person, range(count))]
     for row in Mail.objects.bulk_create(rows, batch_size=1000):
         send_one.delay(row.pk)
 
 
-def words(number: int) -> tuple[str, str, str]:
+def person(number: int) -> tuple[str, str, str]:
     return f"person{number}@example.com", f"Person {number}", f"A-{number}"
 
 

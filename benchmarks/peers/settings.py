@@ -1,10 +1,10 @@
-"""Django as a product has it that sends mail with one of the peers."""
+"""Django's settings of a product that sends mail with one of the peers."""
 
 import os
 from urllib.parse import urlsplit
 
 _url = urlsplit(os.environ["PEER_DATABASE_URL"])
-SECRET_KEY = "benchmarks"  # noqa: S105 - of the benchmarks alone
+SECRET_KEY = "benchmarks"  # noqa: S105 - for the benchmarks alone
 USE_TZ = True
 INSTALLED_APPS = ["django.contrib.contenttypes", "djcelery_email", "post_office", "benchmarks.peers.mails"]
 DATABASES = {

@@ -1,9 +1,9 @@
-"""Where the cache is: in Redis, or without one in this process."""
+"""The cache: in Redis or, without REDIS_URL, in this process."""
 
 from typing import Any
 
 PATIENCE = 0.25
-"""Seconds. The cache is a convenience: a request never waits for a step of it longer than this, nor fails for it."""
+"""Seconds. The cache is optional: a request never waits longer than this for an operation on it, nor fails for it."""
 
 
 def caches(url: str) -> dict[str, dict[str, Any]]:
@@ -13,7 +13,7 @@ def caches(url: str) -> dict[str, dict[str, Any]]:
         "SOCKET_CONNECT_TIMEOUT": PATIENCE,
         "SOCKET_TIMEOUT": PATIENCE,
         "IGNORE_EXCEPTIONS": True,
-        # The default pool refuses the 101st thread at once, which would look like a Redis that is away.
+        # The default pool refuses the 101st thread at once, which would look like an unavailable Redis.
         "CONNECTION_POOL_CLASS": "redis.BlockingConnectionPool",
         "CONNECTION_POOL_KWARGS": {
             "max_connections": 50,

@@ -1,4 +1,4 @@
-"""Reading the environment: every value is checked, and a bad one is answered with a sentence that names it."""
+"""Reading the environment: every value is checked, and a bad one raises an ImproperlyConfigured that names it."""
 
 import os
 import re
@@ -14,14 +14,14 @@ from notifier.lib.email_addresses import InvalidAddress, sender, spelled
 
 
 class _Environment(environ.Env):  # type: ignore[misc]
-    """Remembers what it was asked for, so that nobody has to keep a list of all variables."""
+    """Remembers the names that were read, so that no list of all variables has to be maintained."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked: dict[str, None] = {}
+        self.names_read: dict[str, None] = {}
 
     def get_value(self, var: str, *arguments: Any, **options: Any) -> Any:
-        self.asked[var] = None
+        self.names_read[var] = None
         return super().get_value(var, *arguments, **options)
 
 
@@ -29,11 +29,11 @@ MAY_BE_FILES = (
     "DATABASE_URL", "BROKER_URL", "REDIS_URL", "SECRET_KEY", "JWT_SIGNING_KEY", "HASH_KEY", "ENCRYPTION_KEYS",
     "EMAIL_PROVIDER_URL", "PUSH_PROVIDER_URL", "METRICS_TOKEN",
 )  # fmt: skip
-"""What holds a secret: NAME_FILE may name a file with the value, as Docker and others hand secrets over."""
+"""Variables that hold a secret: NAME_FILE may name a file with the value, as Docker and others provide secrets."""
 
 
 def _read_files() -> None:
-    """Puts the value of each NAME_FILE where NAME's own would be, so that everybody finds it there."""
+    """Sets NAME in the environment from each NAME_FILE, so that every reader finds it there."""
     for name in MAY_BE_FILES:
         if not (path := os.environ.get(f"{name}_FILE")):
             continue
@@ -45,14 +45,14 @@ def _read_files() -> None:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
             raise ImproperlyConfigured(f"{name}_FILE can't be read at {path}: {reason}.") from None
         os.environ[name] = value
-        # A process that this one starts finds the value, and not both.
+        # A child process inherits the value, and not both.
         del os.environ[f"{name}_FILE"]
 
 
 _read_files()
 env = _Environment()
 T = TypeVar("T")
-WORDS = {
+BOOLEANS = {
     "true": True,
     "1": True,
     "yes": True,
@@ -67,30 +67,30 @@ WORDS = {
 def read(
     name: str, kind: Callable[..., T], default: Any, wanted: str, *, valid: Callable[[T], bool] | None = None
 ) -> T:
-    """`name` from the environment as `kind`; raises a sentence that says what is `wanted` instead."""
+    """`name` from the environment as `kind`. Raises ImproperlyConfigured, whose message says what is `wanted`."""
     try:
         value = kind(name, default=default)
         if valid is None or valid(value):
             return value
     except (ValueError, ImproperlyConfigured):
-        # Answered below, as an invalid value is.
+        # Raised below, as for an invalid value.
         pass
     found = str(env.str(name, default=""))
-    # A URL may hold a password, and this sentence ends up in a log.
+    # A URL may hold a password, and this message ends up in a log.
     shown = "set to something else" if "//" in found else repr(found)
     raise ImproperlyConfigured(f"{name} must be {wanted}; it is {shown}.")
 
 
 def flag(name: str, default: bool) -> bool:
-    """`name` as true or false; any other word is refused instead of being taken for false."""
-    word = str(env.str(name, default=str(default))).lower()
-    if word not in WORDS:
-        raise ImproperlyConfigured(f"{name} must be true or false; it is {word!r}.")
-    return WORDS[word]
+    """`name` as true or false; any other text raises ImproperlyConfigured instead of counting as false."""
+    text = str(env.str(name, default=str(default))).lower()
+    if text not in BOOLEANS:
+        raise ImproperlyConfigured(f"{name} must be true or false; it is {text!r}.")
+    return BOOLEANS[text]
 
 
 def secret(name: str, local: Path | None, *, optional: bool = False) -> str:
-    """A secret of at least 32 characters; the local default makes its own and keeps them in `local`.
+    """A secret of at least 32 characters; the local default generates its own and stores them in the file `local`.
 
     `optional`: may be unset, and is then empty.
     """
@@ -100,7 +100,7 @@ def secret(name: str, local: Path | None, *, optional: bool = False) -> str:
     if local is not None and not value:
         return local_secret(local, name)
     if len(value) < 32:
-        # The value itself is not repeated: this sentence ends up in a log.
+        # The value itself is not repeated: this message ends up in a log.
         raise ImproperlyConfigured(
             f"{name} must be a random string of at least 32 characters (try `openssl rand -hex 32`)."
         )
@@ -116,7 +116,7 @@ def address(name: str) -> tuple[str, int] | None:
 
 
 def sender_address(name: str, default: str) -> str:
-    """`name` as the From of every message, as a header has it."""
+    """`name` as the From of every message, formatted as in a header."""
     text = str(env.str(name, default=default))
     try:
         if not text.isprintable():
@@ -132,7 +132,7 @@ BOUNCES_LOCAL = re.compile(r"[a-z0-9._-]{1,19}", re.IGNORECASE)
 
 
 def bounce_address(name: str) -> str:
-    """`name` as the address to whose local part + and a token is added; empty where it is unset."""
+    """`name` as the address to whose local part + and a token are added; empty where it is unset."""
     text = str(env.str(name, default=""))
     try:
         address = spelled(text) if text else ""
@@ -154,17 +154,17 @@ def _port(text: str) -> int:
 
 
 def secret_list(name: str, local: Path | None) -> list[str]:
-    """One or several secrets as `secret` has them, apart by commas."""
+    """One or several secrets, each as for `secret`, separated by commas."""
     values = [value.strip() for value in secret(name, local).split(",")]
     if any(len(value) < 32 for value in values):
         raise ImproperlyConfigured(
-            f"{name} must be random strings of at least 32 characters each, apart by commas."
+            f"{name} must be random strings of at least 32 characters each, separated by commas."
         )
     return values
 
 
 def provider_url(name: str, parse: Callable[[str], object]) -> str:
-    """`name` as providers' URLs, unset or readable by `parse`, whose words never repeat a password."""
+    """`name` as providers' URLs: unset, or readable by `parse`, whose error messages never repeat a password."""
     url = str(env.str(name, default=""))
     try:
         if url:
@@ -178,7 +178,7 @@ RETRY_PRESETS = {"fast": "4,1,5,25", "exponential": "8,5,2,600"}
 
 
 def retry_policy(name: str, default: dict[str, Any]) -> dict[str, Any]:
-    """`name` as `max_attempts,base,factor,cap` (waits in seconds), or a preset's name; unset: `default`."""
+    """`name` as `max_attempts,base,factor,cap` (delays in seconds), or a preset's name; unset: `default`."""
     wanted = env.str(name, default="")
     if not wanted:
         return default

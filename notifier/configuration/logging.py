@@ -9,11 +9,12 @@ import structlog
 
 _AT = re.compile(r"(?:@|%40)(?=[A-Za-z0-9.\[-])")
 _LOCAL = string.ascii_letters + string.digits + ".!#$'*+^_`{|}~%-"
-"""What may stand before it in an address, beside letters beyond ASCII."""
+"""Characters of the local part of an address, beside letters beyond ASCII."""
 LONGEST_QUOTED = 64
-"""Characters of a local part in quotes."""
+"""The most characters of a quoted local part."""
 CALLERS_OWN, CALLERS_LIMIT = ("request", "user_agent"), 2_000
-"""What of a line anybody may make as long as a header, without a key and as often as they like."""
+"""Values of a log line that a client without a key controls and could make as long as a header; they are cut at
+CALLERS_LIMIT characters."""
 # A device token or a key: a long unbroken run with a digit in it. UUIDs (36 characters) stay: they are ids.
 SHORTEST_TOKEN = 60
 _TOKEN = re.compile(r"(?<![\w:-])(?=[\w:-]*\d)[\w:-]{60,}(?![\w:-])|nk_(?:live|test)_\w+\.[\w-]+")
@@ -21,7 +22,7 @@ _TOKEN = re.compile(r"(?<![\w:-])(?=[\w:-]*\d)[\w:-]{60,}(?![\w:-])|nk_(?:live|t
 
 def mask(text: str) -> str:
     """`text` with email addresses cut to their first letter and long tokens to their first four characters."""
-    # Most of a log line can hold neither, which costs less to see.
+    # Most values contain neither; these tests are cheaper than the patterns.
     if "@" in text or "%40" in text:
         text = _mask_addresses(text)
     if len(text) >= SHORTEST_TOKEN or "nk_" in text:
@@ -30,18 +31,18 @@ def mask(text: str) -> str:
 
 
 def _mask_addresses(text: str) -> str:
-    # From each @ backwards: a pattern that begins at every letter takes quadratic time on what a caller may send.
-    kept, position = [], 0
+    # Backwards from each @: a pattern that is tried at every letter takes quadratic time on input of a caller.
+    pieces, position = [], 0
     for at in _AT.finditer(text):
         before = text[position : at.start()]
         around = _start_of_local(before)
-        kept += [before[: around + 1], "***" if around < len(before) else "", at[0]]
+        pieces += [before[: around + 1], "***" if around < len(before) else "", at[0]]
         position = at.end()
-    return "".join([*kept, text[position:]])
+    return "".join([*pieces, text[position:]])
 
 
 def _start_of_local(before: str) -> int:
-    """Where in the text before an @ the local part of its address begins."""
+    """The index, in the text before an @, at which the local part of its address begins."""
     start = len(before)
     if before.endswith('"'):
         opening = start - 1
@@ -59,9 +60,9 @@ def mask_event(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Mut
     for key, value in event.items():
         event[key] = _masked(value)
     for name in CALLERS_OWN:
-        # Only now: half a token would not look like one.
-        if len(told := str(event.get(name, ""))) > CALLERS_LIMIT:
-            event[name] = f"{told[:CALLERS_LIMIT]}…"
+        # Only after masking: half a token would not be recognised.
+        if len(text := str(event.get(name, ""))) > CALLERS_LIMIT:
+            event[name] = f"{text[:CALLERS_LIMIT]}…"
     return event
 
 
@@ -118,18 +119,18 @@ def logging_config(*, console: bool, level: str = "INFO") -> dict[str, Any]:
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "lines"}},
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
-            # One line a request says it all; Django's second one would be a duplicate.
+            # One line for each request is enough; Django's own would be a duplicate.
             "django.request": {"level": "ERROR"},
             "django.server": {"level": "ERROR"},
-            # A reader who left early is not our error.
+            # A client that disconnects early is not our error.
             "django.core.servers.basehttp": {"level": "ERROR"},
             "mail.log": {"level": "WARNING"},
-            # It names each of its detectors for each mail.
+            # It logs every detector for every mail.
             "flufl.bounce": {"level": "WARNING"},
-            # The delivery's own line says more, and says it once.
+            # The delivery's own line has more detail.
             "celery.app.trace": {"level": "WARNING"},
             "celery.worker.strategy": {"level": "WARNING"},
-            # On a console the page's own polling would bury everything else.
+            # On a console the requests of the page's polling would hide everything else.
             **({"django_structlog": {"level": "WARNING"}} if console else {}),
         },
     }

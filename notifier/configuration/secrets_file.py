@@ -1,4 +1,4 @@
-"""The local default's own secrets, made once and kept in a file that only its owner can read."""
+"""The local default's secrets, generated once and stored in a file that only its owner can read."""
 
 import json
 import secrets
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def local_secret(path: Path, name: str) -> str:
-    """The secret called `name` in the JSON file at `path`, made at the first call."""
+    """The secret called `name` in the JSON file at `path`, generated at the first call."""
     stored: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
     if name not in stored:
         stored[name] = secrets.token_hex(32)

@@ -1,4 +1,4 @@
-"""The envelope around every JSON answer."""
+"""The envelope around every JSON response."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ def envelope(
     meta: dict[str, Any] | None = None,
     errors: list[dict[str, str]] | None = None,
 ) -> dict[str, Any]:
-    """The shape of every answer: success, data, error, message, meta, and on a faulty field, errors."""
+    """The shape of every response: success, data, error, message, meta and, for invalid fields, errors."""
     answer = {"success": error is None, "data": data, "error": error, "message": message, "meta": meta}
     if errors:
         answer["errors"] = errors
@@ -22,9 +22,9 @@ def envelope(
 
 
 class EnvelopeRenderer(JSONRenderer):
-    """Wraps what a view returns; what is wrapped already (an error, a page) goes out as it is.
+    """Wraps the data that a view returns; one with `enveloped` set (an error, a page of a list) stays as it is.
 
-    A response may have a `message` of its own.
+    A response may have a `message` attribute for the envelope.
     """
 
     def render(

@@ -1,4 +1,4 @@
-"""How each error becomes an answer."""
+"""Error handling: the response for each exception, with a stable code and a message."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def error_response(
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Every exception that a view lets out, as an answer; None (a 500) for what nobody expected."""
+    """The response for an exception that a view raised; None (a 500) for an unexpected one."""
     match error:
         case NotifierError():
             answer = error_response(
@@ -40,7 +40,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
                 answer[name] = value
             return answer
         case OperationalError() if timed_out(error):
-            # The database is well, and so are its connections: only this question was too much.
+            # The database and its connections are healthy: only this query took too long.
             log.warning("query_timeout", reason=str(error))
             answer = error_response("query_timeout", TOO_LONG[is_read(context)], 503)
             answer["Retry-After"] = "5"
@@ -57,7 +57,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
             return error_response("conflict", "Another request stored the same thing first.", 409)
         case Ratelimited():
             answer = error_response("rate_limited", "Too many attempts; wait a minute.", 429)
-            # The longest that its window can last.
+            # The whole window: how much of it is left is not known here.
             answer["Retry-After"] = "60"
             return answer
         case Http404():
@@ -74,7 +74,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
             error="validation_error", message=f"The request is not valid: see {names}.", errors=fields
         )
     else:
-        # The JWT library's details are a dict around the sentence.
+        # The JWT library's details are a dict around the message.
         detail = error.detail.get("detail", "") if isinstance(error.detail, dict) else error.detail
         code = str(getattr(detail, "code", error.default_code))
         response.data = envelope(
@@ -85,9 +85,9 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
 
 
 TOO_LONG = {
-    True: "This takes the database too long. Ask for less: with another filter beside this one, such as a person, a "
-    "template or a range of time.",
-    False: "The database could not do this in time. Send it again shortly; a request_id keeps it from being done "
+    True: "This query takes too long. Narrow it with one more filter, such as a person, a template or a range of "
+    "time.",
+    False: "The database did not finish this in time. Send it again shortly; a request_id keeps it from being done "
     "twice.",
 }
 
@@ -132,7 +132,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def with_slash(path: str) -> str | None:
-    """The path that leads somewhere where this one leads nowhere for want of its last character."""
+    """The path with a slash at its end, where that has a route and this one lacks it; else None."""
     if path.endswith("/"):
         return None
     try:

@@ -1,4 +1,4 @@
-"""What every answer says to whoever keeps or shows it."""
+"""Response headers for caches and browsers."""
 
 from collections.abc import Callable
 
@@ -19,7 +19,8 @@ UNUSED = (
 
 
 class HeadersMiddleware:
-    """The API's answers hold personal data, so no cache keeps them; pages use no device of their reader's."""
+    """Responses of the API hold personal data, so caches must not store them; pages may not use the browser's
+    sensors, camera, microphone or payments."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

@@ -1,4 +1,4 @@
-"""Is this process alive, and can it do its work? Not without a database; without the rest it is degraded."""
+"""Health checks: liveness of the process, and readiness: down without the database, degraded without the rest."""
 
 import threading
 import time
@@ -56,8 +56,8 @@ class LiveView(APIView):
 
 
 class ReadyView(APIView):
-    """200 `ok`, or `degraded` (no broker, no cache, or a failing background loop: all is still accepted); 503 `down`
-    (no database)."""
+    """200 `ok`, or `degraded` (no broker, no cache, or a failing background loop: everything is still accepted);
+    503 `down` (no database)."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
@@ -81,24 +81,24 @@ class ReadyView(APIView):
 
 
 def _probed() -> dict[str, str]:
-    """Every part's state, looked at once a second at most, by one thread for all: anybody may ask."""
-    global _looked_at, _found
-    with _looking:
-        if time.monotonic() - _looked_at >= STANDS_SECONDS:
-            _found = {
+    """Every part's state, probed once a second at most and by one thread for all, because the endpoint is public."""
+    global _probed_at, _states
+    with _probe_lock:
+        if time.monotonic() - _probed_at >= CACHED_SECONDS:
+            _states = {
                 "database": _database(),
                 "broker": _broker(),
                 "cache": _cache(),
                 "loops": _loops(),
             }
-            _looked_at = time.monotonic()
-        return dict(_found)
+            _probed_at = time.monotonic()
+        return dict(_states)
 
 
-STANDS_SECONDS = 1.0
-_looking = threading.Lock()
-_looked_at = float("-inf")
-_found: dict[str, str] = {}
+CACHED_SECONDS = 1.0
+_probe_lock = threading.Lock()
+_probed_at = float("-inf")
+_states: dict[str, str] = {}
 
 
 def _database() -> str:
@@ -111,12 +111,12 @@ def _database() -> str:
 
 
 def _broker() -> str:
-    # A connection of its own, closed at once: a probe must not depend on one that a fault may have frozen.
+    # A connection of its own, closed at once: a probe must not depend on a connection that may hang.
     probe = Connection(  # type: ignore[no-untyped-call]
         settings.BROKER_URL, connect_timeout=0.5, transport_options={"read_timeout": 1, "write_timeout": 1}
     )
     try:
-        # Not connect(), which tries again after two seconds: a probe has to answer.
+        # Not connect(), which retries after two seconds: a probe has to return soon.
         probe.ensure_connection(max_retries=0, reraise_as_library_errors=False)  # type: ignore[no-untyped-call]
         return OK
     except BROKER_ERRORS:
@@ -134,7 +134,7 @@ def _cache() -> str:
         cache.set("health", OK, 10)
         return OK
     try:
-        # Past the cache's own interface, which hides faults by design.
+        # Not through Django's cache, which hides errors by design.
         client = redis.Redis.from_url(
             settings.REDIS_URL,
             socket_timeout=0.25,

@@ -1,4 +1,4 @@
-"""Seen from outside: requests counted by their route, and the page that Prometheus reads."""
+"""HTTP metrics: requests by route, and the page that Prometheus scrapes."""
 
 import time
 from collections.abc import Callable
@@ -29,14 +29,14 @@ LIMITED = Counter(
 )
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OTHER = "other"
-"""A method or a path of the caller's own invention: each would be a series."""
+"""The label for unknown methods and paths: otherwise callers could create any number of series."""
 ADMIN = "admin/"
 LOOPBACK = frozenset({"127.0.0.1", "::1"})
 FORWARDED = frozenset({"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip"})
 
 
 class MetricsMiddleware:
-    """The outermost of those that see a request's route: what the others take is in the time."""
+    """The outermost middleware that sees a request's route: its time includes what the others take."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -55,12 +55,12 @@ def _route(request: HttpRequest) -> str:
     match = request.resolver_match
     if match is None:
         return OTHER
-    # The admin's pages are operators', and many: one series is enough.
+    # The admin has many pages, for operators alone: one series is enough.
     return ADMIN if match.route.startswith(ADMIN) else match.route
 
 
 def page(request: HttpRequest) -> HttpResponse:
-    """Every process's numbers, for who shows METRICS_TOKEN."""
+    """The metrics of every process, to clients that send METRICS_TOKEN."""
     if settings.METRICS_TOKEN:
         given = request.headers.get("Authorization", "")
         if not constant_time_compare(given, f"Bearer {settings.METRICS_TOKEN}"):
@@ -70,8 +70,8 @@ def page(request: HttpRequest) -> HttpResponse:
                 content_type="text/plain",
                 headers={"WWW-Authenticate": "Bearer"},
             )
-    elif not (settings.LOCAL and _from_here(request)):
-        # Behind a proxy everybody seems to come from this machine: an address is no leave.
+    elif not (settings.LOCAL and _is_local(request)):
+        # Behind a proxy every client seems to come from this machine: an address is no authorization.
         return HttpResponse(
             "Set METRICS_TOKEN, or METRICS_LISTEN; docs/settings.md has both.\n",
             status=403,
@@ -80,5 +80,5 @@ def page(request: HttpRequest) -> HttpResponse:
     return HttpResponse(generate_latest(PAGE), content_type=CONTENT_TYPE_LATEST)
 
 
-def _from_here(request: HttpRequest) -> bool:
+def _is_local(request: HttpRequest) -> bool:
     return request.META.get("REMOTE_ADDR") in LOOPBACK and not FORWARDED & set(request.headers)

@@ -1,6 +1,6 @@
-"""What pages need of a request and the API does not: a session, who is signed in by it, forms, notices, frames.
+"""Middleware for pages alone: sessions, their users, CSRF, messages, frame and content policies.
 
-A service's request that only shows a key would pay a tenth of its time for them.
+For an API request, which authenticates by key or token, they would cost a tenth of its time.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ from notifier.http.rate_limit import API
 
 
 class _PagesOnly:
-    """Before a middleware of Django's: the API's requests pass it by, whole."""
+    """Put before a middleware class of Django's: requests of the API skip that middleware altogether."""
 
     get_response: Any
 
@@ -44,7 +44,7 @@ class PageNotices(_PagesOnly, MessageMiddleware):
 
 
 class PagePolicy(_PagesOnly, CSPMiddleware):  # type: ignore[misc]
-    """What a page may load and run (CONTENT_SECURITY_POLICY); one that says so itself keeps its own."""
+    """What a page may load and run (CONTENT_SECURITY_POLICY); a page with a policy of its own keeps it."""
 
 
 class PageFrames(_PagesOnly, XFrameOptionsMiddleware):

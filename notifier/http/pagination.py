@@ -1,4 +1,4 @@
-"""Pages: numbered where a count is cheap, by cursor where rows grow without bound."""
+"""Pagination: numbered pages where a count is cheap, cursors where rows grow without bound."""
 
 import re
 from typing import Any
@@ -24,7 +24,7 @@ def _page(rows: Any, meta: dict[str, Any]) -> Response:
 
 
 class SizedPages:
-    """`?limit=` rows a page. A limit that can't be kept is a 400, never another one in silence."""
+    """`?limit=` rows a page. An invalid limit is a 400; it is never silently replaced by another."""
 
     page_size: Any = 20
     page_size_query_param: Any = "limit"
@@ -40,11 +40,11 @@ class SizedPages:
 
 
 class Pages(BasePagination):
-    """Cursors where the view says that its rows grow without bound (`grows`), numbers elsewhere."""
+    """Cursors where the view declares that its rows grow without bound (`grows`), numbered pages elsewhere."""
 
     def paginate_queryset(self, queryset: Any, request: Any, view: Any = None) -> Any:
         self._chosen: Any = CursorPages() if getattr(view, "grows", False) else NumberedPages()
-        # The queries of every list run here, so they are bounded here.
+        # The queries of every list run here, so they are limited here.
         with bounded(caller_of(request).organization):
             return self._chosen.paginate_queryset(queryset, request, view)
 
@@ -94,13 +94,13 @@ class CursorPages(SizedPages, CursorPagination):
             self.rows = self.get_page_size(request)
             return super().paginate_queryset(queryset, request, view)
         except (NotFound, DjangoValidationError) as error:
-            # The second: a cursor made by hand, whose position is no id.
+            # DjangoValidationError: a forged cursor, whose position is no id.
             raise ValidationError({"cursor": "Use `next` or `previous` of a page's meta."}) from error
 
     def decode_cursor(self, request: Any) -> Any:
         cursor = super().decode_cursor(request)
         if cursor is not None and cursor.position is None:
-            # Rubbish that happens to decode would be the first page again, and a reader's endless loop.
+            # An invalid cursor that happens to decode would be the first page again: an endless loop for a client.
             raise NotFound
         return cursor
 

@@ -1,4 +1,4 @@
-"""JSON as it may come in: bounded in size and depth, and nothing in it that storage can't hold."""
+"""Parsing of JSON bodies: limited in size and depth, and refused where a value can't be stored."""
 
 import json
 import math
@@ -14,16 +14,16 @@ from rest_framework.settings import api_settings
 
 DEPTH_LIMIT = 32
 TOO_LARGE = "This number is out of range: use a text for more than 64 bits."
-BATCH_SIZE = 64 * 1024
-CHUNKS = 128
-"""Twice the largest body that is taken: who sends more loses the connection."""
+READ_SIZE = 64 * 1024
+READS_LIMIT = 128
+"""Twice the largest body that is accepted: a client that sends more loses the connection."""
 
 
 class WholeBodyMiddleware:
-    """Reads what is left of a body before its answer leaves: a refusal often needs none of it.
+    """Reads the rest of a request's body before the response is sent: an error often needs none of the body.
 
-    The server closes a connection whose request it has not read to the end, and whoever is still sending then, or
-    begins the next request on it, gets no answer: nginx makes a 502 of it.
+    The server closes a connection whose request it has not read to the end. A client that is still sending then, or
+    begins the next request on it, gets no response: nginx turns that into a 502.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -31,10 +31,10 @@ class WholeBodyMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        # The caller may be gone: there is nobody to tell.
+        # The client may have disconnected.
         with suppress(UnreadablePostError):
-            for _ in range(CHUNKS):
-                if not request.read(BATCH_SIZE):
+            for _ in range(READS_LIMIT):
+                if not request.read(READ_SIZE):
                     break
         return response
 
@@ -45,8 +45,8 @@ class PayloadTooLarge(APIException):
 
 
 class BoundedJSONParser(BaseParser):
-    """Raises PayloadTooLarge past the view's `body_limit` (bytes), ParseError for what isn't sound, ValidationError
-    for what is sound and can't be stored."""
+    """Raises PayloadTooLarge beyond the view's `body_limit` (bytes), ParseError for invalid JSON, ValidationError for
+    valid JSON that can't be stored."""
 
     media_type = "application/json"
     renderer_class = api_settings.DEFAULT_RENDERER_CLASSES[0]
@@ -83,7 +83,7 @@ def _no_constant(name: str) -> Any:
 
 
 class Unstorable(Exception):
-    """Sound JSON that no database keeps as it is. `parts`: where it stands, from the outside in."""
+    """Valid JSON that the database can't store unchanged. `parts`: the path to the value, outermost first."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
@@ -92,9 +92,9 @@ class Unstorable(Exception):
 
     @property
     def field(self) -> str:
-        """As `variables.names[2]`; names that can't be shown themselves, or are long, in part."""
-        words = [f"[{part}]" if isinstance(part, int) else f".{_shown(part)}" for part in self.parts]
-        return "".join(words).removeprefix(".") if words and words[0][0] == "." else "".join(["body", *words])
+        """The path as `variables.names[2]`; long names and unprintable characters are shortened or replaced."""
+        parts = [f"[{part}]" if isinstance(part, int) else f".{_shown(part)}" for part in self.parts]
+        return "".join(parts).removeprefix(".") if parts and parts[0][0] == "." else "".join(["body", *parts])
 
 
 def _shown(name: str) -> str:
@@ -121,7 +121,7 @@ def _check(value: Any, depth: int) -> None:
         case int() if abs(value) > 2**63:
             raise Unstorable(TOO_LARGE)
         case float() if not math.isfinite(value):
-            # 1e400 is sound JSON, and infinity to Python; PostgreSQL's JSON has no such number.
+            # 1e400 is valid JSON, and infinity in Python; PostgreSQL's JSON has no such number.
             raise Unstorable(TOO_LARGE)
 
 

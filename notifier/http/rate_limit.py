@@ -1,4 +1,4 @@
-"""The quota's headers on every answer of the API, and the count of those requests that no view has counted."""
+"""Rate limit headers on every response of the API, and the count of the requests that no view has counted."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,9 +16,10 @@ API, HEALTH = "/api/v1/", "/api/v1/health/"
 
 
 class RateLimitMiddleware:
-    """A refused credential or permission and an unknown path end before the view's throttle: they count here.
+    """Requests with a refused credential or permission, and of unknown paths, end before the view's throttle: they
+    are counted here.
 
-    None of them has done anything yet, so past the limit a 429 takes the answer's place.
+    None of them has changed anything, so beyond the limit a 429 replaces the response.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -30,13 +31,13 @@ class RateLimitMiddleware:
             return response
         standing: Standing | None = getattr(request, "rate_limit", None)
         if standing is None:
-            # A fault of ours, such as a database that is away, is not the caller's to pay for.
+            # An error of this service, such as an unavailable database, must not count against the caller.
             weight = 0 if response.status_code >= 500 else 1
             standing = throttling.take_request(request, getattr(request, "auth", None), weight=weight)
             if not standing.allowed and weight:
                 response = too_many(request, throttling.seconds(standing))
         elif response.status_code == status.HTTP_429_TOO_MANY_REQUESTS and standing.allowed:
-            # A tighter bound, on sign-ins and the like, has said no.
+            # A tighter limit, on sign-ins and the like, has refused the request.
             wait = int(response["Retry-After"]) * SECOND
             standing = replace(standing, allowed=False, used=standing.limit, wait=wait)
         if response.status_code == status.HTTP_429_TOO_MANY_REQUESTS:

@@ -1,4 +1,4 @@
-"""How many of one kind of work a process does at once, and how many of these for one party."""
+"""A limit on how much of one kind of work a process does at once, in all and for one key."""
 
 import threading
 from collections import Counter
@@ -7,11 +7,11 @@ from contextlib import contextmanager
 
 
 class Busy(Exception):
-    """There was no place in time."""
+    """No slot became free in time."""
 
 
 class ConcurrencyLimit:
-    """`total` at once, `each` for one party, and one more of it may wait: who waits holds a thread."""
+    """`total` at once, `each` for one key; one more of each key may wait, since every waiter holds a thread."""
 
     def __init__(self, *, total: int, each: int) -> None:
         self._total, self._each = total, each
@@ -20,26 +20,26 @@ class ConcurrencyLimit:
         self._changed = threading.Condition()
 
     @contextmanager
-    def slot(self, party: Hashable, *, patience: float) -> Iterator[None]:
-        """A place for `party` within `patience` seconds. Raises Busy."""
+    def slot(self, key: Hashable, *, patience: float) -> Iterator[None]:
+        """Hold a slot for `key`, after a wait of up to `patience` seconds. Raises Busy."""
         with self._changed:
-            if not self._has_room(party):
-                if self._waiting[party]:
+            if not self._has_room(key):
+                if self._waiting[key]:
                     raise Busy
-                self._waiting[party] += 1
+                self._waiting[key] += 1
                 try:
-                    if not self._changed.wait_for(lambda: self._has_room(party), patience):
+                    if not self._changed.wait_for(lambda: self._has_room(key), patience):
                         raise Busy
                 finally:
-                    # A count of nought would stay in memory for good.
-                    self._waiting -= Counter([party])
-            self._running[party] += 1
+                    # Subtracted as a Counter, which drops counts of zero: they would stay in memory for good.
+                    self._waiting -= Counter([key])
+            self._running[key] += 1
         try:
             yield
         finally:
             with self._changed:
-                self._running -= Counter([party])
+                self._running -= Counter([key])
                 self._changed.notify_all()
 
-    def _has_room(self, party: Hashable) -> bool:
-        return self._running.total() < self._total and self._running[party] < self._each
+    def _has_room(self, key: Hashable) -> bool:
+        return self._running.total() < self._total and self._running[key] < self._each

@@ -1,8 +1,8 @@
-"""What an email address is, in the one spelling that is stored, hashed and put on the wire; and what a sender is.
+"""Email addresses in their canonical spelling, which is stored, hashed and sent to servers; and senders.
 
-The spelling: the domain as IDNA 2008 in ASCII (an address literal in its shortest form), the local part in its own
-letters, composed (NFC), and in quotes only where it needs them. So one mailbox has one spelling but for the case of
-ASCII letters, which is kept as it was given, and which `comparable` takes away.
+The spelling: the domain as IDNA 2008 in ASCII (an address literal in its shortest form), the local part with its
+own letters, composed (NFC), and in quotes only where it needs them. So one mailbox has one spelling but for the case
+of ASCII letters, which is kept as it was given, and which `comparable` removes.
 """
 
 import re
@@ -17,21 +17,21 @@ import email_validator
 import idna
 
 ADDRESS_LIMIT = 254
-"""Octets of a whole address, which RFC 5321 leaves of a path without its brackets."""
+"""Octets of a whole address: RFC 5321's limit of a path without its brackets."""
 LOCAL_LIMIT = 64
-"""Octets of what stands before the @, with its quotes."""
+"""Octets of the local part, with its quotes."""
 
-# Whether `.local` or `.test` are anybody's is the host's affair: its relay may well serve them.
+# Domains such as `.local` and `.test` are accepted: this host's relay may well serve them.
 email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()
 
 _PLAIN_LOCAL = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
 _PLAIN_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-# Two hyphens may begin punycode, which has to be looked into.
+# Two hyphens may begin punycode, which has to be decoded and checked.
 _PLAIN = re.compile(
     rf"(?=.{{3,{ADDRESS_LIMIT}}}\Z)(?=[^@]{{1,{LOCAL_LIMIT}}}@)(?!.*@.*--)"
     rf"{_PLAIN_LOCAL}@(?:{_PLAIN_LABEL}\.)+[A-Za-z]{{2,63}}"
 )
-"""Nearly every address there is; the library needs thirty times as long to say the same of it."""
+"""Matches nearly all addresses; the library needs thirty times as long to accept the same ones."""
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
@@ -40,11 +40,11 @@ _BRACKETED = re.compile(rf"(.*?)<((?:{_QUOTED.pattern}|[^\"<>])*@[^<>\"]*)>", re
 
 
 class InvalidAddress(ValueError):
-    """It is no email address. The sentences say why, and repeat no more of it than single characters."""
+    """The text is no email address. The message says why, and repeats no more of it than single characters."""
 
 
 def spelled(address: str) -> str:
-    """The address in its one spelling. Raises InvalidAddress."""
+    """The address in its canonical spelling. Raises InvalidAddress."""
     return address if _PLAIN.fullmatch(address) else _spelled(address)
 
 
@@ -64,9 +64,9 @@ def _spelled(address: str) -> str:
             globally_deliverable=False,
         )
     except email_validator.EmailNotValidError as error:
-        words = str(error).rstrip(".")
-        raise InvalidAddress(f"Enter a valid email address, as name@example.com. {words}.") from error
-    local, domain = _own_dead_letters(read), joined or read.ascii_domain
+        detail = str(error).rstrip(".")
+        raise InvalidAddress(f"Enter a valid email address, as name@example.com. {detail}.") from error
+    local, domain = _local_part(read), joined or read.ascii_domain
     if not domain.startswith("["):
         domain = domain.lower()
         _refuse_unknown_top(domain)
@@ -79,8 +79,8 @@ def _spelled(address: str) -> str:
 
 
 def _joined(address: str) -> str:
-    """The domain in ASCII, where it has a joiner that nobody sees and its script needs (IDNA's CONTEXTJ): Persian and
-    Sinhala names do. The library takes none. Empty for any other domain."""
+    """The domain in ASCII, where it has an invisible joiner that its script needs (IDNA's CONTEXTJ), as Persian and
+    Sinhala names do. The library accepts none of these. Empty for any other domain."""
     domain = address.rpartition("@")[2]
     if "xn--" not in domain.lower() and not _JOINERS.search(domain):
         return ""
@@ -88,27 +88,27 @@ def _joined(address: str) -> str:
         written = idna.encode(domain, uts46=True, std3_rules=True).decode().lower()
         return written if _JOINERS.search(idna.decode(written)) else ""
     except UnicodeError:
-        # The library says what is wrong.
+        # The library reports what is wrong.
         return ""
 
 
-def _own_dead_letters(read: email_validator.ValidatedEmail) -> str:
-    """The local part. The library writes a few names, `Info` say, in lower case; these keep their letters, too."""
+def _local_part(read: email_validator.ValidatedEmail) -> str:
+    """The local part with the case of its letters as given, also where the library lower-cases it (`Info`, say)."""
     given = read.original.rpartition("@")[0]
     bare = _QUOTED_PAIR.sub(r"\1", given[1:-1]) if given.startswith('"') else given
     return bare if bare.lower() == read.local_part else read.local_part
 
 
 def _refuse_look_alikes(address: str) -> None:
-    """Unicode keeps some characters, the Kelvin sign among them, that it calls the same as a letter. In another's
-    address they would be a second spelling; changed in silence, perhaps somebody else's address."""
+    """Refuses characters, the Kelvin sign among them, that Unicode normalizes to another letter. Accepted as they are
+    they would be a second spelling; replaced silently they might make another person's address."""
     if address.isascii():
         return
     for char in address.partition("@")[0]:
-        dead_letter = unicodedata.normalize("NFC", char)
-        if dead_letter != char and len(dead_letter) == 1:
+        letter = unicodedata.normalize("NFC", char)
+        if letter != char and len(letter) == 1:
             raise InvalidAddress(
-                f"The email address has the look-alike U+{ord(char):04X} in it. Write {dead_letter!r} in its place."
+                f"The email address has the look-alike U+{ord(char):04X} in it. Write {letter!r} in its place."
             )
 
 
@@ -122,8 +122,8 @@ def _refuse_unknown_top(domain: str) -> None:
 
 
 def tidied(address: str) -> str:
-    """The address in its one spelling, also where that takes a fold that is refused at the door: rows from before
-    have such ones, and mail went where they lead. What leads nowhere stays as it stands."""
+    """The address in its canonical spelling, also where that needs a folding that `spelled` refuses: older rows have
+    such addresses, and their mail went to the folded domain. Text that is no address is returned unchanged."""
     address = address.strip()
     try:
         return spelled(address)
@@ -138,28 +138,28 @@ def tidied(address: str) -> str:
 
 
 def comparable(address: str) -> str:
-    """What all spellings of a mailbox have in common. Of what is no address: itself, trimmed, in lower case."""
+    """A key that all spellings of a mailbox share. For text that is no address: the text, trimmed, in lower case."""
     address = address.strip()
     return address.lower() if _PLAIN.fullmatch(address) else tidied(address).translate(_LOWER)
 
 
 def folded(address: str) -> set[str]:
-    """As a database may fold it, for a look-up: they differ about letters beyond ASCII. What is found is compared by
-    `comparable`."""
+    """The forms to which a database may fold the address, for a look-up: they differ about letters beyond ASCII.
+    Compare the rows that are found by `comparable`."""
     now = tidied(address)
     return {now, now.lower(), now.translate(_LOWER)}
 
 
 def former_comparables(address: str) -> list[str]:
-    """What an earlier release compared other spellings of this mailbox by: it took one mailbox for several under
-    a domain's two forms, or with needless quotes."""
+    """The keys that an earlier release gave other spellings of this mailbox: it told apart the two forms of a domain,
+    and local parts with needless quotes."""
     now = comparable(address)
     local, at, domain = now.rpartition("@")
     if not at:
         return []
     domains = [domain]
     if "xn--" in domain:
-        # What is no domain was no address either.
+        # An invalid domain was no address either.
         with suppress(idna.IDNAError):
             domains.append(idna.decode(domain).lower())
     quoted = local if local.startswith('"') else f'"{local}"'
@@ -168,7 +168,7 @@ def former_comparables(address: str) -> list[str]:
 
 
 class Sender(NamedTuple):
-    """Who a message is from: a name to show, decoded, which may be empty, and an address in its one spelling."""
+    """The From of a message: a display name, decoded, which may be empty, and an address in its one spelling."""
 
     name: str
     address: str
@@ -178,7 +178,7 @@ class Sender(NamedTuple):
         return self.address.rpartition("@")[2]
 
     def __str__(self) -> str:
-        """As in a header, with characters beyond ASCII as they are."""
+        """Formatted as in a header, with characters beyond ASCII unencoded."""
         if not self.name:
             return self.address
         quoted = self.name.replace("\\", "\\\\").replace('"', '\\"')
@@ -187,8 +187,8 @@ class Sender(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def sender(text: str) -> Sender:
-    """Reads `name@domain` or `Name <name@domain>`, the name with or without the quotes that a comma, say, asks for
-    in a header, or encoded for one. Raises InvalidAddress."""
+    """Parses `name@domain` or `Name <name@domain>`. The name may have the quotes that a comma, say, needs in a
+    header, or be MIME-encoded. Raises InvalidAddress."""
     text = text.strip()
     found = _BRACKETED.fullmatch(text) if text.endswith(">") else None
     if found is None:
@@ -210,5 +210,5 @@ def _decoded(name: str) -> str:
         decoded = str(make_header(decode_header(name)))
     except (HeaderParseError, LookupError, ValueError):
         return name
-    # A line end that hid in it would be one in a header again.
+    # A decoded line break could otherwise break a header again.
     return decoded if decoded.isprintable() else name

@@ -1,4 +1,4 @@
-"""Addresses and tokens as whoever looks after messages may see them: enough to recognise, too little to copy."""
+"""Masking of addresses and tokens for operators: enough to recognise them, too little to copy."""
 
 import re
 from typing import Any
@@ -7,7 +7,7 @@ ADDRESS = re.compile(
     r"(?:(\")(?:[^\"\\\r\n]|\\.){1,64}+\"|(?<![^\s<>\"'(),;:@])([^\s<>\"'(),;:@])[^\s<>\"'(),;:@]*+)"
     r"@([^\s<>\"'(),;:@]+)"
 )
-"""Begins where a word does: tried at every letter of a long one, it would take quadratic time."""
+"""Matches only from the beginning of a word: tried at every letter of a long word, it would take quadratic time."""
 
 
 def masked_address(address: str) -> str:
@@ -21,16 +21,16 @@ def masked_token(token: str) -> str:
     return f"{token[:4]}***" if token else ""
 
 
-def masked_words(text: str) -> str:
-    """`text`, a provider's words say, with every address in it masked."""
+def masked_text(text: str) -> str:
+    """`text`, such as a provider's message, with every address in it masked."""
     return ADDRESS.sub(lambda found: f"{found[1] or found[2]}***@{found[3]}", text)
 
 
 def masked_value(value: Any) -> Any:
-    """A JSON value with every text in it masked likewise; names of keys stay."""
+    """A JSON value with every text in it masked likewise; keys of objects stay."""
     match value:
         case str():
-            return masked_words(value)
+            return masked_text(value)
         case dict():
             return {name: masked_value(inner) for name, inner in value.items()}
         case list():

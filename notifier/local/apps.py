@@ -1,3 +1,5 @@
+"""The app `local`: the templates, static files and command of the local default."""
+
 from django.apps import AppConfig
 
 

@@ -1,4 +1,4 @@
-"""The demo: an organization's person with a device, a template in two languages, a key, an administrator."""
+"""Demo data: a person with a device, a template in two languages, an API key, an administrator."""
 
 import json
 import secrets
@@ -62,7 +62,7 @@ def _file() -> Path:
 
 
 def seed() -> dict[str, str]:
-    """Make what is missing; returns the key, the person's id, the administrator's name and password."""
+    """Create what is missing. Returns `key`, `user_id`, and the administrator's address (`admin`) and `password`."""
     organization = Organization.objects.default()
     if _file().exists() and User.objects.filter(email=EMAIL).exists():
         stored: dict[str, str] = json.loads(_file().read_text())
@@ -78,16 +78,16 @@ def seed() -> dict[str, str]:
         organization=organization, code=CODE, archived_at=None, defaults={"name": "Welcome"}
     )
     if made:
-        add_version(template=template, contents=CONTENTS, note="The demo's first words", active=True)
+        add_version(template=template, contents=CONTENTS, note="The demo's first version", active=True)
     _, key = ApiKey.objects.issue(organization=organization, name="Demo", scopes=list(Scope.values))
     made_now = {"key": key, "user_id": str(ada.pk), "admin": ADMIN, "password": password}
-    # The key is shown once elsewhere; the demo's has to survive a restart.
+    # Elsewhere a key is shown once; the demo's is stored, so that it survives a restart.
     _store(made_now)
     return made_now
 
 
 def served_at(url: str) -> None:
-    """Write down where this start listens, for the commands of the README."""
+    """Store the URL of this start in the demo file, for the commands of the README."""
     _store({**seed(), "url": url})
 
 

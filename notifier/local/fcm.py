@@ -1,7 +1,7 @@
-"""An FCM to run against: the real one's addresses, checks and answers, on a loopback port.
+"""A stand-in for FCM on a loopback port, with the real service's paths, checks and responses.
 
-For the local demo and the tests. It signs in service accounts it wrote itself, and takes one scripted answer
-after another for a device token before it goes back to accepting.
+For the local demo and the tests. It signs in the service accounts that it wrote itself, and returns the scripted
+responses for a device token one after another before it accepts again.
 """
 
 import json
@@ -25,7 +25,7 @@ from notifier.local import fcm_answers as answers
 from notifier.local.fcm_answers import Answer
 
 Script = Answer | Literal["stall", "cut"]
-"""An answer, or: say nothing until the client gives up; close the connection without a word."""
+"""A response; or `stall`: send nothing until the client gives up; or `cut`: close the connection."""
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 AUDIENCE = "https://oauth2.googleapis.com/token"
 ACCOUNT = "push@stand-in.iam.gserviceaccount.com"
@@ -34,9 +34,9 @@ ACCOUNT = "push@stand-in.iam.gserviceaccount.com"
 class FcmStandIn:
     """A context manager; or `start()` and `stop()`.
 
-    `messages`: what was accepted, as FCM's JSON, in order. `connections`, `sign_ins` and `stalled` count TCP
-    connections, access tokens given and requests left without an answer. `expires_in`: life in seconds of the
-    tokens given from now on. `key`: what its service accounts sign with; a new one if None.
+    `messages`: the accepted messages, as FCM's JSON, in order. `connections`, `sign_ins` and `stalled` count TCP
+    connections, issued access tokens and requests left without a response. `expires_in`: lifetime in seconds of the
+    tokens issued from now on. `key`: the key of its service accounts; a new one if None.
     """
 
     def __init__(
@@ -89,24 +89,24 @@ class FcmStandIn:
                     continue
 
     def script(self, token: str, *scripted: Script) -> None:
-        """The next answers for this device token; `"oauth"` instead scripts the sign-in."""
+        """The next responses for this device token; the token `"oauth"` scripts the sign-in instead."""
         with self._lock:
             self._scripts[token].extend(scripted)
 
     def forget(self) -> None:
-        """Drop what was accepted and what is scripted, for whoever comes next."""
+        """Clear accepted messages and scripts, for the next test."""
         with self._lock:
             self.messages.clear()
             self._scripts.clear()
             self.stalled = 0
 
     def revoke(self) -> None:
-        """Refuse every access token given so far."""
+        """Refuse every access token issued so far."""
         with self._lock:
             self._access_tokens.clear()
 
     def write_service_account(self, path: Path) -> Path:
-        """Write a service account's file that signs in here."""
+        """Write the file of a service account that can sign in here."""
         pem = self._key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )

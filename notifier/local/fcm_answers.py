@@ -1,4 +1,4 @@
-"""FCM's answers, word for word where they are known, and its checks of a message."""
+"""FCM's responses, verbatim where they are known, and its checks of a message."""
 
 import json
 import re
@@ -107,7 +107,7 @@ def unavailable(code: int = 503, retry_after: str = "") -> Answer:
 
 
 def bare(code: int) -> Answer:
-    """What a wrong address, or something in between, answers."""
+    """The response of a wrong path, or of a proxy in between."""
     return code, f"<!DOCTYPE html><title>Error {code}</title>".encode(), {"Content-Type": "text/html"}
 
 
@@ -116,7 +116,7 @@ def invalid_grant(description: str = "Invalid JWT Signature.") -> Answer:
 
 
 def checked(body: bytes) -> tuple[dict[str, Any], Answer | None]:
-    """The message in a request's body, and FCM's refusal if it breaks the rules."""
+    """The message in a request's body, and FCM's error response if the message is invalid, else None."""
     try:
         request = json.loads(body)
     except ValueError:
@@ -137,14 +137,14 @@ def checked(body: bytes) -> tuple[dict[str, Any], Answer | None]:
         return {}, invalid_argument("Invalid Topic.", "message.webpush.headers")
     if error := _timing_error(message) or _data_error(message):
         return {}, invalid_argument(*error)
-    told = json.dumps([message.get("notification"), message.get("data")], ensure_ascii=False)
-    if len(told.encode("utf-8", "surrogatepass")) > LARGEST:
+    content = json.dumps([message.get("notification"), message.get("data")], ensure_ascii=False)
+    if len(content.encode("utf-8", "surrogatepass")) > LARGEST:
         return {}, invalid_argument("Android message is too big", "message")
     return message, None
 
 
 def _data_error(message: dict[str, Any]) -> tuple[str, str] | None:
-    """FCM's words on the first key that it keeps for itself, and where that stands."""
+    """FCM's message about the first reserved key, and the key's path; None without one."""
     places = {f"message.{name}": message.get(name, {}) for name in ("android", "webpush")}
     for path, holder in {"message": message, **places}.items():
         for key in holder.get("data", {}):
@@ -154,7 +154,7 @@ def _data_error(message: dict[str, Any]) -> tuple[str, str] | None:
 
 
 def _timing_error(message: dict[str, Any]) -> tuple[str, str] | None:
-    """The same of how long it is to be kept."""
+    """The same about the first invalid lifetime."""
     ttl = message.get("android", {}).get("ttl", "0s")
     if not DURATION.fullmatch(ttl):
         return (
@@ -170,7 +170,7 @@ def _timing_error(message: dict[str, Any]) -> tuple[str, str] | None:
 
 
 def _misfit(value: Any, shape: Any, path: str) -> tuple[str, str] | None:
-    """The first place where `value` isn't of `shape`: (FCM's words, its path)."""
+    """The first place where `value` does not match `shape`: (FCM's message, the path)."""
     if shape is _ANY:
         return None
     if not isinstance(shape, dict):

@@ -1,4 +1,4 @@
-"""What the stand-in providers caught, kept in memory for the page at `/`."""
+"""The messages that the stand-in providers caught, in memory, for the page at `/`."""
 
 import asyncio
 import itertools
@@ -11,16 +11,16 @@ from typing import Any
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from django.utils import timezone
 
-KEPT = 200
+MESSAGES_LIMIT = 200
 FAILS_ONCE = "fail-once"
 """Addresses that begin with this are refused the first time."""
 
 
 class Inbox:
-    """The newest messages, each with a growing `number` by which a page asks for what it lacks."""
+    """The newest messages, each with an increasing `number`, by which the page asks for newer ones."""
 
     def __init__(self) -> None:
-        self._items: deque[dict[str, Any]] = deque(maxlen=KEPT)
+        self._items: deque[dict[str, Any]] = deque(maxlen=MESSAGES_LIMIT)
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
 
@@ -33,7 +33,7 @@ class Inbox:
             return [item for item in self._items if item["number"] > number]
 
     def add_push(self, message: dict[str, Any]) -> None:
-        """A message as FCM's v1 API takes it."""
+        """Add a message in the form of FCM's v1 API."""
         shown = message.get("notification", {})
         data = message.get("data", {})
         self.add(
@@ -78,7 +78,7 @@ class Catcher:
     async def handle_RCPT(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        # So that a newcomer can see a failure, and a replay that succeeds.
+        # So that the demo can show a failure, and a replay that succeeds.
         if address.startswith(FAILS_ONCE) and address not in self._refused:
             self._refused.add(address)
             return "554 5.7.1 This address refuses the first message (the demo's own rule)"
@@ -92,7 +92,7 @@ class Catcher:
 
     def start(self) -> int:
         """Returns the port."""
-        # aiosmtpd's own controller can't be asked for any free port.
+        # aiosmtpd's own controller can't choose a free port.
         listening = self._loop.run_until_complete(
             self._loop.create_server(
                 lambda: SMTP(self, enable_SMTPUTF8=True, loop=self._loop), host="127.0.0.1", port=0

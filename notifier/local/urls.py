@@ -1,3 +1,5 @@
+"""The routes of the inbox page, which `notifier.urls` mounts at / in the local default."""
+
 from django.urls import path
 
 from notifier.local import views

@@ -1,4 +1,5 @@
-"""The local default's page: what was sent or not, beside its notification's timeline. Loopback only, no sign-in."""
+"""The local default's page: sent and unsent messages, beside their notification's timeline. Loopback only, no
+sign-in."""
 
 import uuid
 from operator import itemgetter
@@ -14,7 +15,7 @@ from notifier.local import demo
 from notifier.local.inbox import inbox
 
 UNSENT_SHOWN = 50
-"""The newest deliveries that nothing was caught of: this page is no log."""
+"""The most deliveries without a caught message that are shown, newest first: this page is no log."""
 
 
 def page(request: HttpRequest) -> HttpResponse:
@@ -22,7 +23,7 @@ def page(request: HttpRequest) -> HttpResponse:
 
 
 def caught(request: HttpRequest) -> JsonResponse:
-    """What came after `?after=`, each with its notification's id; and, every time, what waits or failed."""
+    """The messages after number `?after=`, each with its notification's id; and always all unsent ones."""
     after = request.GET.get("after", "0")
     items = inbox.after(int(after) if after.isdecimal() else 0)
     return JsonResponse({"items": [_with_notification(item) for item in items], "unsent": _unsent()})
@@ -41,7 +42,7 @@ def timeline(request: HttpRequest, pk: uuid.UUID) -> JsonResponse:
 
 
 def _with_notification(item: dict[str, Any]) -> dict[str, Any]:
-    """With `notification_id` and `request_id`; both are empty for what no notification sent."""
+    """The item with `notification_id` and `request_id`; both are empty for a message without a notification."""
     notifications = Notification.objects.all()
     try:
         if item.get("notification_id"):
@@ -67,15 +68,15 @@ def _unsent() -> list[dict[str, Any]]:
         .exclude(status__in=(Status.SENT, Status.DELIVERED))
         .select_related("notification__template_version__template")[:UNSENT_SHOWN]
     ]
-    return sorted(map(_told, rows), key=itemgetter("at"), reverse=True)[:UNSENT_SHOWN]
+    return sorted(map(_unsent_item, rows), key=itemgetter("at"), reverse=True)[:UNSENT_SHOWN]
 
 
-def _told(row: Delivery) -> dict[str, Any]:
+def _unsent_item(row: Delivery) -> dict[str, Any]:
     return {
         "id": str(row.pk),
         "at": (row.finished_at or row.created_at).isoformat(),
         "kind": row.channel,
-        # A token is long, and a catcher shows only its beginning, too.
+        # A token is long; the caught pushes also show only its beginning.
         "to": row.recipient if row.channel == Channel.EMAIL else f"{row.recipient[:12]}…",
         "subject": str(row.notification.template_version),
         "status": row.shown_status,

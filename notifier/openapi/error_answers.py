@@ -1,4 +1,4 @@
-"""Which errors an operation may answer with, as the OpenAPI document says it: each status, with its reason."""
+"""The error responses of operations in the OpenAPI document: each status with its description."""
 
 from typing import Any
 
@@ -7,14 +7,14 @@ REASONS = {
     401: "No valid credential.",
     403: "The credential is valid, but not for this.",
     404: "There is no such thing here.",
-    406: "Only JSON is spoken here: see the Accept header.",
-    409: "The present state doesn't allow it: `error` says which.",
+    406: "Only JSON is available: see the Accept header.",
+    409: "The present state doesn't allow it: `error` says why.",
     413: "The body is too large.",
-    415: "Only JSON is taken: see the Content-Type header.",
-    422: "The Idempotency-Key or the request_id came with another body before.",
-    429: "Too many requests: ask again after the seconds in Retry-After.",
-    500: "A fault of the service's; it was logged.",
-    503: "Not possible at the moment: ask again, where Retry-After is given after its seconds.",
+    415: "Only JSON is accepted: see the Content-Type header.",
+    422: "The Idempotency-Key or the request_id was used with another body before.",
+    429: "Too many requests: retry after the seconds in Retry-After.",
+    500: "An error of the service; it was logged.",
+    503: "Not possible at the moment: retry, after the seconds in Retry-After where it is given.",
 }
 ALWAYS = (400, 406, 500, 503)
 GUARDED = (401, 403)

@@ -1,7 +1,7 @@
-"""A request that works for every body that the API takes, shown in its description.
+"""A working example for every request body of the API, shown in the OpenAPI document.
 
-Together they are a story, in this order: on the demo's data (`make run`) each gets what its operation is for. Only
-those that carry a secret of somebody's, or an id of a delivery's, have to be filled in.
+Sent in this order on the demo's data (`make run`), each succeeds. Only those with a token, a password or the id of a
+delivery have to be filled in.
 """
 
 from typing import Any
@@ -27,7 +27,7 @@ _NOTIFICATION = {
     "template_code": "order-shipped",
     "variables": _VARIABLES,
 }
-_TOKEN = "fMk3ZQ:APA91bHx7YzExampleToken"  # noqa: S105 - of a device that there is none of
+_TOKEN = "fMk3ZQ:APA91bHx7YzExampleToken"  # noqa: S105 - of no real device
 
 EXAMPLES: dict[str, Any] = {
     "POST auth/register/": {**_LOGIN, "name": "Lin", "language": "en-GB", "timezone": "Europe/London"},

@@ -1,6 +1,6 @@
-"""What each operation is called in the OpenAPI document, which is what a generated client calls its functions.
+"""The name of each operation in the OpenAPI document, which generated clients use for their functions.
 
-And its words, where a view's own are about several methods at once.
+And its description, where the view's docstring is about several methods at once.
 """
 
 from typing import NamedTuple
@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 class Operation(NamedTuple):
     id: str
-    words: str = ""
-    """Empty: the view's."""
+    description: str = ""
+    """Empty: the view's docstring."""
     also: tuple[int, ...] = ()
-    """Refusals beyond those that every operation of its kind has."""
+    """Error statuses beyond those that every operation of its kind has."""
 
 
 _REPEATED = (422,)
-"""The Idempotency-Key or the request_id came with another body before."""
+"""The Idempotency-Key or the request_id was used with another body before."""
 _SIGN_IN = (401,)
 
 OPERATIONS: dict[str, Operation] = {
@@ -30,14 +30,14 @@ OPERATIONS: dict[str, Operation] = {
     "POST auth/password-reset/confirm/": Operation("confirm_password_reset"),
     "POST admin/login/": Operation("login_as_operator", also=_SIGN_IN),
     "GET admin/api-keys/": Operation("list_api_keys", "The organization's keys, the ended ones too."),
-    "POST admin/api-keys/": Operation("create_api_key", "Make a key. This answer alone shows it."),
+    "POST admin/api-keys/": Operation("create_api_key", "Make a key. Only this response shows it."),
     "GET admin/api-keys/{api_key}/": Operation("get_api_key", "One key, without its secret."),
     "PATCH admin/api-keys/{api_key}/": Operation(
-        "update_api_key", "Change a key's name or limit; what it may do never changes."
+        "update_api_key", "Change a key's name or limit; its permissions never change."
     ),
     "DELETE admin/api-keys/{api_key}/": Operation(
         "revoke_api_key",
-        "Revoke a key at once. Its row stays, for what it did stays attributed to it.",
+        "Revoke a key at once. Its row stays, because what it did stays attributed to it.",
     ),
     "POST admin/api-keys/{api_key}/rotate/": Operation("rotate_api_key"),
     "GET admin/users/": Operation(
@@ -50,10 +50,10 @@ OPERATIONS: dict[str, Operation] = {
     "PATCH categories/{category}/": Operation("update_category", "Change a category; its code stays."),
     "DELETE categories/{category}/": Operation(
         "delete_category",
-        "Delete a category and what people chose about it. While templates are in it, it is a 409.",
+        "Delete a category and people's choices about it. While templates are in it, it is a 409.",
     ),
     "GET users/": Operation(
-        "list_users", "The organization's people; without the scope users:read, oneself."
+        "list_users", "The organization's people; without the scope users:read, only the caller."
     ),
     "POST users/": Operation("create_user", "Add a person."),
     "GET users/{id}/": Operation("get_user", "One person."),

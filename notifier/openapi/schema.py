@@ -1,4 +1,4 @@
-"""The OpenAPI document says what really comes back: the envelope around each view's data, and its errors."""
+"""The OpenAPI document of the real responses: the envelope around each view's data, and its errors."""
 
 import re
 from typing import Any
@@ -67,19 +67,22 @@ def enveloped(data: dict[str, Any], *, success: bool, meta: dict[str, Any], **mo
 
 
 _ERROR = enveloped(
-    {"type": ["object", "null"], "description": "With `already_delivered`, the notification of then."},
+    {
+        "type": ["object", "null"],
+        "description": "With `already_delivered`, the notification that was delivered.",
+    },
     success=False,
     meta=_NULL,
     errors={
         "type": "array",
-        "description": "Where fields are at fault.",
+        "description": "For invalid fields.",
         "items": {"$ref": "#/components/schemas/FieldError"},
     },
 )
 
 
 def bases() -> list[type]:
-    """Classes whose docstrings are for who derives from them."""
+    """Base classes whose docstrings are not for the API's callers."""
     return [*library_bases(), *BASES]  # type: ignore[no-untyped-call]
 
 
@@ -95,10 +98,10 @@ class EnvelopeSchema(AutoSchema):  # type: ignore[no-untyped-call]
         return [self.path.removeprefix(PREFIX).split("/")[0]]
 
     def get_description(self) -> str:  # type: ignore[override]
-        return self._operation.words or str(super().get_description())  # type: ignore[no-untyped-call]
+        return self._operation.description or str(super().get_description())  # type: ignore[no-untyped-call]
 
     def get_summary(self) -> str | None:
-        """The description's first sentence, which the pages show beside the path."""
+        """The description's first sentence, which the documentation pages show beside the path."""
         found = _FIRST_SENTENCE.match(self.get_description().strip())
         return " ".join(found[0].split()) if found else None
 
@@ -106,8 +109,8 @@ class EnvelopeSchema(AutoSchema):  # type: ignore[no-untyped-call]
         value = EXAMPLES.get(f"{self.method} {self.path.removeprefix(PREFIX)}")
         return [] if value is None else [OpenApiExample("It works", value=value, request_only=True)]
 
-    def _refusals(self) -> set[int]:
-        """The statuses that it may refuse with."""
+    def _error_statuses(self) -> set[int]:
+        """The error statuses that the operation may return."""
         found = {*error_answers.ALWAYS, *self._operation.also}
         if [entry for entry in self.get_auth() if entry]:  # type: ignore[no-untyped-call]
             found.update(error_answers.GUARDED)
@@ -139,7 +142,7 @@ class EnvelopeSchema(AutoSchema):  # type: ignore[no-untyped-call]
         responses = super()._get_response_bodies(*args, **kwargs)  # type: ignore[no-untyped-call]
         self.resolve_serializer(FieldErrorSerializer, "response")  # type: ignore[no-untyped-call]
         error = self._component("Error", _ERROR)
-        for status in sorted(self._refusals()):
+        for status in sorted(self._error_statuses()):
             responses.setdefault(str(status), error_answers.described(status, error))
         return responses
 

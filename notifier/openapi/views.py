@@ -1,4 +1,4 @@
-"""The API's OpenAPI document over HTTP. Making it takes a second, and it is the same until the next release."""
+"""The view of the OpenAPI document. Generating it takes a second, so it is cached for the life of the process."""
 
 from functools import cache
 from typing import Any
@@ -22,25 +22,25 @@ def _rendered(renderer: Any) -> bytes:
     return bytes(renderer().render(document(), renderer_context={}))
 
 
-class KeptYaml(OpenApiYamlRenderer):
+class CachedYaml(OpenApiYamlRenderer):
     def render(self, data: Any, media_type: Any = None, renderer_context: Any = None) -> Any:
         return _rendered(OpenApiYamlRenderer)
 
 
-class KeptJson(OpenApiJsonRenderer):
+class CachedJson(OpenApiJsonRenderer):
     def render(self, data: Any, media_type: Any = None, renderer_context: Any = None) -> Any:
         return _rendered(OpenApiJsonRenderer)
 
 
 class ByParameter(DefaultContentNegotiation):
-    """`?format=json`, which the API's own operations don't know."""
+    """Allows `?format=json`, which the API's own operations don't have."""
 
     settings: Any = APISettings({"URL_FORMAT_OVERRIDE": "format"}, DEFAULTS)  # type: ignore[arg-type]
 
 
 class SchemaView(SpectacularAPIView):
     content_negotiation_class = ByParameter
-    renderer_classes = [KeptYaml, KeptJson]
+    renderer_classes = [CachedYaml, CachedJson]
 
     def _get_schema_response(self, request: Request) -> Response:
         name = self._get_filename(request, "1")  # type: ignore[no-untyped-call]

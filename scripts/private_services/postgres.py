@@ -1,4 +1,4 @@
-"""PostgreSQL of its own, with fsync as in production; as root it runs as the user postgres."""
+"""A private PostgreSQL with fsync as in production; under root it runs as the user postgres."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""An instance of a service for one test: started, frozen, killed and removed without touching a shared one.
+"""A private instance of a service for one test: started, frozen, killed and removed without touching a shared one.
 
-Signals go only to processes that the instance started. It ends with its `with` block, at exit, and (by a
-guard process that notices the closed pipe) even if the test process is killed.
+Signals go only to processes that the instance started. It ends with its `with` block, at exit, and even if the test
+process is killed: a guard process notices the closed pipe.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from scripts.private_services.greetings import NoAnswer
 if TYPE_CHECKING:
     from typing import Self
 
-# $1 process, $2 signal, $3 directory. A line means the process ended in order; the end of the pipe means that
-# whoever should have ended it is dead.
+# $1 process, $2 signal, $3 directory. A line means the process ended in order; the end of the pipe means that the
+# process that should have ended it is dead.
 GUARD = 'read -r line || { kill -s "$2" "$1"; sleep 2; kill -s KILL "$1" 2>/dev/null; rm -rf -- "$3"; }'
 
 
 class NotInstalled(Exception):
-    """The program or its package is missing; the sentence names it."""
+    """The program or its package is missing; the message names it."""
 
 
 class StartFailed(Exception):
-    """The process ended or gave no usable answer in time; the message holds the end of its log."""
+    """The process ended or did not become usable in time; the message holds the end of its log."""
 
 
 def binary(name: str, package: str, *folders: str | Path) -> str:
@@ -46,8 +46,8 @@ def binary(name: str, package: str, *folders: str | Path) -> str:
 
 
 def free_port() -> int:
-    # Below the kernel's ephemeral range: a client that redials a dead service inside that range can be given
-    # the very port it dials, and then connects to itself.
+    # Below the kernel's ephemeral range: a client that reconnects to a dead service inside that range can be given
+    # the very port it connects to, and then connects to itself.
     limits = Path("/proc/sys/net/ipv4/ip_local_port_range")
     lowest = int(limits.read_text().split()[0]) if limits.exists() else 32768
     for port in random.sample(range(20_000, max(lowest, 25_000)), 100):
@@ -75,8 +75,8 @@ def wait_for(ready: Callable[[], bool], timeout: float, failure: Callable[[], st
 
 
 class Instance:
-    """`directory`: where it lives, kept afterwards; without one, a temporary directory that `close` removes.
-    `detached`: it outlives this process; whoever starts it ends it by its pid file."""
+    """`directory`: its files, kept afterwards; without one, a temporary directory that `close` removes.
+    `detached`: it outlives this process; the caller ends it by its pid file."""
 
     name = "service"
     stop_signal = signal.SIGTERM
@@ -146,27 +146,27 @@ class Instance:
         pid = self._process.pid
         (self.directory / "pid").write_text(f"{pid} {started(pid)} {self.stop_signal.name}\n")
         if not self.detached:
-            words = [str(pid), self.kill_signal.name[3:], str(self.directory) if self._temporary else ""]
+            arguments = [str(pid), self.kill_signal.name[3:], str(self.directory) if self._temporary else ""]
             self._guard = subprocess.Popen(
-                ["sh", "-c", GUARD, "guard", *words], stdin=subprocess.PIPE, start_new_session=True
+                ["sh", "-c", GUARD, "guard", *arguments], stdin=subprocess.PIPE, start_new_session=True
             )
         try:
-            wait_for(self._answers, timeout, self._last_words)
+            wait_for(self._answers, timeout, self._end_of_log)
         except BaseException:
             self.kill()
             raise
 
     def stop(self) -> None:
-        """A clean end."""
+        """A clean shutdown."""
         self.thaw()
         self._end([self._process.pid] if self._process else [], self.stop_signal)
 
     def kill(self) -> None:
-        """An end without warning: nothing is flushed or said to clients."""
+        """A kill without warning: nothing is flushed, and clients are not told."""
         self._end(self._pids(), self.kill_signal)
 
     def freeze(self) -> None:
-        """It keeps its sockets and answers nothing, like a host that hangs."""
+        """Stop its processes: it keeps its sockets and does not respond, like a host that hangs."""
         for pid in self._pids():
             os.kill(pid, signal.SIGSTOP)
             self._frozen.append(pid)
@@ -176,7 +176,7 @@ class Instance:
             _signal(self._frozen.pop(), signal.SIGCONT)
 
     def wipe(self) -> None:
-        """Ends, loses everything it stored, starts afresh."""
+        """Kill it, delete everything that it stored, and start it again."""
         self.kill()
         shutil.rmtree(self.data)
         self.start()
@@ -196,7 +196,7 @@ class Instance:
         if self.running:
             for pid in pids:
                 _signal(pid, number)
-        # Only now: a frozen process that is to die must find its death before it runs on.
+        # Only now: a frozen process must get its signal before it runs on.
         self.thaw()
         try:
             self._process.wait(20)
@@ -210,14 +210,14 @@ class Instance:
 
     def _answers(self) -> bool:
         if not self.running:
-            raise StartFailed(self._last_words())
+            raise StartFailed(self._end_of_log())
         try:
             self.check()
         except (NoAnswer, OSError):
             return False
         return True
 
-    def _last_words(self) -> str:
+    def _end_of_log(self) -> str:
         log = (self.directory / "log").read_text(errors="replace")[-2000:]
         return f"{self.name} on port {self.port} did not become usable. The end of its log:\n{log}"
 

@@ -1,4 +1,4 @@
-"""RabbitMQ of its own: one node without plugins, with an epmd, a cookie and a data directory of its own.
+"""A private RabbitMQ: one node without plugins, with its own epmd, cookie and data directory.
 
 The Erlang machine is started directly, not by Debian's `rabbitmq-server`: that one drops our environment
 when it changes to the user rabbitmq, leaves a shell between us and the process that is to be killed, and
@@ -18,7 +18,7 @@ from scripts.private_services.process import Instance, NotInstalled, StartFailed
 
 
 class Epmd(Instance):
-    """Erlang's port mapper; a shared one would have to be started by somebody and would be left behind."""
+    """Erlang's port mapper; a shared one would outlive the instance."""
 
     name = "epmd"
 
@@ -122,14 +122,14 @@ class PrivateRabbit(Instance):
             lambda: "the memory alarm did not change",
         )
 
-    def _control(self, *words: str) -> str:
+    def _control(self, *arguments: str) -> str:
         done = subprocess.run(
-            [_home() / "sbin" / "rabbitmqctl", "-n", self.node, *words],
+            [_home() / "sbin" / "rabbitmqctl", "-n", self.node, *arguments],
             env=self.environment(), cwd=self.directory, timeout=30,
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode:
-            raise StartFailed(f"rabbitmqctl {words[0]} failed: {done.stdout}{done.stderr}")
+            raise StartFailed(f"rabbitmqctl {arguments[0]} failed: {done.stdout}{done.stderr}")
         return done.stdout.strip()
 
 

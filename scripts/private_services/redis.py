@@ -1,4 +1,4 @@
-"""Redis of its own, without persistence: what it holds is lost with every stop."""
+"""A private Redis without persistence: its data is lost with every stop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists and look-ups of many rows leave in the database what may be large and is shown by none of them."""
+"""Lists and look-ups of many rows do not select large columns that none of them shows."""
 
 import pytest
 from django.db import connection
@@ -11,8 +11,8 @@ HELLO = "/api/v1/templates/hello/"
 
 
 @pytest.fixture
-def asked(api, version):
-    """The statements that a request sends."""
+def read_columns(api, version):
+    """Returns which of the named columns the statements of a request select."""
 
     def get(path, *large):
         with CaptureQueriesContext(connection) as captured:
@@ -25,13 +25,13 @@ def asked(api, version):
     return get
 
 
-def test_templates(asked):
+def test_templates(read_columns):
     large = ("required", "optional", "variables", "pinned")
-    assert asked("/api/v1/templates/", *large) == []
-    assert asked(HELLO, *large) == list(large)
+    assert read_columns("/api/v1/templates/", *large) == []
+    assert read_columns(HELLO, *large) == list(large)
 
 
-def test_the_templates_that_use_a_partial(asked, api):
+def test_the_templates_that_use_a_partial(read_columns, api):
     assert (
         api.post("/api/v1/templates/partials/", {"name": "foot", "text": "Bye"}, format="json").status_code
         == 201
@@ -40,20 +40,21 @@ def test_the_templates_that_use_a_partial(asked, api):
     body = {"contents": [content], "activate": True}
     assert api.post(f"{HELLO}versions/", body, format="json").status_code == 201
     assert (
-        asked("/api/v1/templates/partials/foot/uses/", "required", "optional", "variables", "warnings") == []
+        read_columns("/api/v1/templates/partials/foot/uses/", "required", "optional", "variables", "warnings")
+        == []
     )
 
 
-def test_versions(asked):
-    assert asked(f"{HELLO}versions/", "compiled") == []
+def test_versions(read_columns):
+    assert read_columns(f"{HELLO}versions/", "compiled") == []
 
 
-def test_dead_letters(asked, api, user):
+def test_dead_letters(read_columns, api, user):
     row = Notification.objects.get(pk=post(api, user).json()["data"]["id"])
     DeadLetter.objects.create(
         organization=row.organization, notification=row, channel="email", reason="permanent"
     )
-    assert asked("/api/v1/dead-letters/", "variables", "metadata", "required") == []
+    assert read_columns("/api/v1/dead-letters/", "variables", "metadata", "required") == []
 
 
 def test_requests_that_came_before(api, user, version):

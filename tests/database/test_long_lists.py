@@ -1,4 +1,4 @@
-"""A list that is too long is refused before anybody looks at its items."""
+"""A list that is too long is refused before its items are validated."""
 
 import pytest
 from rest_framework import serializers
@@ -12,7 +12,7 @@ NAMES = dict.fromkeys(map(str, range(MANY)), 0)
 
 @pytest.fixture
 def looked_at(monkeypatch):
-    """How many values were checked."""
+    """The fields whose values were validated."""
     seen = []
     checked = serializers.Field.run_validation
     nested = serializers.Serializer.run_validation
@@ -72,7 +72,7 @@ def test_nor_are_the_categories_of_preferences(api, user, looked_at):
 
 
 def test_every_list_that_is_sent_says_how_long_it_may_be():
-    """Ours are of the two kinds that count first."""
+    """Every list and dict field of the apps is one of the two that count before they validate."""
 
     def kinds(of):
         for one in of.__subclasses__():

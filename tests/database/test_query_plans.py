@@ -1,7 +1,6 @@
-"""How PostgreSQL finds what each list and look-up asks for, where the tables are large: never by reading one of them
-from end to end.
+"""The query plans of PostgreSQL for each list and look-up over large tables: none has a sequential scan of one.
 
-A list may walk its organization's newest rows until the page is full; QUERY_TIMEOUT bounds that.
+A list may scan its organization's newest rows until the page is full; QUERY_TIMEOUT limits that.
 """
 
 import json
@@ -42,7 +41,7 @@ VALUES: dict[str, Any] = {
     "recipient": "gone@example.com", "request_id": "order-1230", "row_id": "none", "template": "hello",
     "active": "true",
 }  # fmt: skip
-"""What each query parameter is asked with; those with choices with each of them. A new one needs a value here."""
+"""The value for each query parameter; those with choices are tried with each. A new parameter needs a value here."""
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +60,7 @@ def _large_tables(django_db_setup: None, django_db_blocker: Any) -> Iterator[Non
 
 @pytest.fixture(params=[SMALL, LARGE])
 def organization(_large_tables: None, db: None, request: pytest.FixtureRequest) -> Organization:
-    """One that has a tenth of the rows, and the one that has the rest."""
+    """An organization with a tenth of the rows, and the one with the rest."""
     return Organization.objects.get(slug=request.param)
 
 
@@ -71,7 +70,7 @@ def world(api: APIClient, user: Any, version: Any, unpublished: None) -> dict[st
 
 
 class Recorder:
-    """Every statement of the API, Django's and our own, as PostgreSQL could explain it."""
+    """Records every statement of the API, of Django and of `notifier.lib.database.sql`, for EXPLAIN."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.own: list[tuple[Any, Any]] = []
@@ -85,7 +84,7 @@ class Recorder:
         patch.setattr(sql, "psycopg", SimpleNamespace(Cursor=Noting))
 
     def scans(self, route: Route, client: APIClient, world: Any, query: str) -> list[str]:
-        """What was read from end to end by this call."""
+        """The sequential scans of large tables by this call."""
         self.own.clear()
         with CaptureQueriesContext(connection) as captured:
             url = route.url(world) + (f"?{query}" if query else "")
@@ -107,11 +106,11 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
 
 
 def scanned(text: str, values: Any = None) -> set[str]:
-    """The big tables that the statement reads from end to end."""
+    """The big tables that the statement scans sequentially."""
     with psycopg.ClientCursor(connection.connection) as cursor:
         cursor.execute(f"EXPLAIN (FORMAT JSON) {text}", values)
-        (told,) = cursor.fetchone() or (None,)
-    plans = told if isinstance(told, list) else json.loads(told)
+        (explained,) = cursor.fetchone() or (None,)
+    plans = explained if isinstance(explained, list) else json.loads(explained)
     return {
         node["Relation Name"]
         for node in nodes(plans[0]["Plan"])
@@ -120,8 +119,8 @@ def scanned(text: str, values: Any = None) -> set[str]:
 
 
 def spared(text: str, world: dict[str, Any]) -> set[str]:
-    """The table that the list is of, where the caller's organization has nearly all of it: to read all of its rows is
-    then to read the table, in whichever order."""
+    """The listed table, where the caller's organization has nearly all of its rows: to read those is then to scan the
+    table in any case."""
     listed = re.match(r'SELECT .*? FROM "(\w+)"', text)
     return {listed[1]} if world["large"] and listed else set()
 
@@ -133,14 +132,15 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def parameters(url: str) -> list[dict[str, Any]]:
-    """The query parameters of the path, of those in the OpenAPI document the one with the fewest places to fill."""
+    """The query parameters of the URL's path in the OpenAPI document; of several paths the one with the fewest
+    placeholders."""
     fitting = [path for path in PATHS if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", path), url)]
     found = PATHS[min(fitting, key=lambda path: path.count("{"))]["get"]
     return [one for one in found.get("parameters", ()) if one["in"] == "query"]
 
 
-def asked(parameter: dict[str, Any], world: dict[str, Any], client: APIClient, url: str) -> list[str]:
-    """The query strings that a parameter is tried with."""
+def query_strings(parameter: dict[str, Any], world: dict[str, Any], client: APIClient, url: str) -> list[str]:
+    """The query strings with which a parameter is tried."""
     name, schema = parameter["name"], parameter["schema"]
     if "enum" in schema:
         return [f"{name}={value}" for value in schema["enum"]]
@@ -161,7 +161,7 @@ def test_no_read_of_the_api_reads_a_large_table_from_end_to_end(route, api, user
     url = route.url(world)
     found = recorder.scans(route, client, world, "")
     for parameter in parameters(url):
-        for query in asked(parameter, world, client, url):
+        for query in query_strings(parameter, world, client, url):
             found += recorder.scans(route, client, world, query)
     assert not found, "\n".join(found)
 
@@ -174,7 +174,7 @@ def signed_in(user: Any) -> APIClient:
 
 @pytest.mark.parametrize("status", queries.SHOWN)
 def test_a_status_that_many_have_is_found_among_the_newest(status, api, world, recorder, monkeypatch):
-    # Fewer than the tables hold of any: as if half a million waited.
+    # Fewer than the tables have of any status: as if half a million rows were due.
     monkeypatch.setattr(queries, "FEW_ROWS", 5)
     listed = next(route for route in READS if route.name == "notifications")
     assert not recorder.scans(listed, api, world, f"status={status}")

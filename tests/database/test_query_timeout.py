@@ -1,4 +1,4 @@
-"""What a list may take of the database, and what its caller is told past that."""
+"""The limits of list queries, and the errors beyond them."""
 
 import json
 import os
@@ -104,7 +104,7 @@ def test_an_organization_reads_a_few_lists_at_once_and_others_are_not_held(
     sent = post(api, user).json()["data"]["id"]
     with ExitStack() as held:
         for _ in range(3):
-            held.enter_context(list_limits.places.slot(organization.pk, patience=0))
+            held.enter_context(list_limits.concurrency_limit.slot(organization.pk, patience=0))
         for path in (LIST, "/api/v1/users/", "/api/v1/templates/hello/usage/", "/api/v1/audit/"):
             refused = api.get(path)
             assert (refused.status_code, refused.json()["error"]) == (429, "too_many_lists"), path
@@ -116,8 +116,8 @@ def test_an_organization_reads_a_few_lists_at_once_and_others_are_not_held(
 
 
 @on_postgres
-def test_a_place_is_given_back_by_a_list_that_took_too_long(api, organization, slow, settings):
+def test_a_list_that_took_too_long_releases_its_slot(api, organization, slow, settings):
     settings.QUERY_TIMEOUT = 0.05
     for _ in range(4):
         assert api.get(LIST).json()["error"] == "query_timeout"
-    assert not list_limits.places._running
+    assert not list_limits.concurrency_limit._running

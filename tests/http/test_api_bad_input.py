@@ -1,4 +1,4 @@
-"""What can't be read is refused at every door in the same way, at once, and leaves nothing behind."""
+"""An unreadable body gets the same error at every endpoint, at once, and nothing is stored."""
 
 import json
 import time
@@ -46,7 +46,7 @@ UNSTORABLE = {
     "a number past 64 bits": (b'{"a": 99999999999999999999}', "a"),
     "below a name of 1,000 letters": (b'{"' + b"n" * 1000 + b'": "\\u0000"}', "n" * 100),
 }
-"""Sound JSON that nothing keeps as it is, and the field that is named for it."""
+"""Valid JSON that can't be stored unchanged, and the field that the error names."""
 NO_OBJECT = {
     "a list": b"[]",
     "a list of objects": b"[{}]",

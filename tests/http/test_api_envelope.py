@@ -1,4 +1,4 @@
-"""The shape of every answer, the correlation id on it, and pages that show each row once."""
+"""The envelope of every response, its correlation id, and pages that show each row once."""
 
 import json
 import re
@@ -154,7 +154,7 @@ def test_the_header_wins_over_the_metadata(api, user, version):
     ]
 
 
-def test_what_nobody_expected_is_a_500_in_the_envelope(api, organization, monkeypatch):
+def test_an_unexpected_error_is_a_500_in_the_envelope(api, organization, monkeypatch):
     def broken(*_):
         raise RuntimeError("the password is swordfish")
 
@@ -167,7 +167,7 @@ def test_what_nobody_expected_is_a_500_in_the_envelope(api, organization, monkey
     assert b"swordfish" not in answer.content
 
 
-def test_a_database_that_is_away_is_a_503(api, organization, monkeypatch):
+def test_an_unavailable_database_is_a_503(api, organization, monkeypatch):
     def away(*_):
         raise OperationalError("connection to 10.0.0.7 refused")
 
@@ -187,8 +187,8 @@ def test_health_is_open_to_everybody(path, db):
     assert answer.json()["data"]["status"] == "ok"
 
 
-def test_readiness_names_what_is_away(db, settings, monkeypatch):
-    monkeypatch.setattr("notifier.http.health.STANDS_SECONDS", 0.0)
+def test_readiness_names_what_is_unavailable(db, settings, monkeypatch):
+    monkeypatch.setattr("notifier.http.health.CACHED_SECONDS", 0.0)
     settings.BROKER_URL = "amqp://guest:guest@127.0.0.1:1//"
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     answer = APIClient().get("/api/v1/health/ready/")

@@ -1,4 +1,4 @@
-"""Every example of the API's document, posted to the demo's data (`make run`) in the order in which they are told."""
+"""Every example of the OpenAPI document, posted in order to the demo's data (`make run`)."""
 
 import pytest
 import yaml
@@ -25,7 +25,7 @@ MADE = {
     "POST admin/api-keys/": "{api_key}",
     "POST suppressions/": "{suppression}",
 }
-"""Whose id later paths have in them."""
+"""The operations whose created id later paths contain."""
 
 
 @pytest.fixture
@@ -55,10 +55,10 @@ def test_each_gets_what_its_operation_is_for(seeded):
         "{code}": "order-shipped",
         "{name}": "brand",
     }
-    told = documented()
-    assert set(told) == set(EXAMPLES)
+    documented_operations = documented()
+    assert set(documented_operations) == set(EXAMPLES)
     for name in EXAMPLES:
-        examples, declared = told[name]
+        examples, declared = documented_operations[name]
         method, _, path = name.partition(" ")
         for part, value in parts.items():
             path = path.replace(part, value)

@@ -1,4 +1,4 @@
-"""Each field of each body, with values of the wrong type, shape and size: a 400 that names it, nothing stored."""
+"""Each field of each body with values of the wrong type, shape and size: a 400 that names it, and nothing stored."""
 
 import json
 from typing import Any
@@ -63,7 +63,7 @@ LINES: dict[str, dict[str, str]] = {
         "request_id": "order-2",
     },
 }  # fmt: skip
-"""What reaches a header, an address, an id, a code or a list, with a sound value: one line each."""
+"""Fields of one line (headers, addresses, ids, codes, items of lists), each with a valid value."""
 LONGEST = {
     ("login", "password"): 1024, ("login", "organization"): 63,
     ("register", "password"): 1024, ("register", "name"): 200, ("refresh", "refresh"): 4096,

@@ -1,4 +1,4 @@
-"""Whatever JSON comes in: an answer in the envelope, and never a 5xx."""
+"""Random JSON bodies: every response has the envelope, and none is a 5xx."""
 
 from json import dumps
 from typing import Any
@@ -36,7 +36,7 @@ values = st.recursive(
 
 @st.composite
 def shaped(draw: Any, sound: dict[str, Any], **inner: st.SearchStrategy[Any]) -> Any:
-    """A sound body with at most two fields changed, one away and one more; sometimes anything at all."""
+    """A valid body with at most two fields changed, one removed and one added; sometimes any JSON."""
     if draw(st.integers(0, 19)) == 0:
         return draw(values)
     body = dict(sound)
@@ -131,7 +131,7 @@ class TestAnything:
         with transaction.atomic():
             body = {"code": "x", "name": "x", "contents": [{**EMAIL_EN, "subject": source, "html": source}]}
             if api.post("/api/v1/templates/", dumps(body), content_type=JSON).status_code == 201:
-                asked = dumps({"variables": {"name": variables}})
-                answer = api.post("/api/v1/templates/x/preview/", asked, content_type=JSON)
+                preview_body = dumps({"variables": {"name": variables}})
+                answer = api.post("/api/v1/templates/x/preview/", preview_body, content_type=JSON)
                 assert answer.status_code in (200, 400), answer.content
             transaction.set_rollback(True)

@@ -1,4 +1,4 @@
-"""What is written down about requests: one JSON object a line, and nobody's address, token or key."""
+"""The request log: one JSON object a line, without addresses, tokens or keys."""
 
 import io
 import json
@@ -19,7 +19,7 @@ ADDRESSES = ["ada@example.com", "o'brien+news@mail.example.com", "a.b_c%d-e@exam
 
 @pytest.fixture
 def written():
-    """Calls `read()` for the lines that the production handler wrote meanwhile."""
+    """`read()` returns the lines that the production handler has written."""
     config = logging_config(console=False)
     configurator = logging.config.DictConfigurator(config)
     handler = logging.StreamHandler(io.StringIO())
@@ -134,7 +134,7 @@ def test_a_long_url_costs_no_more_than_it_is_long(written):
     assert max(took) < 0.5
 
 
-def test_nobody_makes_a_line_as_long_as_they_like(written):
+def test_no_caller_makes_a_line_as_long_as_they_like(written):
     APIClient().get(f"/api/v1/health/live/?{'a/' * 7_500}", headers={"User-Agent": "b/" * 7_500})
 
     text, lines = written()

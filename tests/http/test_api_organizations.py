@@ -1,4 +1,4 @@
-"""Two organizations in one system never see each other: a foreign id answers like one that doesn't exist."""
+"""Organizations never see each other's rows: another organization's id gets the response of an unknown id."""
 
 import uuid
 
@@ -11,7 +11,7 @@ from tests.support.factories import DeviceFactory, OrganizationFactory, UserFact
 from tests.support.routes import GUARDED, PARTS, refused, stored, world_of
 
 NOBODYS_OWN = "provider-"
-"""Routes about what serves every organization."""
+"""Routes about providers, which all organizations share."""
 
 
 @pytest.fixture
@@ -66,12 +66,12 @@ def test_foreign_names_in_a_body_answer_like_unknown_ones(api, organization, wor
     mine = UserFactory(organization=organization)
     before = stored()
 
-    def asked(**body):
+    def posted(**body):
         return refused(post(api, **body), 400, "validation_error")
 
-    assert asked(user_id=str(theirs.pk)) == asked(user_id=str(uuid.uuid4()))
+    assert posted(user_id=str(theirs.pk)) == posted(user_id=str(uuid.uuid4()))
     by_code = {"user_id": str(mine.pk)}
-    assert asked(template_code="theirs", **by_code) == asked(template_code="absent", **by_code)
+    assert posted(template_code="theirs", **by_code) == posted(template_code="absent", **by_code)
     assert stored() == before
 
 

@@ -1,4 +1,4 @@
-"""Addresses and query parameters as somebody hostile or absent-minded writes them."""
+"""Invalid URLs and query parameters, hostile or mistaken."""
 
 import uuid
 

@@ -1,4 +1,4 @@
-"""Answers that say what to do next: the right path, the right scheme, the right words, and how much was taken."""
+"""Responses that say what to do next: the right path, scheme or choice, and how many items were accepted."""
 
 from datetime import timedelta
 
@@ -67,26 +67,26 @@ def test_a_query_is_no_part_of_the_path(api):
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
 @pytest.mark.parametrize("change", [str, lambda key: key + "x", lambda key: key.partition(".")[0], str.upper])
-def test_a_key_under_the_other_scheme_is_told_its_own(scheme, change, organization):
+def test_a_key_under_the_other_scheme_gets_a_hint(scheme, change, organization):
     client = APIClient()
     client.credentials(HTTP_AUTHORIZATION=f"{scheme} {change(key_for(organization))}")
     body = refused(client.get("/api/v1/notifications/"), 401, "invalid_token")
     assert "Authorization: Api-Key" in body["message"]
 
 
-def test_a_forged_token_is_told_nothing_of_keys(user):
+def test_a_forged_token_gets_no_hint_about_keys(user):
     client = APIClient()
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {sessions.begin(user)['access']}x")
     assert "Api-Key" not in refused(client.get("/api/v1/auth/me/"), 401, "invalid_token")["message"]
 
 
-@pytest.mark.parametrize(("method", "path", "body", "field", "words"), CHOICES)
-def test_a_bad_choice_lists_the_choices(method, path, body, field, words, api, version):
+@pytest.mark.parametrize(("method", "path", "body", "field", "choices"), CHOICES)
+def test_a_bad_choice_lists_the_choices(method, path, body, field, choices, api, version):
     answer = getattr(api, method)(f"/api/v1/{path}", body or None)
     (entry,) = [entry for entry in refused(answer, 400)["errors"] if entry["field"] == field]
     assert entry["code"] == "invalid_choice"
     assert entry["detail"].startswith("Use one of: ")
-    assert set(words) <= set(entry["detail"].removeprefix("Use one of: ").rstrip(".").split(", "))
+    assert set(choices) <= set(entry["detail"].removeprefix("Use one of: ").rstrip(".").split(", "))
 
 
 class TestTimes:

@@ -1,4 +1,4 @@
-"""What an operation's query may hold: what it names, once each. A dry run is never a send."""
+"""Query parameters: an operation accepts its own, once each. A dry run never sends."""
 
 import pytest
 import yaml
@@ -49,7 +49,7 @@ def errors(answer, code=None):
 @pytest.mark.parametrize("door", DOORS)
 class TestDryRun:
     @pytest.mark.parametrize("word", NO_WORD_FOR_IT)
-    def test_a_word_that_may_have_meant_it_sends_nothing(self, word, door, api, version):
+    def test_another_value_of_the_switch_sends_nothing(self, word, door, api, version):
         before = stored()
         answer = api.post(f"/api/v1/{door}?dry_run={word}", DOORS[door], format="json")
         assert errors(answer, "invalid") == {"dry_run"}
@@ -159,13 +159,13 @@ def test_a_parameter_given_twice_is_named(query, api, world):
     assert errors(api.get(f"/api/v1/notifications/?{query}"), "repeated") == twice
 
 
-def test_whoever_may_not_come_in_is_told_that_first(api, db):
+def test_a_refused_caller_gets_that_error_first(api, db):
     assert refused(APIClient().get("/api/v1/users/?x=1"), 401)
     assert refused(APIClient().post("/api/v1/notifications/?dry_run=yes", {}), 401)
 
 
-def test_doors_that_are_open_take_what_others_have_added(api, world):
-    """Probes, and links and hooks that somebody else has put a parameter into."""
+def test_public_endpoints_accept_added_parameters(api, world):
+    """Probes, and links and hooks to which others have added a parameter."""
     assert api.get("/api/v1/health/?probe=1&probe=2").status_code == 200
     assert api.get("/api/v1/health/live/?utm_source=x").status_code == 200
     refused(APIClient().post("/api/v1/auth/login/?next=/", {}, format="json"), 400, "validation_error")

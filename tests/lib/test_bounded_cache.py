@@ -1,30 +1,30 @@
-"""What a process keeps is bounded by its weight."""
+"""A cache that is limited by the weight of its entries."""
 
 from collections import Counter
 
-from notifier.lib.bounded_cache import ENTRY_WEIGHT, Kept
+from notifier.lib.bounded_cache import ENTRY_WEIGHT, BoundedCache
 
 MOST = 10 * ENTRY_WEIGHT
 
 
-def kept():
+def cache_and_calls():
     made = Counter()
 
     def make(name, weight):
         made[name] += 1
         return name.upper(), weight
 
-    return Kept(make, most=MOST), made
+    return BoundedCache(make, most=MOST), made
 
 
-def test_it_is_made_once():
-    cache, made = kept()
+def test_a_value_is_made_once():
+    cache, made = cache_and_calls()
     assert [cache("a", 0), cache("a", 0), cache("b", 0)] == ["A", "A", "B"]
     assert made == {"a": 1, "b": 1}
 
 
-def test_what_was_unused_for_longest_makes_room():
-    cache, made = kept()
+def test_the_least_recently_used_is_evicted():
+    cache, made = cache_and_calls()
     for name in "abc":
         cache(name, 2 * ENTRY_WEIGHT)
     cache("a", 2 * ENTRY_WEIGHT)
@@ -36,23 +36,23 @@ def test_what_was_unused_for_longest_makes_room():
     assert made == {"a": 1, "b": 2, "c": 1, "d": 1}
 
 
-def test_what_is_too_heavy_pushes_nothing_out():
-    cache, made = kept()
+def test_a_value_that_is_too_heavy_evicts_nothing():
+    cache, made = cache_and_calls()
     cache("a", 0)
     assert [cache("huge", MOST), cache("huge", MOST), cache("a", 0)] == ["HUGE", "HUGE", "A"]
     assert made == {"a": 1, "huge": 2}
 
 
-def test_the_lightest_weigh_something():
-    cache, _ = kept()
+def test_every_entry_has_a_minimum_weight():
+    cache, _ = cache_and_calls()
     for number in range(1000):
         cache(f"name {number}", 0)
-    assert len(cache._held) <= 10
+    assert len(cache._entries) <= 10
 
 
-def test_forgotten_it_weighs_nothing():
-    cache, made = kept()
+def test_clear_resets_the_weight():
+    cache, made = cache_and_calls()
     cache("a", 0)
-    cache.forget()
+    cache.clear()
     assert cache.weight == 0
     assert (cache("a", 0), made["a"]) == ("A", 2)

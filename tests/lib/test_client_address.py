@@ -1,4 +1,4 @@
-"""Whom a request is from, whatever the trusted proxy writes: the caller, and never the proxy for all of them."""
+"""The address of a request's caller, in every form in which a trusted proxy writes it."""
 
 import pytest
 from django.test import RequestFactory
@@ -32,28 +32,28 @@ NO_ADDRESS = [
 ]  # fmt: skip
 
 
-def asked(forwarded):
+def request_with(forwarded):
     return RequestFactory().get("/", HTTP_X_FORWARDED_FOR=forwarded, REMOTE_ADDR=PROXY)
 
 
 @pytest.mark.parametrize(("written", "meant"), WRITTEN.items())
-def test_what_the_proxy_writes_is_the_callers_address(written, meant, settings):
+def test_the_proxys_header_is_the_callers_address(written, meant, settings):
     settings.NUM_PROXIES = 1
-    assert client_address(asked(written)) == meant
+    assert client_address(request_with(written)) == meant
 
 
 @pytest.mark.parametrize("written", NO_ADDRESS)
-def test_what_is_no_address_is_no_ones_name(written, settings):
+def test_a_header_without_an_address_is_ignored(written, settings):
     settings.NUM_PROXIES = 1
-    assert client_address(asked(written)) == PROXY
+    assert client_address(request_with(written)) == PROXY
 
 
 def test_two_callers_behind_one_proxy_are_told_apart_by_address_and_not_by_port(settings):
     settings.NUM_PROXIES = 1
-    names = [client_network(asked(f"203.0.113.{host}:{port}")) for host in (7, 8) for port in (1, 2)]
+    names = [client_network(request_with(f"203.0.113.{host}:{port}")) for host in (7, 8) for port in (1, 2)]
     assert names == ["203.0.113.7", "203.0.113.7", "203.0.113.8", "203.0.113.8"]
 
 
-def test_without_a_trusted_proxy_the_header_says_nothing(settings):
+def test_without_a_trusted_proxy_the_header_is_ignored(settings):
     settings.NUM_PROXIES = 0
-    assert client_address(asked("203.0.113.7:51234")) == PROXY
+    assert client_address(request_with("203.0.113.7:51234")) == PROXY

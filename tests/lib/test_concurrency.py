@@ -1,3 +1,5 @@
+"""How many run at once, in all and for one key."""
+
 import threading
 
 import pytest
@@ -5,7 +7,7 @@ import pytest
 from notifier.lib.concurrency import Busy, ConcurrencyLimit
 
 
-def test_a_party_has_its_share_and_leaves_the_rest():
+def test_a_key_has_its_limit_and_others_have_the_rest():
     limit = ConcurrencyLimit(total=2, each=1)
     with limit.slot("a", patience=0):
         with pytest.raises(Busy), limit.slot("a", patience=0):
@@ -18,7 +20,7 @@ def test_a_party_has_its_share_and_leaves_the_rest():
     assert not limit._waiting
 
 
-def test_one_of_a_party_waits_and_the_next_is_turned_away():
+def test_one_of_a_key_waits_and_the_next_is_refused():
     limit = ConcurrencyLimit(total=2, each=1)
     got = threading.Event()
 

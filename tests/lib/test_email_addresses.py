@@ -1,4 +1,4 @@
-"""What an email address is, and that one mailbox has one spelling, one hash."""
+"""Valid email addresses; one mailbox has one canonical spelling and one hash."""
 
 import pytest
 from anymail.utils import parse_single_address
@@ -12,7 +12,7 @@ from apps.users.recipient_hashes import former_hashes, recipient_hash
 from notifier.configuration.logging import mask
 from notifier.lib import email_addresses
 from notifier.lib.email_addresses import InvalidAddress, comparable, sender, spelled, tidied
-from notifier.lib.masking import masked_words
+from notifier.lib.masking import masked_text
 
 ATEXT = "abcdefghijklmnopqrstuvwxyzABCXYZ0123456789!#$%&'*+/=?^_`{|}~-"
 labels = some.from_regex(r"\A[A-Za-z0-9]([A-Za-z0-9-]{0,8}[A-Za-z0-9])?\Z")
@@ -146,14 +146,14 @@ BAD = [
 
 
 @pytest.mark.parametrize(("given_", "wanted"), GOOD.items(), ids=map(ascii, GOOD))
-def test_what_is_one_in_its_spelling(given_, wanted):
+def test_valid_addresses_in_their_canonical_spelling(given_, wanted):
     assert spelled(given_) == wanted
     assert spelled(wanted) == wanted
     assert hashed(given_) == hashed(wanted)
 
 
 @pytest.mark.parametrize("address", BAD, ids=ascii)
-def test_what_is_none(address):
+def test_invalid_addresses(address):
     with pytest.raises(InvalidAddress) as caught:
         spelled(address)
     # A whole sentence, and nobody's address in it.
@@ -230,7 +230,7 @@ plain = some.tuples(
 @given(plain.map(lambda parts: f"{parts[0]}@{parts[1]}.{parts[2]}"))
 @example("a@b--c.com")
 @example("a@xn--bcher-kva.com")
-def test_the_short_way_says_what_the_library_says(address):
+def test_the_fast_path_agrees_with_the_library(address):
     try:
         slow = email_addresses._spelled.__wrapped__(address)
     except InvalidAddress:
@@ -257,7 +257,7 @@ def test_what_is_taken_can_be_built(address):
 
 
 @given(some.text(max_size=80))
-def test_whatever_is_hashed_or_tidied_gives_something(text):
+def test_hashing_and_tidying_never_fail(text):
     assert len(hashed(text)) == 64
     assert tidied(tidied(text)) == tidied(text)
     assert all(len(one) == 64 for one in former_hashes(text))
@@ -274,7 +274,7 @@ def test_whatever_is_hashed_or_tidied_gives_something(text):
         '"kim"@example.com',
     ],
 )
-def test_what_an_earlier_release_hashed_is_known(address):
+def test_hashes_of_an_earlier_release_are_known(address):
     # That release trimmed, and took capitals away.
     assert address.lower() in [comparable(address), *email_addresses.former_comparables(address)]
 
@@ -322,7 +322,7 @@ def test_a_sender(text, read):
         "Kim <a@b..example>", "Kim <a@[::1]>", "Kim <a@b.example", "Kim a@b.example>", "a@b.example (Kim)",
     ],
 )  # fmt: skip
-def test_what_is_no_sender(text):
+def test_invalid_senders(text):
     with pytest.raises(InvalidAddress):
         sender(text)
 
@@ -346,6 +346,6 @@ def test_any_name_in_quotes_comes_back(name):
         ("kim@[192.0.2.1]", "k***@[192.0.2.1]"),
     ],
 )
-def test_words_and_log_lines_have_every_address_masked(text, shown):
-    assert masked_words(text) == shown
+def test_messages_and_log_lines_have_every_address_masked(text, shown):
+    assert masked_text(text) == shown
     assert mask(text) == shown

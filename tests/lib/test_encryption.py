@@ -1,4 +1,4 @@
-"""What a copy of the database tells, and how a key is changed."""
+"""What a copy of the database reveals, and how a key is rotated."""
 
 import json
 from io import StringIO

@@ -1,4 +1,4 @@
-"""What threads ask for together: each gets its own answer, and nobody's fault or end is another's."""
+"""Group commit: each thread gets its own result, and no thread's error or end affects another."""
 
 import threading
 import time
@@ -20,7 +20,7 @@ from tests.support.factories import OrganizationFactory, UserFactory
 
 
 class Work:
-    """Doubles numbers, at `begin`'s word once that is held; notes which came together."""
+    """Doubles numbers, waiting while `held` is cleared; records which numbers came in one group."""
 
     def __init__(self) -> None:
         self.groups: list[list[int]] = []
@@ -41,22 +41,22 @@ def work() -> Work:
     return Work()
 
 
-def ask_meanwhile(
+def submit_meanwhile(
     group_commit: GroupCommit[int, int],
     work: Work,
     pool: ThreadPoolExecutor,
     numbers: Sequence[int],
-    ask: Callable[[int], int] | None = None,
+    submit: Callable[[int], int] | None = None,
 ) -> list[Future[int]]:
-    """Ask for the first and, while that is at work, for the others."""
-    ask = ask or (lambda number: group_commit.submit("line", number))
+    """Submit the first number and, while its work is in progress, the others."""
+    submit = submit or (lambda number: group_commit.submit("key", number))
     work.held.clear()
-    asked = [pool.submit(ask, numbers[0])]
+    futures = [pool.submit(submit, numbers[0])]
     _until(lambda: work.groups == [[numbers[0]]])
-    asked += [pool.submit(ask, number) for number in numbers[1:]]
-    _until(lambda: len(group_commit._waiting["line"]) == len(numbers) - 1)
+    futures += [pool.submit(submit, number) for number in numbers[1:]]
+    _until(lambda: len(group_commit._waiting["key"]) == len(numbers) - 1)
     work.held.set()
-    return asked
+    return futures
 
 
 def _until(so: Callable[[], bool]) -> None:
@@ -66,17 +66,17 @@ def _until(so: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
-def test_who_is_alone_waits_for_nobody(work):
+def test_a_single_item_is_not_delayed(work):
     group_commit = GroupCommit(work, most=10)
-    assert [group_commit.submit("line", number) for number in (1, 2)] == [2, 4]
+    assert [group_commit.submit("key", number) for number in (1, 2)] == [2, 4]
     assert work.groups == [[1], [2]]
 
 
-def test_who_comes_meanwhile_is_served_together(work):
+def test_items_that_arrive_meanwhile_are_served_together(work):
     group_commit = GroupCommit(work, most=3)
     with ThreadPoolExecutor(8) as pool:
-        asked = ask_meanwhile(group_commit, work, pool, range(1, 7))
-        assert [one.result(10) for one in asked] == [2, 4, 6, 8, 10, 12]
+        futures = submit_meanwhile(group_commit, work, pool, range(1, 7))
+        assert [one.result(10) for one in futures] == [2, 4, 6, 8, 10, 12]
     assert [len(group) for group in work.groups] == [1, 3, 2]
     assert group_commit._waiting == {}
 
@@ -85,62 +85,62 @@ def test_another_key_does_not_wait(work):
     group_commit = GroupCommit(work, most=10)
     with ThreadPoolExecutor(8) as pool:
         work.held.clear()
-        pool.submit(group_commit.submit, "line", 1)
+        pool.submit(group_commit.submit, "key", 1)
         other = pool.submit(group_commit.submit, "another", 2)
         _until(lambda: sorted(work.groups) == [[1], [2]])
         work.held.set()
         assert other.result(10) == 4
 
 
-def test_a_fault_is_its_own_askers_alone(work):
+def test_an_error_reaches_only_the_thread_whose_item_caused_it(work):
     group_commit = GroupCommit(work, most=10)
     work.error = lambda numbers: ValueError("three") if 3 in numbers else None
     with ThreadPoolExecutor(8) as pool:
-        asked = ask_meanwhile(group_commit, work, pool, (1, 2, 3, 4))
-        assert [one.result(10) for one in (asked[0], asked[1], asked[3])] == [2, 4, 8]
+        futures = submit_meanwhile(group_commit, work, pool, (1, 2, 3, 4))
+        assert [one.result(10) for one in (futures[0], futures[1], futures[3])] == [2, 4, 8]
         with pytest.raises(ValueError, match="three"):
-            asked[2].result(10)
+            futures[2].result(10)
     assert [len(group) for group in work.groups] == [1, 3, 1, 1, 1]
-    assert group_commit.submit("line", 5) == 10
+    assert group_commit.submit("key", 5) == 10
 
 
-def test_a_database_that_only_refused_is_asked_apart(work, db):
+def test_after_a_deadlock_each_item_is_tried_by_itself(work, db):
     group_commit = GroupCommit(work, most=10)
     work.error = lambda numbers: OperationalError("deadlock") if {2, 3} <= set(numbers) else None
 
-    def ask(number: int) -> int:
+    def submit(number: int) -> int:
         connection.ensure_connection()
         try:
-            return group_commit.submit("line", number)
+            return group_commit.submit("key", number)
         finally:
             connection.close()
 
     with ThreadPoolExecutor(8) as pool:
-        asked = ask_meanwhile(group_commit, work, pool, (1, 2, 3, 4), ask)
-        assert [one.result(10) for one in asked] == [2, 4, 6, 8]
+        futures = submit_meanwhile(group_commit, work, pool, (1, 2, 3, 4), submit)
+        assert [one.result(10) for one in futures] == [2, 4, 6, 8]
 
 
-def test_what_may_have_been_done_is_not_asked_again(work):
+def test_nothing_is_retried_when_the_connection_is_lost(work):
     group_commit = GroupCommit(work, most=10)
     work.error = lambda numbers: OperationalError("gone") if 3 in numbers else None
     with ThreadPoolExecutor(8) as pool:
-        asked = ask_meanwhile(group_commit, work, pool, (1, 2, 3, 4))
-        assert asked[0].result(10) == 2
-        for one in asked[1:]:
+        futures = submit_meanwhile(group_commit, work, pool, (1, 2, 3, 4))
+        assert futures[0].result(10) == 2
+        for one in futures[1:]:
             with pytest.raises(OperationalError, match="gone"):
                 one.result(10)
     assert [len(group) for group in work.groups] == [1, 3]
-    assert group_commit.submit("line", 5) == 10
+    assert group_commit.submit("key", 5) == 10
 
 
-def test_the_end_of_who_leads_leaves_nobody_asleep(work):
+def test_a_leader_that_ends_leaves_no_waiter_asleep(work):
     group_commit = GroupCommit(work, most=10)
     ended: list[SystemExit] = [SystemExit()]
     work.error = lambda numbers: ended.pop() if ended and len(numbers) > 1 else None  # type: ignore[return-value]
     with ThreadPoolExecutor(8) as pool:
-        asked = ask_meanwhile(group_commit, work, pool, (1, 2, 3, 4))
-        said = [one.exception(10) or one.result() for one in asked]
-    assert sorted(map(str, said)) == ["", "2", "6", "8"]
+        futures = submit_meanwhile(group_commit, work, pool, (1, 2, 3, 4))
+        results = [one.exception(10) or one.result() for one in futures]
+    assert sorted(map(str, results)) == ["", "2", "6", "8"]
     assert group_commit._waiting == {}
 
 
@@ -153,7 +153,7 @@ def test_thousands_from_many_threads(work):
     assert group_commit._waiting == {}
 
 
-# --- Through the door -------------------------------------------------------------------------------------
+# --- Through the API --------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -173,7 +173,7 @@ def first_is_slow(monkeypatch: pytest.MonkeyPatch) -> tuple[list[int], threading
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("unpublished")
-def test_posts_of_one_moment_are_stored_together_and_answered_apart(
+def test_posts_at_the_same_time_are_stored_together_and_answered_apart(
     organization, user, version, api, first_is_slow
 ):
     stored, go_on = first_is_slow
@@ -201,13 +201,13 @@ def test_posts_of_one_moment_are_stored_together_and_answered_apart(
             answers.append(pool.submit(send, body))
             _until(lambda waiting=waiting: sum(map(len, submission._singles._waiting.values())) == waiting)
         go_on.set()
-        said = [answer.result(20) for answer in answers]
+        results = [answer.result(20) for answer in answers]
 
-    assert [answer.status_code for answer in said] == [202, 202, 202, 422, 400, 400, 202]
-    assert said[1].json()["data"] == said[2].json()["data"]
-    assert said[3].json()["error"] == "request_id_reused"
-    assert said[4].json()["errors"][0]["field"] == "template_code"
-    assert said[5].json()["errors"][0]["field"] == "variables.name"
+    assert [answer.status_code for answer in results] == [202, 202, 202, 422, 400, 400, 202]
+    assert results[1].json()["data"] == results[2].json()["data"]
+    assert results[3].json()["error"] == "request_id_reused"
+    assert results[4].json()["errors"][0]["field"] == "template_code"
+    assert results[5].json()["errors"][0]["field"] == "variables.name"
     assert stored == [1, 2]
     assert Notification.objects.count() == 3
     addresses = sorted(row.recipient for row in EmailLog.objects.all())
@@ -217,8 +217,8 @@ def test_posts_of_one_moment_are_stored_together_and_answered_apart(
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("unpublished")
-def test_resets_of_several_organizations_are_each_their_own(first_is_slow, settings):
-    """They have a caller's name in common, and nothing else."""
+def test_password_resets_keep_to_their_organization(first_is_slow, settings):
+    """They share the caller's name, and nothing else."""
     settings.PUBLIC_URL = "https://notify.test"
     stored, go_on = first_is_slow
     people = [
@@ -233,22 +233,20 @@ def test_resets_of_several_organizations_are_each_their_own(first_is_slow, setti
             connection.close()
 
     with ThreadPoolExecutor(8) as pool:
-        asked = [pool.submit(reset, people[0])]
+        futures = [pool.submit(reset, people[0])]
         _until(lambda: len(stored) == 1)
-        asked += [pool.submit(reset, person) for person in people[1:]]
-        # Done already, or waiting where they should not.
+        futures += [pool.submit(reset, person) for person in people[1:]]
+        # Done already, or (wrongly) waiting for the slow statement.
         _until(lambda: EmailLog.objects.count() + sum(map(len, submission._singles._waiting.values())) == 2)
         go_on.set()
-        for one in asked:
+        for one in futures:
             one.result(20)
     mails = EmailLog.objects.order_by("email").values_list("email", "organization__slug")
     assert list(mails) == [(f"person@{slug}.test", slug) for slug in "abc"]
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_is_stored_is_not_stored_again_for_a_wake_up_s_sake(
-    user, version, api, first_is_slow, monkeypatch
-):
+def test_a_failed_wake_up_stores_nothing_twice(user, version, api, first_is_slow, monkeypatch):
     def wake(rows: Any) -> None:
         raise RuntimeError("can't start new thread")
 
@@ -262,20 +260,18 @@ def test_what_is_stored_is_not_stored_again_for_a_wake_up_s_sake(
             connection.close()
 
     with ThreadPoolExecutor(8) as pool:
-        asked = [pool.submit(send, 0)]
+        futures = [pool.submit(send, 0)]
         _until(lambda: len(stored) == 1)
-        asked += [pool.submit(send, n) for n in range(1, 4)]
+        futures += [pool.submit(send, n) for n in range(1, 4)]
         _until(lambda: sum(map(len, submission._singles._waiting.values())) == 3)
         go_on.set()
-        assert [one.result(20) for one in asked] == [202] * 4
+        assert [one.result(20) for one in futures] == [202] * 4
     assert (stored, Notification.objects.count()) == ([1, 3], 4)
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("unpublished")
-def test_a_bulk_post_that_is_refused_takes_no_other_with_it(
-    user, version, api, first_is_slow, settings, monkeypatch
-):
+def test_a_refused_bulk_post_does_not_fail_others(user, version, api, first_is_slow, settings, monkeypatch):
     monkeypatch.setattr(backpressure, "gauge", backpressure.Gauge())
     settings.BULK_HIGH_WATER = 1
     stored, go_on = first_is_slow

@@ -1,4 +1,4 @@
-"""One HTTP request: framed in every way that a server may choose, cut off anywhere, never sent twice."""
+"""The HTTP client: every framing of a response, responses cut at every octet, and no request sent twice."""
 
 import socket
 import threading
@@ -26,8 +26,8 @@ PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Word: a\r\n\r\nok"
 
 
 class Server:
-    """Answers each request with the next of `answers`: pieces that it writes, a pause for a number, then whether
-    it closes."""
+    """Answers each request with the next of `answers`: octets to write and pauses (numbers, in seconds), and whether
+    to close the connection then."""
 
     def __init__(self) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -88,7 +88,7 @@ def ask(pool: HttpPool, server: Server, *pieces: bytes | float, close: bool = Fa
     return pool.post("/path", b"body!", "X-Own: yes\r\n", commit=lambda: True)
 
 
-def test_what_is_said_and_what_is_heard(server, pool):
+def test_the_request_and_the_response(server, pool):
     answer = ask(pool, server, PLAIN)
     assert (answer.status, answer.headers["x-word"], answer.body) == (200, "a", b"ok")
     head, _, body = server.requests[0].partition(b"\r\n\r\n")
@@ -99,7 +99,7 @@ def test_what_is_said_and_what_is_heard(server, pool):
 
 
 @pytest.mark.parametrize(
-    ("octets", "close", "kept"),
+    ("octets", "close", "reused"),
     [
         (PLAIN, False, True),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\no\r\n1\r\nk\r\n0\r\n\r\n", False, True),
@@ -110,19 +110,19 @@ def test_what_is_said_and_what_is_heard(server, pool):
     ],
     ids=["a length", "chunks", "a length and the end", "the end alone", "1.0", "after an interim answer"],
 )
-def test_however_it_is_framed(server, pool, octets, close, kept):
+def test_every_framing_of_a_response(server, pool, octets, close, reused):
     for _ in range(2):
         answer = ask(pool, server, octets, close=close)
         assert (answer.status, answer.body) == (200, b"ok")
-    assert server.connections == (1 if kept else 2)
+    assert server.connections == (1 if reused else 2)
 
 
 @pytest.mark.parametrize("at", range(1, len(PLAIN)))
-def test_cut_off_anywhere_it_may_have_arrived(server, pool, at):
+def test_a_response_that_is_cut_anywhere_is_interrupted(server, pool, at):
     with pytest.raises(Interrupted):
         ask(pool, server, PLAIN[:at], close=True)
     assert len(server.requests) == 1
-    # And in pieces it is the same.
+    # Sent in two pieces, it is the same response.
     assert ask(pool, server, PLAIN[:at], 0.001, PLAIN[at:]).body == b"ok"
 
 
@@ -140,7 +140,7 @@ def test_a_connection_that_was_quiet_for_long_is_not_used(server, pool, monkeypa
     assert server.connections == 2
 
 
-def test_drops_of_an_answer_do_not_make_it_last(server):
+def test_a_trickling_response_does_not_extend_the_timeout(server):
     pool = HttpPool(server.url, size=1, connect_timeout=5, read_timeout=0.5)
     began = time.monotonic()
     with pytest.raises(ReadTimedOut):
@@ -149,7 +149,7 @@ def test_drops_of_an_answer_do_not_make_it_last(server):
     pool.close()
 
 
-def test_an_endless_answer_ends(server, pool):
+def test_an_endless_response_is_limited(server, pool):
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n"
     with pytest.raises(Interrupted, match="larger"):
         ask(pool, server, head, b"x" * (ANSWER_LIMIT + 1), close=True)
@@ -161,14 +161,14 @@ def test_a_refused_commit_writes_nothing_and_keeps_the_connection(server, pool):
     assert (server.connections, len(server.requests)) == (1, 1)
 
 
-def test_nobody_there_is_known_before_anything_is_committed():
-    asked = []
+def test_a_refused_connection_raises_before_commit():
+    committed = []
     with socket.create_server(("127.0.0.1", 0)) as gone:
         url = f"http://127.0.0.1:{gone.getsockname()[1]}"
     pool = HttpPool(url, size=1, connect_timeout=0.5, read_timeout=0.5)
     with pytest.raises(NotConnected):
-        pool.post("/", b"body!", "", commit=lambda: asked.append(True) or True)
-    assert not asked
+        pool.post("/", b"body!", "", commit=lambda: committed.append(True) or True)
+    assert not committed
 
 
 def test_no_more_connections_than_allowed(server, monkeypatch):
@@ -187,7 +187,7 @@ def test_no_more_connections_than_allowed(server, monkeypatch):
 
 
 @given(st.binary(min_size=1, max_size=200))
-def test_garbage_is_a_fault_or_an_answer_and_nothing_else(octets):
+def test_garbage_is_an_interruption_or_a_response(octets):
     server = Server()
     pool = HttpPool(server.url, size=1, connect_timeout=5, read_timeout=10)
     try:

@@ -1,4 +1,4 @@
-"""The sliding window: in Redis, in this process, and in the plain words of a model they are the same."""
+"""The sliding window: in Redis and in this process it counts like a plain model."""
 
 import socket
 import threading
@@ -22,7 +22,7 @@ LENGTH = 100_000_000
 BEGIN = 1_700_000_000_000_000
 """Microseconds: as many digits as a real time has."""
 TO_THE_EDGE = [(0, 1, 1), (LENGTH - 1, 1, 1), (1, 1, 1)]
-asked = st.tuples(
+counts = st.tuples(
     st.sampled_from([0, 0, 1, LENGTH // 5, LENGTH // 2, LENGTH - 1, LENGTH]),  # since the one before
     st.integers(0, 7),  # weight
     st.integers(1, 12),  # limit, which an operator may change at any time
@@ -30,7 +30,7 @@ asked = st.tuples(
 
 
 class Model:
-    """All that was ever let in, counted anew each time."""
+    """Everything that was ever admitted, counted again each time."""
 
     def __init__(self):
         self.taken = []
@@ -70,7 +70,7 @@ def patient(settings):
 
 
 @needs_redis
-@given(steps=st.lists(asked, min_size=1, max_size=40))
+@given(steps=st.lists(counts, min_size=1, max_size=40))
 @example(steps=TO_THE_EDGE)
 def test_redis_counts_as_the_model_does(steps):
     client = get_redis_connection()
@@ -78,24 +78,24 @@ def test_redis_counts_as_the_model_does(steps):
     script, model, now = client.register_script(MOVED), Model(), BEGIN
     for later, weight, limit in steps:
         now += later
-        said = script(keys=["limit:model"], args=[limit, weight, LENGTH, now])
-        assert (bool(said[0]), said[1], said[2]) == model.take(now, weight, limit)
+        result = script(keys=["limit:model"], args=[limit, weight, LENGTH, now])
+        assert (bool(result[0]), result[1], result[2]) == model.take(now, weight, limit)
 
 
-@given(steps=st.lists(asked, min_size=1, max_size=40))
+@given(steps=st.lists(counts, min_size=1, max_size=40))
 @example(steps=TO_THE_EDGE)
 def test_a_process_counts_as_the_model_does(steps):
     times = [BEGIN]
     local, model = LocalSlidingWindows(lambda: times[0]), Model()
     for later, weight, limit in steps:
         times[0] += later
-        said = local.take("model", limit=limit, weight=weight, length=LENGTH)
-        assert (said.allowed, said.used, said.wait) == model.take(times[0], weight, limit)
-        assert said.remaining == max(0, limit - said.used)
+        result = local.take("model", limit=limit, weight=weight, length=LENGTH)
+        assert (result.allowed, result.used, result.wait) == model.take(times[0], weight, limit)
+        assert result.remaining == max(0, limit - result.used)
 
 
 @needs_redis
-def test_a_clock_that_is_set_back_stops_nobody():
+def test_a_clock_that_is_set_back_blocks_no_caller():
     client = get_redis_connection()
     script = client.register_script(MOVED)
     for _ in range(5):
@@ -104,7 +104,7 @@ def test_a_clock_that_is_set_back_stops_nobody():
 
 
 @needs_redis
-def test_a_window_is_one_set_that_goes_by_itself():
+def test_a_window_is_one_set_that_expires():
     take("one", limit=10, weight=3, length=60_000_000)
     take("one", limit=10, weight=1, length=60_000_000)
     client = get_redis_connection()
@@ -162,9 +162,9 @@ def test_no_window_holds_more_than_its_limit_however_its_edge_is_rushed():
         for thread in crowd:
             thread.join(60)
         client.set("the end", 1)
-        while not (said := monitor.next_command()["command"]).startswith("SET the end"):
-            if said.startswith("ZADD limit:edge "):
-                admitted.append(float(said.split()[2]))
+        while not (result := monitor.next_command()["command"]).startswith("SET the end"):
+            if result.startswith("ZADD limit:edge "):
+                admitted.append(float(result.split()[2]))
     assert len(admitted) > 2 * limit, "more than one window was filled"
     for first, beyond in zip(admitted, admitted[limit:], strict=False):
         assert beyond - first >= length
@@ -180,14 +180,14 @@ def test_a_flushed_redis_counts_from_nothing(settings):
         server.flush()
         # Its script is gone as well.
         get_redis_connection().script_flush()
-        said = [take("flushed", limit=3, weight=1, length=60_000_000) for _ in range(4)]
-        assert [(one.allowed, one.used) for one in said] == [(True, 1), (True, 2), (True, 3), (False, 3)]
+        result = [take("flushed", limit=3, weight=1, length=60_000_000) for _ in range(4)]
+        assert [(one.allowed, one.used) for one in result] == [(True, 1), (True, 2), (True, 3), (False, 3)]
         assert get_redis_connection().zcard("limit:flushed") == 3, "it was Redis that counted"
 
 
 @needs_redis
 def test_without_redis_this_process_counts_and_comes_back(settings, monkeypatch):
-    monkeypatch.setattr(scripts, "REST", 0)
+    monkeypatch.setattr(scripts, "RETRY_SECONDS", 0)
 
     def four():
         return [take("away", limit=3, weight=1, length=60_000_000).allowed for _ in range(4)]
@@ -203,7 +203,7 @@ def test_without_redis_this_process_counts_and_comes_back(settings, monkeypatch)
 
 @needs_redis
 def test_a_redis_that_hangs_is_waited_for_once(settings, monkeypatch):
-    monkeypatch.setattr(scripts, "REST", 3600)
+    monkeypatch.setattr(scripts, "RETRY_SECONDS", 3600)
     calls = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
         hung = []
@@ -225,16 +225,16 @@ def test_a_redis_that_hangs_is_waited_for_once(settings, monkeypatch):
                 "LOCATION": f"redis://127.0.0.1:{listener.getsockname()[1]}/0",
             }
         }
-        said = [take("hung", limit=20, weight=1, length=60_000_000).allowed for _ in range(30)]
+        result = [take("hung", limit=20, weight=1, length=60_000_000).allowed for _ in range(30)]
         listener.shutdown(socket.SHUT_RDWR)
         thread.join(10)
         for connection in hung:
             connection.close()
-    assert said == [True] * 20 + [False] * 10
+    assert result == [True] * 20 + [False] * 10
     assert len(calls) == 1
 
 
-def test_a_process_forgets_who_was_long_away(monkeypatch):
+def test_a_process_drops_the_least_recently_used_window(monkeypatch):
     monkeypatch.setattr(sliding_window, "NAMES_LIMIT", 3)
     local = LocalSlidingWindows()
     for name in ("a", "b", "a", "c", "d"):

@@ -1,4 +1,4 @@
-"""The hot path's statements."""
+"""The SQL of the hot path."""
 
 import pytest
 from django.db import connection

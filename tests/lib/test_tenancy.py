@@ -1,4 +1,4 @@
-"""A view that forgets to narrow its rows still shows no other organization's."""
+"""A view that forgets to filter by organization still shows no other organization's rows."""
 
 import pytest
 from django.apps import apps
@@ -20,7 +20,7 @@ ROUTES = ("users/", "templates/", "notifications/", "dead-letters/", "categories
 
 @pytest.fixture
 def forgetful(monkeypatch):
-    """No view narrows anything any more."""
+    """Disables the filters of all views."""
     monkeypatch.setattr(permissions.OrganizationRows, "visible", lambda self, rows, **_: rows)
 
 
@@ -59,7 +59,7 @@ class TestForgottenFilter:
         assert client.get(f"/api/v1/notifications/{world['key']}/").status_code == 404
 
 
-def test_staff_are_held_to_their_organization_whatever_a_page_asks_for(world, monkeypatch):
+def test_staff_see_their_organization_alone_whatever_a_page_queries(world, monkeypatch):
     from django.contrib.auth.models import Permission
 
     from apps.admin.lists.rows import OrganizationRows
@@ -73,7 +73,7 @@ def test_staff_are_held_to_their_organization_whatever_a_page_asks_for(world, mo
     assert client.get(f"/admin/users/user/{world['pk']}/change/").status_code == 302
 
 
-def test_what_a_request_knew_is_forgotten_at_its_end(api, user, version):
+def test_the_organization_is_reset_at_the_end_of_a_request(api, user, version):
     assert post(api, user).status_code == 202
     OrganizationFactory(slug="other", name="Other")
     UserFactory(organization=OrganizationFactory(slug="third"))

@@ -68,7 +68,7 @@ def test_a_turn_that_raises_is_followed_by_another(error, looped, db):
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 def test_one_that_fails_is_seen(error, looped, db, monkeypatch, caplog):
-    monkeypatch.setattr(health, "STANDS_SECONDS", 0.0)
+    monkeypatch.setattr(health, "CACHED_SECONDS", 0.0)
     fails = threading.Event()
 
     def turn():

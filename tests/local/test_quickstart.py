@@ -54,9 +54,9 @@ def running(place):
         other.close()
         process.terminate()
         process.wait(10)
-    said = (directory / "log").read_text()
-    assert "Traceback" not in said
-    assert "No hostname was supplied" not in said
+    output = (directory / "log").read_text()
+    assert "Traceback" not in output
+    assert "No hostname was supplied" not in output
 
 
 def test_the_printed_curl_delivers_an_email_and_a_push(running):
@@ -166,7 +166,7 @@ def test_the_doctor_finds_nothing_amiss(running, place):
     )  # fmt: skip
     findings = json.loads(done.stdout)["findings"]
     assert not [finding for finding in findings if finding["level"] not in ("ok", "skipped")]
-    told = {finding["check"]: finding["sentence"] for finding in findings}
-    assert "`make run` starts its own mail catcher" in told["email"]
-    assert "`make run` starts its own stand-in for FCM" in told["push"]
+    sentences = {finding["check"]: finding["sentence"] for finding in findings}
+    assert "`make run` starts its own mail catcher" in sentences["email"]
+    assert "`make run` starts its own stand-in for FCM" in sentences["push"]
     assert "RATE_LIMIT_KEY is 321." in [finding["sentence"] for finding in findings]

@@ -1,4 +1,4 @@
-"""The API's description: complete, sound, with examples, and readable without the internet."""
+"""The OpenAPI document: complete, valid, with examples, and readable without the internet."""
 
 import re
 
@@ -50,7 +50,7 @@ def test_every_answer_is_in_the_envelope(schema):
                 assert "errors" in shape["properties"]
 
 
-def test_every_operation_has_words_and_its_errors(schema):
+def test_every_operation_has_a_description_and_its_errors(schema):
     for path, method, operation in operations(schema):
         assert operation.get("description"), (path, method)
         summary = operation["summary"]
@@ -72,10 +72,10 @@ def test_every_operation_has_a_name_that_reads_well(schema):
         assert len(name.split("_")) <= 5, name
 
 
-def test_no_word_of_it_is_for_who_writes_the_code(schema):
-    told = str(schema)
+def test_no_description_is_for_the_services_own_developers(schema):
+    document = str(schema)
     for word in ("Serializer", "`context", "Refuses fields", "isinstance", "queryset", "docstring", "DRF"):
-        assert word not in told, word
+        assert word not in document, word
 
 
 def test_each_kind_of_operation_says_what_it_may_refuse_with(schema):
@@ -138,8 +138,8 @@ def test_open_routes_ask_for_no_credentials(schema):
     for path, method, operation in operations(schema):
         is_open = any(word in path for word in ("login", "health", "register", "refresh", "logout", "reset"))
         is_open |= path == "/api/v1/providers/{provider}/events/"
-        asked = [] if is_open else [{"apiKey": []}, {"bearer": []}]
-        assert [entry for entry in operation.get("security", ()) if entry] == asked, (path, method)
+        expected = [] if is_open else [{"apiKey": []}, {"bearer": []}]
+        assert [entry for entry in operation.get("security", ()) if entry] == expected, (path, method)
 
 
 def test_the_document_and_its_page_are_served():

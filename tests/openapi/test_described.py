@@ -1,4 +1,4 @@
-"""The check that every test's answers pass: what it lets through, and what it doesn't."""
+"""The check of every test's responses against the OpenAPI document: what it accepts and what it refuses."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""The alarms and the dashboard ask for numbers that there are, and the alarms point at what to do."""
+"""Alarms and dashboard: they query existing metrics, and each alarm links to its instructions."""
 
 import json
 import re
@@ -43,16 +43,16 @@ def exposed(transactional_db, settings):
 
 
 def test_every_number_that_is_asked_for_is_on_the_page(exposed):
-    asked = {name for expression in EXPRESSIONS for name in re.findall(r"notifier_\w+", expression)}
-    assert asked
-    assert asked <= exposed
+    queried = {name for expression in EXPRESSIONS for name in re.findall(r"notifier_\w+", expression)}
+    assert queried
+    assert queried <= exposed
 
 
 def test_every_number_is_on_the_dashboard(exposed):
-    """What nobody looks at need not be counted; a tick's own time is for an alarm."""
-    asked = " ".join(EXPRESSIONS)
+    """Every metric is on the dashboard, but for the time of the last tick, which is for an alarm."""
+    queried = " ".join(EXPRESSIONS)
     families = {re.sub(r"_(bucket|sum|count)$", "", name) for name in exposed}
-    assert {name for name in families if name not in asked} == set()
+    assert {name for name in families if name not in queried} == set()
 
 
 def test_every_alarm_says_what_to_do():
@@ -73,9 +73,9 @@ def test_every_alarm_says_what_to_do():
 def tool():
     """promtool: the installed one, else the one of Debian's package, unpacked here and not installed."""
     unpacked = ROOT / "var/promtool"
-    kept = unpacked / "usr/bin/promtool"
-    if (installed := shutil.which("promtool")) or kept.exists():
-        return installed or str(kept)
+    downloaded = unpacked / "usr/bin/promtool"
+    if (installed := shutil.which("promtool")) or downloaded.exists():
+        return installed or str(downloaded)
     if shutil.which("apt-get") is None:
         pytest.skip("promtool is not installed (Debian's package prometheus)")
     unpacked.mkdir(parents=True, exist_ok=True)
@@ -86,15 +86,15 @@ def tool():
             pytest.skip(
                 f"promtool is not installed, and its package can't be had: {done.stderr.strip()[-200:]}"
             )
-    return str(kept)
+    return str(downloaded)
 
 
 @pytest.mark.parametrize(
     "arguments", [["check", "rules", "alerts.yml"], ["test", "rules", "alerts_test.yml"]], ids=" ".join
 )
 def test_prometheus_own_tool_agrees(arguments, tool):
-    said = subprocess.run([tool, *arguments], cwd=PROMETHEUS, capture_output=True, text=True, check=False)
-    assert said.returncode == 0, said.stdout + said.stderr
+    result = subprocess.run([tool, *arguments], cwd=PROMETHEUS, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_every_alarm_is_raised_and_not_raised_in_a_test():

@@ -1,4 +1,4 @@
-"""A command whose reader has seen enough (`| head`) ends without a word."""
+"""A command whose reader closes the pipe early (`| head`) ends without a message."""
 
 import os
 import subprocess

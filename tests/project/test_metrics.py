@@ -1,4 +1,4 @@
-"""What Prometheus sees: every number on the page comes about through the door."""
+"""The Prometheus metrics, counted through the API and real deliveries."""
 
 import os
 import resource
@@ -47,7 +47,7 @@ def samples(text=None):
 
 @pytest.fixture
 def grown():
-    """How much a sample has grown since the test began."""
+    """How much a sample has increased since the test began."""
     before = samples()
     return lambda name, **labels: samples()(name, **labels) - before(name, **labels)
 
@@ -63,9 +63,9 @@ class TestCounts:
         assert grown("notifier_delivery_seconds_count", **LANE) == 1
         assert 0 < grown("notifier_delivery_seconds_sum", **LANE) < 60
         assert grown("notifier_provider_send_seconds_count", provider="smtp") == 1
-        asked = {"method": "POST", "route": "api/v1/notifications/"}
-        assert grown("notifier_http_requests_total", status="202", **asked) == 1
-        assert grown("notifier_http_request_seconds_count", **asked) == 1
+        route_labels = {"method": "POST", "route": "api/v1/notifications/"}
+        assert grown("notifier_http_requests_total", status="202", **route_labels) == 1
+        assert grown("notifier_http_request_seconds_count", **route_labels) == 1
 
     def test_bulk_is_a_lane_of_its_own(self, api, user, smtp, grown):
         post(api, user, channels=["email"], priority=1)
@@ -195,7 +195,7 @@ class TestLooks:
         assert seen("notifier_due_rows", lane="push") == 0
         assert seen("notifier_oldest_due_seconds", lane="callbacks") == 0
 
-    def test_circuits_letters_and_queues(self, organization, look):
+    def test_circuits_dead_letters_and_queues(self, organization, look):
         ProviderState.objects.create(name="smtp", open_until=from_now(60))
         ProviderState.objects.create(name="of-old", open_until=from_now(60))
         for state in ("open", "open", "replayed"):
@@ -313,10 +313,10 @@ class TestProcesses:
     def test_a_folder_that_cannot_be_used_harms_nobody(self, counting, tmp_path):
         (tmp_path / "file").write_text("")
         process = counting(1, folder=tmp_path / "file" / "metrics")
-        _, said = process.communicate("end\n")
+        _, output = process.communicate("end\n")
         assert process.returncode == 0
-        assert said.count("metrics_not_written") == 1
-        assert "Traceback" not in said
+        assert output.count("metrics_not_written") == 1
+        assert "Traceback" not in output
 
     def test_a_full_disk_harms_nobody(self, counting, tmp_path):
         folder = tmp_path / "metrics"
@@ -325,10 +325,10 @@ class TestProcesses:
             resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
         process = counting(1, folder=folder, limit=nothing_fits)
-        _, said = process.communicate("end\n")
+        _, output = process.communicate("end\n")
         assert process.returncode == 0
-        assert said.count("metrics_not_written") == 1
-        assert "Traceback" not in said
+        assert output.count("metrics_not_written") == 1
+        assert "Traceback" not in output
 
     def test_a_broken_file_costs_its_own_numbers_alone(self, counting, settings):
         counting(3)

@@ -152,7 +152,7 @@ def test_a_management_command_gets_its_arguments(db):
 
 
 @pytest.mark.parametrize(
-    ("role", "said"),
+    ("role", "message"),
     [
         ([], "no role was given."),
         (["wroker"], 'there is no role "wroker".'),
@@ -161,10 +161,10 @@ def test_a_management_command_gets_its_arguments(db):
         (["manage"], "manage needs a command."),
     ],
 )
-def test_an_unknown_role_is_refused_in_a_sentence(role, said):
+def test_an_unknown_role_is_refused_in_a_sentence(role, message):
     refused = subprocess.run([ENTRYPOINT, *role], capture_output=True, text=True, check=False)
     assert refused.returncode == 2
-    assert refused.stderr.startswith(f"entrypoint: {said} The roles are: ")
+    assert refused.stderr.startswith(f"entrypoint: {message} The roles are: ")
 
 
 def test_the_image_gets_what_it_copies_and_nothing_else():
@@ -197,11 +197,11 @@ def queues_of(service):
     if service["command"][0] != "worker":
         return []
     with_echo = ENTRYPOINT.read_text().replace('exec "$@" "$bin/celery"', "echo")
-    said = subprocess.run(
+    command = subprocess.run(
         ["sh", "-c", with_echo, str(ENTRYPOINT), *service["command"]],
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
-    return re.search(r"--queues=(\S+)", said)[1].split(",")
+    return re.search(r"--queues=(\S+)", command)[1].split(",")
 
 
 def test_every_command_is_a_role_of_the_entrypoint():
@@ -248,12 +248,12 @@ def test_secrets_are_files():
         assert secret["file"].startswith("${SECRETS_DIR:-./secrets}/"), f"{name} comes out of the environment"
     for name, service in SERVICES.items():
         given = {one["source"] if isinstance(one, dict) else one for one in service.get("secrets", [])}
-        asked = {
+        mounted = {
             Path(value).name
             for key, value in service.get("environment", {}).items()
             if key.endswith("_FILE") and value == f"/run/secrets/{Path(value).name}"
         }
-        assert asked == given - {"rabbitmq_conf"}, name
+        assert mounted == given - {"rabbitmq_conf"}, name
         for key, value in service.get("environment", {}).items():
             assert not re.search(r"//[^/$]*:[^/$]+@", str(value)), f"{key} holds a literal password"
             assert key.endswith("_FILE") or not re.search(
@@ -261,13 +261,13 @@ def test_secrets_are_files():
             )
 
 
-def make_secrets(folder, *words, **kept):
+def make_secrets(folder, *arguments, **existing):
     """docker/make-secrets in a copy of docker/, beside a docker/.env of `kept`; what it wrote."""
     (folder / "docker").mkdir(exist_ok=True)
     shutil.copy(ROOT / "docker/make-secrets", folder / "docker/make-secrets")
-    (folder / "docker/.env").write_text("".join(f"{name}='{value}'\n" for name, value in kept.items()))
-    subprocess.run([folder / "docker/make-secrets", *words], check=True, capture_output=True)
-    made = folder / "docker" / ("demo-secrets" if words else "secrets")
+    (folder / "docker/.env").write_text("".join(f"{name}='{value}'\n" for name, value in existing.items()))
+    subprocess.run([folder / "docker/make-secrets", *arguments], check=True, capture_output=True)
+    made = folder / "docker" / ("demo-secrets" if arguments else "secrets")
     assert made.stat().st_mode & 0o777 == 0o700
     assert all(file.stat().st_mode & 0o777 == 0o644 for file in made.iterdir())
     return {file.name: file.read_text() for file in made.iterdir()}
@@ -339,7 +339,7 @@ def test_services_start_in_order_and_come_back():
         assert "migrate" in OURS[name]["depends_on"]
 
 
-def test_a_worker_has_time_for_the_message_in_its_hands():
+def test_a_worker_has_time_for_the_messages_that_it_is_sending():
     for service in OURS.values():
         if service["command"][0] == "worker":
             minutes = re.fullmatch(r"(\d+)m", service["stop_grace_period"])

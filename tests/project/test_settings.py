@@ -1,4 +1,4 @@
-"""A bad setting stops the start with one sentence that names it."""
+"""An invalid setting stops the start with one sentence that names it."""
 
 import os
 import subprocess
@@ -86,10 +86,10 @@ def test_a_good_set_starts():
 def test_a_bad_value_is_named(name, value):
     stopped = start(**{name: value})
     assert stopped.returncode != 0
-    said = stopped.stderr.strip().splitlines()
-    assert len(said) == 1, stopped.stderr
-    assert said[0].startswith("Notifier can't start:")
-    assert name in said[0]
+    lines = stopped.stderr.strip().splitlines()
+    assert len(lines) == 1, stopped.stderr
+    assert lines[0].startswith("Notifier can't start:")
+    assert name in lines[0]
 
 
 @pytest.mark.parametrize(

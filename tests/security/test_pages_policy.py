@@ -1,4 +1,4 @@
-"""What every answer says to browsers and caches."""
+"""Headers for browsers and caches on every response."""
 
 import re
 

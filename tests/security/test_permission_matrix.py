@@ -1,4 +1,4 @@
-"""Every route of the URLconf by every kind of caller. A route that the table doesn't have fails here."""
+"""Every route of the URLconf with every kind of caller. A route that is missing in the table fails here."""
 
 from collections.abc import Callable
 from functools import cache

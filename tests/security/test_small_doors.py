@@ -1,4 +1,4 @@
-"""What each of the smaller doors costs, and to whom it is open."""
+"""Public endpoints beside the API proper: their limits, and what they cost."""
 
 import io
 
@@ -30,7 +30,7 @@ class TestReady:
         looked = []
         real = health._broker
         monkeypatch.setattr(health, "_broker", lambda: looked.append(1) or real())
-        monkeypatch.setattr(health, "_looked_at", float("-inf"))
+        monkeypatch.setattr(health, "_probed_at", float("-inf"))
         answers = [client.get("/api/v1/health/ready/") for _ in range(20)]
         assert {answer.status_code for answer in answers} == {200}
         assert len(looked) <= 2
@@ -53,5 +53,5 @@ class TestOneClick:
         answers = [click(ada) for _ in range(4)]
         assert [answer.status_code for answer in answers] == [200] * 3 + [429]
         assert 1 <= int(answers[-1]["Retry-After"]) <= 60
-        # The same mailbox's servers click for everybody.
+        # The servers of one mailbox provider click for many people.
         assert click(grace).status_code == 200

@@ -1,5 +1,5 @@
-"""Every operation of the API, by every kind of caller of another organization, with this one's ids at each place: the
-answer is that of an id that does not exist, nothing of this organization's is told, and nothing changes."""
+"""Every operation of the API, with every kind of caller of another organization and this one's ids in each position:
+the response is that of an unknown id, reveals nothing of this organization, and nothing changes."""
 
 import re
 import uuid
@@ -33,7 +33,7 @@ CALLERS = [*KEYS, *Role.values, "anonymous"]
 ALONE = [("everything", "by the view alone"), (Role.ADMIN, "by the view alone")]
 """The widest of them, with what stands behind a view that forgets to narrow its rows switched off."""
 SHARED = ("provider-",)
-"""Routes about what serves every organization."""
+"""Routes about providers, which all organizations share."""
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def places(world):
         yield f"{name}/?cursor=", asking(f"{name}/?cursor="), world["cursor"], world["cursor"]
 
 
-def told(answer, value):
+def comparable(answer, value):
     return answer.status_code, answer.content.decode().replace(str(value), "…")
 
 
@@ -161,7 +161,7 @@ def test_another_organizations_ids_answer_like_none(who, api, user, world, other
         assert not [one for one in secrets if one in foreign.content.decode()], str(route)
     for what, ask, value, nobodys in places(world):
         foreign, absent = ask(client, value), ask(client, nobodys)
-        assert told(foreign, value) == told(absent, nobodys), what
+        assert comparable(foreign, value) == comparable(absent, nobodys), what
         assert foreign.status_code < 500, what
         left = [one for one in secrets - {value} if one in foreign.content.decode()]
         assert not left, (what, left)
@@ -191,11 +191,11 @@ def test_no_list_holds_a_row_of_another_organization(who, api, user, world, othe
 
 def test_every_operation_is_among_the_routes(world):
     """So that the run above has a new one in it, or this fails."""
-    asked = {(route.method, route.url(world)) for route in ROUTES}
+    called = {(route.method, route.url(world)) for route in ROUTES}
     for path, operations in PATHS.items():
         form = re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(path)))
         for method in operations:
-            assert any(one == method.upper() and form.fullmatch(url) for one, url in asked), (method, path)
+            assert any(one == method.upper() and form.fullmatch(url) for one, url in called), (method, path)
     assert len(KEYS) == 10
     assert {scope for fields in KEYS.values() for scope in fields.get("scopes", Scope.values)} == set(
         Scope.values

@@ -1,4 +1,4 @@
-"""Runs of `manage.py doctor`, here or in a process of their own."""
+"""Runs of `manage.py doctor`, in this process or in their own."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Tables of the size that plans are chosen for, filled by the database itself."""
+"""Tables large enough for realistic query plans, filled by the database itself."""
 
 from typing import Any
 
@@ -65,7 +65,7 @@ BIG = {
 
 
 def fill(small: Organization, large: Organization, template_version: Any) -> None:
-    """A tenth of the rows is the small organization's, between those of the large one."""
+    """A tenth of the rows belongs to the small organization, spread between those of the large one."""
     shared = {
         "id": ID,
         "organization_id": f"CASE WHEN n % 10 = 0 THEN '{small.pk}' ELSE '{large.pk}' END::uuid",
@@ -81,10 +81,10 @@ def fill(small: Organization, large: Organization, template_version: Any) -> Non
         for model, differing in BIG.items():
             columns, chosen = [], []
             for field in model._meta.concrete_fields:
-                told = differing.get(field.column) or shared.get(field.column) or _default(field)
-                if told is not None:
+                expression = differing.get(field.column) or shared.get(field.column) or _default(field)
+                if expression is not None:
                     columns.append(field.column)
-                    chosen.append(told)
+                    chosen.append(expression)
             rebuilt = _without_indexes(cursor, model)
             cursor.execute(
                 f"INSERT INTO {model._meta.db_table} ({', '.join(columns)}) SELECT {', '.join(chosen)}"  # noqa: S608

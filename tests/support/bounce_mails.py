@@ -1,11 +1,11 @@
-"""Bounces as mail servers write them. Each takes the address that it goes to and the returned Message-ID."""
+"""Bounces in the formats of real mail servers. Each takes the address that it goes to and the returned Message-ID."""
 
 from textwrap import dedent
 
 GONE = "550 5.1.1 <ada@example.com>: Recipient address rejected: User unknown in local recipient table"
 
 
-def postfix(to, message_id, *, action="failed", status="5.1.1", said=f"smtp; {GONE}"):
+def postfix(to, message_id, *, action="failed", status="5.1.1", reply=f"smtp; {GONE}"):
     return _mail(
         f"""\
         Return-Path: <>
@@ -43,7 +43,7 @@ def postfix(to, message_id, *, action="failed", status="5.1.1", said=f"smtp; {GO
         Action: {action}
         Status: {status}
         Remote-MTA: dns; mx.example.com
-        Diagnostic-Code: {said}
+        Diagnostic-Code: {reply}
 
         --7B3C1A0D2F.1764000002/relay.sender.test
         Content-Description: Undelivered Message Headers
@@ -61,9 +61,9 @@ def postfix(to, message_id, *, action="failed", status="5.1.1", said=f"smtp; {GO
 
 
 def exim(
-    to, message_id, *, said="550-5.1.1 The email account that you tried to reach\n 550 5.1.1 does not exist"
+    to, message_id, *, reply="550-5.1.1 The email account that you tried to reach\n 550 5.1.1 does not exist"
 ):
-    """Its Status is 5.0.0 whatever the other server said."""
+    """Its Status is 5.0.0 whatever the other server replied."""
     return _mail(
         f"""\
         Return-path: <>
@@ -91,7 +91,7 @@ def exim(
         Final-Recipient: rfc822;ada@example.com
         Status: 5.0.0
         Remote-MTA: dns; mx.example.com
-        Diagnostic-Code: smtp; %SAID%
+        Diagnostic-Code: smtp; %REPLY%
 
         --1764000002-eximdsn-1199
         Content-type: message/rfc822
@@ -105,11 +105,11 @@ def exim(
         Hello Ada
         --1764000002-eximdsn-1199--
         """
-    ).replace(b"%SAID%", said.replace("\n", "\r\n").encode())
+    ).replace(b"%REPLY%", reply.replace("\n", "\r\n").encode())
 
 
 def exchange(
-    to, message_id, *, status="5.1.10", said="550 5.1.10 RESOLVER.ADR.RecipientNotFound; not found by SMTP"
+    to, message_id, *, status="5.1.10", reply="550 5.1.10 RESOLVER.ADR.RecipientNotFound; not found by SMTP"
 ):
     return _mail(
         f"""\
@@ -143,7 +143,7 @@ def exchange(
         Final-Recipient: rfc822;ada@example.com
         Action: failed
         Status: {status}
-        Diagnostic-Code: smtp;{said}
+        Diagnostic-Code: smtp;{reply}
 
         --b2a8cc2e-1b1f-4a57-8d1c-6b7f5c1d0a11
         Content-Type: message/rfc822

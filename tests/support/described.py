@@ -1,7 +1,7 @@
-"""Every answer of the API that any test gets is one that the OpenAPI document describes: operation, status, shape.
+"""Checks every response of the API in any test against the OpenAPI document: operation, status and schema.
 
-Stricter than the document itself: an object may hold nothing that its schema doesn't name, or what is returned could
-grow without a word about it.
+Stricter than the document itself: an object may have no properties beyond its schema, so that a new field can't be
+returned without being documented.
 """
 
 import re
@@ -24,11 +24,11 @@ PARAMETER = re.compile(r"<[^>]+>|\{[^}]+\}")
 
 
 class NotDescribed(AssertionError):
-    """The document and the answer contradict each other."""
+    """The response contradicts the document."""
 
 
 def closed(schema: Any) -> Any:
-    """The schema, whose objects hold the properties that it names and no others."""
+    """The schema, with no additional properties allowed in its objects."""
     if isinstance(schema, list):
         return [closed(one) for one in schema]
     if not isinstance(schema, dict):
@@ -106,11 +106,11 @@ def check(request: HttpRequest, response: Any) -> None:
 
 
 def watch(patch: Any) -> None:
-    """From here on every test client's answer is checked."""
-    asked = Client.request
+    """Check every response of every test client from here on."""
+    original = Client.request
 
     def request(client: Client, **given: Any) -> Any:
-        response = asked(client, **given)
+        response = original(client, **given)
         check(response.wsgi_request, response)
         return response
 

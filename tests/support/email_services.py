@@ -1,4 +1,4 @@
-"""Email services as they tell of messages: bodies in their shapes, signed in their ways."""
+"""Tracking events of email services: bodies in their formats, with their signatures."""
 
 import base64
 import hashlib
@@ -26,7 +26,7 @@ def url_of(service, **options):
 
 
 class Service:
-    """Tells through `client` of the delivery that `delivery_id` (sent along as metadata) or `message_id` names."""
+    """Posts through `client` an event about the delivery with `delivery_id` (sent as metadata) or `message_id`."""
 
     def __init__(self, name, client, *, account=None, secret=None):
         self.name = name
@@ -86,15 +86,15 @@ def _postmark(kind, metadata, message_id, number):
         "ReceivedAt": f"2026-04-27T16:21:{number:02}.2493688-04:00",
     }
     if bounce:
-        said = {"policy": f"smtp;550-{POLICY}", "hard": f"smtp;550 {NO_SUCH_USER}"}.get(
+        detail = {"policy": f"smtp;550-{POLICY}", "hard": f"smtp;550 {NO_SUCH_USER}"}.get(
             kind, "smtp;451 Later"
         )
-        body |= {"ID": 901542550 + number, "Type": bounce, "Details": said, "Email": "ada@example.com"}
+        body |= {"ID": 901542550 + number, "Type": bounce, "Details": detail, "Email": "ada@example.com"}
     return body
 
 
 def _mailgun(kind, metadata, message_id, number):
-    event, severity, reason, code, said = {
+    event, severity, reason, code, detail = {
         "delivered": ("delivered", None, None, 250, "OK"),
         "hard": ("failed", "permanent", "bounce", 550, NO_SUCH_USER),
         "policy": ("failed", "permanent", "bounce", 550, POLICY),
@@ -109,7 +109,7 @@ def _mailgun(kind, metadata, message_id, number):
         "message": {"headers": {"message-id": message_id.strip("<>"), "to": "ada@example.com"}},
         "recipient": "ada@example.com",
         "user-variables": metadata,
-        "delivery-status": {"code": code, "message": said, "description": ""},
+        "delivery-status": {"code": code, "message": detail, "description": ""},
         **({"severity": severity} if severity else {}),
         **({"reason": reason} if reason else {}),
     }
@@ -140,7 +140,7 @@ def _mailersend(kind, metadata, message_id, number):
         "soft": "soft_bounced",
         "complained": "spam_complaint",
     }
-    said = f"550 {POLICY}" if kind == "policy" else f"550 {NO_SUCH_USER}"
+    detail = f"550 {POLICY}" if kind == "policy" else f"550 {NO_SUCH_USER}"
     return {
         "type": f"activity.{event.get(kind, kind)}",
         "data": {
@@ -148,7 +148,7 @@ def _mailersend(kind, metadata, message_id, number):
             "type": event.get(kind, kind),
             "created_at": "2026-02-27T23:27:18.000000Z",
             "email": {"message": {"id": message_id}, "recipient": {"email": "ada@example.com"}},
-            **({"morph": {"object": "recipient_bounce", "reason": said}} if kind in event else {}),
+            **({"morph": {"object": "recipient_bounce", "reason": detail}} if kind in event else {}),
         },
     }
 

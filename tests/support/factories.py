@@ -1,4 +1,4 @@
-"""The small cast that most tests share, and factories for the rest."""
+"""Factories of organizations, people, devices, templates and API keys."""
 
 from typing import Any
 
@@ -65,6 +65,6 @@ def template_with(
 
 
 def key_for(organization: Organization, **fields: Any) -> str:
-    """A new API key with every scope unless told, in its plain form."""
+    """A new API key in its plain form; with every scope unless `scopes` is given."""
     fields.setdefault("scopes", list(Scope.values))
     return ApiKey.objects.issue(organization=organization, name="Tests", **fields)[1]

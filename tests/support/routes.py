@@ -1,4 +1,4 @@
-"""Every route of the API and what it asks for: the table that tests of all routes walk."""
+"""The table of all API routes, with their scopes and example bodies, for tests over all routes."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -30,14 +30,14 @@ PARTS = {
     "provider-history": ("provider",), "provider-open": ("provider",), "provider-close": ("provider",),
     "provider-events": ("provider",),
 }  # fmt: skip
-"""What stands in a route's path, by the route's name."""
+"""The parameters of a route's path, by the route's name."""
 
 
 @dataclass(frozen=True)
 class Route:
-    """`scope` None: open to everybody. `own`: a person without the scope may use it on their own rows.
+    """`scope` None: public. `own`: a person without the scope may use it on their own rows.
 
-    `person`: for whoever is signed in, about themself; a key has no account.
+    `person`: for any person who is signed in, about themself; a key has no account.
     """
 
     method: str
@@ -46,9 +46,9 @@ class Route:
     own: bool = False
     person: bool = False
     body: dict[str, Any] | None = field(default=None, hash=False)
-    """A sound one. {…} in its texts stands for an id of the world."""
+    """A valid body. {…} in its texts stands for an id of `world_of`."""
     own_body: dict[str, Any] | None = field(default=None, hash=False)
-    """What a person may send about themself, where that is less."""
+    """The body that a person may send about themself, where it differs."""
 
     def __str__(self) -> str:
         return f"{self.method} {self.name}"
@@ -367,8 +367,8 @@ ENVELOPE = ["success", "data", "error", "message", "meta"]
 
 def refused(answer: Any, status: int, error: str | None = None) -> dict[str, Any]:
     """The body of an error answer, checked to be exactly the envelope."""
-    asked = answer.wsgi_request
-    assert answer.status_code == status, (asked.method, asked.get_full_path()[:200], answer.content[:500])
+    request = answer.wsgi_request
+    assert answer.status_code == status, (request.method, request.get_full_path()[:200], answer.content[:500])
     assert answer["Content-Type"] == "application/json"
     assert answer["X-Correlation-ID"]
     body: dict[str, Any] = answer.json()

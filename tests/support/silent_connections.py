@@ -1,4 +1,4 @@
-"""Callers that hold a connection and hardly use it: their bodies don't come, or they read no answer."""
+"""Clients that hold connections open: they send no body, or do not read the response."""
 
 import select
 import socket
@@ -14,7 +14,7 @@ ADDRESSES = 10
 
 
 class Silent:
-    """Connections to one port of this machine, each of which sends its request and then nothing more."""
+    """Connections to a local port, each of which sends a request and then nothing more."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -22,7 +22,7 @@ class Silent:
         self.began = time.monotonic()
 
     def bodies(self, count: int, *, addresses: int = ADDRESSES) -> list[socket.socket]:
-        """The headers of a post, and of its body nothing."""
+        """Send the headers of a POST without its body."""
         head = (
             b"POST /api/v1/notifications/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             b"Content-Length: 1000\r\n\r\n"
@@ -31,7 +31,7 @@ class Silent:
 
     @contextmanager
     def trickling(self, count: int) -> Iterator[list[socket.socket]]:
-        """The same, and then a byte a second."""
+        """The same, and then one byte of the body a second."""
         held, ended = self.bodies(count), threading.Event()
 
         def trickle() -> None:

@@ -1,8 +1,8 @@
-"""A raw SMTP server that does what a script says, for tests of what a client makes of it.
+"""A raw SMTP server that follows a script, for tests of clients.
 
     with ScriptedSmtpServer(rcpt=["450 4.7.1 later", "250 ok"]) as server: ...
 
-A phase's script is one answer for every use, or a list of answers: one a use, the last for good. An answer is
+A phase's script is one reply for every use, or a list of replies: one for each use, the last one repeated. A reply is
 text (CRLF added to each of its lines), bytes (sent as they are), an action, or a tuple of these in order. The
 `rcpt`, `data` and `dot` scripts of one recipient go into `recipients` and come before the general ones.
 """
@@ -27,14 +27,14 @@ class Do(Enum):
 
 @dataclass(frozen=True)
 class Stall:
-    """Says nothing for so long, or until the server stops, then goes on with the answer."""
+    """Waits for so many seconds, or until the server stops, then goes on with the reply."""
 
     seconds: float = 60
 
 
 @dataclass(frozen=True)
 class Hold:
-    """Says nothing until the event is set or the server stops, then goes on with the answer."""
+    """Waits until the event is set or the server stops, then goes on with the reply."""
 
     released: threading.Event
 
@@ -137,13 +137,13 @@ class ScriptedSmtpServer:
         """The command lines so far that begin with `verb`."""
         return [line for _, line in self.commands if line.upper().startswith(verb)]
 
-    def hang_up(self, last_words: str = "") -> None:
-        """Closes every open connection now, saying `last_words` first."""
+    def hang_up(self, reply: str = "") -> None:
+        """Closes every open connection now, after sending `reply`."""
         with self.changed:
             for client in self.open.values():
                 with suppress(OSError):
-                    if last_words:
-                        client.sendall(last_words.encode() + b"\r\n")
+                    if reply:
+                        client.sendall(reply.encode() + b"\r\n")
                     client.shutdown(socket.SHUT_RDWR)
 
     def answer(self, phase: str, recipient: str = "") -> Answer:
@@ -252,7 +252,7 @@ class _Conversation:
         self.say(self.server.answer("dot", first) if message.recipients else "554 5.5.1 nobody", message)
 
     def say(self, answer: Answer, message: Delivered | None = None) -> int:
-        """Returns the first digit of the last reply said; a 2 records `message` before it is said."""
+        """Returns the first digit of the last reply sent; a 2 records `message` before it is sent."""
         digit = 0
         for step in answer if isinstance(answer, tuple) else (answer,):
             if isinstance(step, Stall):

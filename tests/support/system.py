@@ -1,4 +1,4 @@
-"""The product as it is deployed: API, workers and tick as processes of their own, to be killed and restarted."""
+"""The product as deployed: API, workers and scheduler as separate processes, to be killed and restarted."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""What tests of callbacks ask and look at."""
+"""Helpers of the tests of callbacks."""
 
 from datetime import timedelta
 
@@ -33,7 +33,7 @@ def ended(status="delivered", count=1):
 
 
 def waiting(attempts):
-    """The one callback, once it waits after so many tries."""
+    """The one callback, once it waits for a retry after so many attempts."""
     return wait_until(lambda: Callback.objects.filter(status="queued", attempts=attempts).first())
 
 

@@ -1,4 +1,4 @@
-"""A receiver of callbacks: answers as it is told to, and keeps what came."""
+"""A receiver of callbacks: responds by a script, and records the calls."""
 
 import ssl
 import threading

@@ -1,3 +1,5 @@
+"""Fixtures of the tests of `apps.users`."""
+
 import pytest
 
 PASSWORD = "correct horse battery"

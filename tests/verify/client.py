@@ -1,4 +1,4 @@
-"""Drives a client that openapi-python-client made of docs/openapi.yml against a running demo; reads everything.
+"""Calls every operation of a running demo with a client that openapi-python-client generated from docs/openapi.yml.
 
 Not for pytest: it runs in the client's own environment. Arguments: the document, the client's folder, the demo's
 `demo.json`.
@@ -36,14 +36,14 @@ MADE = {
 
 
 def operations(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """In an order in which each finds what it is about."""
+    """The operations in an order in which each finds the rows that it needs."""
     found = [
         {**operation, "method": method, "path": path}
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
     ]
 
-    def turn(operation: dict[str, Any]) -> tuple[int, int]:
+    def position(operation: dict[str, Any]) -> tuple[int, int]:
         name = operation["operationId"]
         if name in FIRST:
             return 0, FIRST.index(name)
@@ -55,7 +55,7 @@ def operations(document: dict[str, Any]) -> list[dict[str, Any]]:
         # What is published ends the draft.
         return (3 if name == "publish_draft" else 1), 0
 
-    return sorted(found, key=turn)
+    return sorted(found, key=position)
 
 
 def main(document: str, folder: str, demo: str) -> None:
@@ -75,17 +75,17 @@ def main(document: str, folder: str, demo: str) -> None:
     for operation in operations(described):
         name, tag = operation["operationId"], operation["tags"][0]
         module = importlib.import_module(f"{package}.api.{tag.replace('-', '_')}.{name}")
-        asked = {}
-        for parameter, told in inspect.signature(module.sync_detailed).parameters.items():
+        arguments = {}
+        for parameter, declared in inspect.signature(module.sync_detailed).parameters.items():
             plain = parameter.removesuffix("_")
             if parameter == "body":
                 (example,) = operation["requestBody"]["content"]["application/json"]["examples"].values()
-                asked["body"] = body_of(told.annotation, example["value"])
-            elif plain in parts and told.default is inspect.Parameter.empty:
-                asked[parameter] = parts[plain]
-        answer = module.sync_detailed(client=client, **asked)
+                arguments["body"] = body_of(declared.annotation, example["value"])
+            elif plain in parts and declared.default is inspect.Parameter.empty:
+                arguments[parameter] = parts[plain]
+        answer = module.sync_detailed(client=client, **arguments)
         status = int(answer.status_code)
-        refused = REFUSED.get(name) or PERSONS.get(name) or ({404} if "letter" in asked else set())
+        refused = REFUSED.get(name) or PERSONS.get(name) or ({404} if "letter" in arguments else set())
         if name == "cancel_notification" and status == 409:
             # The demo's worker was quicker.
             refused = {409}
@@ -110,18 +110,18 @@ def body_of(annotation: Any, example: Any) -> Any:
     return kinds[0].from_dict(example)
 
 
-def compare(name: str, came: Any, kept: Any) -> None:
-    """What the client gives back is what came, but for the spelling of times and numbers."""
+def compare(name: str, came: Any, parsed: Any) -> None:
+    """Check that the client's parsed value equals the response, apart from the formats of times and numbers."""
     if isinstance(came, dict):
-        assert came.keys() == kept.keys(), (name, came.keys() ^ kept.keys())
+        assert came.keys() == parsed.keys(), (name, came.keys() ^ parsed.keys())
         for key, value in came.items():
-            compare(f"{name}.{key}", value, kept[key])
+            compare(f"{name}.{key}", value, parsed[key])
     elif isinstance(came, list):
-        assert len(came) == len(kept), name
-        for one, other in zip(came, kept, strict=True):
+        assert len(came) == len(parsed), name
+        for one, other in zip(came, parsed, strict=True):
             compare(name, one, other)
-    elif not (isinstance(came, str) and isinstance(kept, str)):
-        assert came == kept, (name, came, kept)
+    elif not (isinstance(came, str) and isinstance(parsed, str)):
+        assert came == parsed, (name, came, parsed)
 
 
 if __name__ == "__main__":

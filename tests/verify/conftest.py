@@ -1,3 +1,5 @@
+"""Fixtures of the tests that need other programs than the services."""
+
 import pytest
 
 

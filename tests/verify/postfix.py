@@ -1,5 +1,5 @@
-"""A Postfix of our own: it delivers what is for `inbox.test` into a maildir, hands `remote.test` on to a server that
-a test scripts, and returns bounces to a maildir of their own."""
+"""A private Postfix: it delivers mail for `inbox.test` into a maildir, relays `remote.test` to a server that a test
+scripts, and puts bounces into a maildir of their own."""
 
 import os
 import pwd
@@ -69,7 +69,7 @@ MAILBOXES = r"""
 
 
 def missing() -> str:
-    """Why there can be none here; empty where there can."""
+    """Why Postfix can't run here; empty where it can."""
     if not (PROGRAMS / "master").exists() or not shutil.which(
         "postfix", path=f"{os.environ['PATH']}:/usr/sbin"
     ):

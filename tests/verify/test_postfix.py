@@ -1,4 +1,4 @@
-"""Through a real Postfix: everything arrives once, and what comes back is understood."""
+"""Through a real Postfix: every mail arrives once, and bounces are understood."""
 
 import json
 import re
@@ -21,7 +21,7 @@ MAILS = 500
 
 @pytest.fixture
 def remote():
-    """The server behind the relay, which refuses only once the relay has taken the message."""
+    """The server behind the relay, which refuses a message only after the relay has accepted it."""
     with ScriptedSmtpServer() as server:
         yield server
 
@@ -80,8 +80,8 @@ BOUNCES = {
 
 @pytest.mark.usefixtures("version", "worker")
 def test_its_bounces_come_back(postfix, remote, api):
-    for address, (words, _) in BOUNCES.items():
-        remote.recipients[address] = {"rcpt": words}
+    for address, (reply, _) in BOUNCES.items():
+        remote.recipients[address] = {"rcpt": reply}
         assert post(api, recipient={"email": address}, channels=["email"]).status_code == 202
     # A mailbox that it knows to be nobody's is refused while the session lasts.
     assert post(api, recipient={"email": "nobody@inbox.test"}, channels=["email"]).status_code == 202

@@ -1,4 +1,4 @@
-"""What SpamAssassin says of our mails, by its own rules and without asking the network."""
+"""SpamAssassin's score of the product's mails, by its own rules and without network tests."""
 
 import re
 import shutil
@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.usefixtures("transactional_db", "unpublished"),
 ]
 MOST = 0.5
-WORDS = (
+TEXT = (
     "Hello {{ name }},\n\nyour parcel is on its way and will be with you on Thursday. You can follow it on our page, "
     "and change the day there if nobody is at home. Reply to this mail if anything is missing.\n\nYour shop\n"
 )
@@ -26,9 +26,9 @@ CONTENT = {
     "channel": "email",
     "language": "en",
     "subject": "Your parcel is on its way, {{ name }}",
-    "text": WORDS,
+    "text": TEXT,
     "html": "<html><head><title>Your parcel</title></head><body><p>"
-    + WORDS.replace("\n\n", "</p><p>").replace("\n", "<br>")
+    + TEXT.replace("\n\n", "</p><p>").replace("\n", "<br>")
     + "</p></body></html>",
 }
 

@@ -18,7 +18,7 @@ from apps.admin.lists.times import moment
 from apps.notifications.management.dead_letter_table import with_recipients
 from apps.notifications.models import DeadLetter
 from apps.notifications.transitions import dead_letters
-from notifier.lib.masking import masked_words
+from notifier.lib.masking import masked_text
 
 AT_ONCE = 500
 """Dead letters that one action processes, so that it fits in a request. For more: `manage.py replay_dlq`."""
@@ -115,7 +115,7 @@ class DeadLetterPages(Log):
     @admin.display
     def failure(self, dead_letter: DeadLetter) -> str:
         why = ": ".join(dict.fromkeys(word for word in (dead_letter.reason, dead_letter.code) if word))
-        return _cell(why, Truncator(masked_words(dead_letter.detail)).chars(80))
+        return _cell(why, Truncator(masked_text(dead_letter.detail)).chars(80))
 
     @admin.display
     def recipient(self, dead_letter: DeadLetter) -> str:
@@ -128,7 +128,7 @@ class DeadLetterPages(Log):
 
     @admin.display(description="provider's reply")
     def provider_reply(self, dead_letter: DeadLetter) -> str:
-        return masked_words(dead_letter.detail)
+        return masked_text(dead_letter.detail)
 
     @admin.display
     def template(self, dead_letter: DeadLetter) -> str:
@@ -136,7 +136,7 @@ class DeadLetterPages(Log):
 
     @admin.display(description="foreign message")
     def body_text(self, dead_letter: DeadLetter) -> str:
-        return masked_words(bytes(dead_letter.body)[:1000].decode("utf-8", "backslashreplace"))
+        return masked_text(bytes(dead_letter.body)[:1000].decode("utf-8", "backslashreplace"))
 
     @admin.action(description="Replay the selected dead letters", permissions=["replay"])
     def replay(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> None:

@@ -11,7 +11,7 @@ from apps.admin.lists.filters import RecentValues, Within
 from apps.admin.lists.rows import Log
 from apps.admin.lists.times import moment
 from apps.notifications.models import Delivery, EmailLog, PushLog
-from notifier.lib.masking import masked_words
+from notifier.lib.masking import masked_text
 
 
 class DeliveryPages(Log):
@@ -77,7 +77,7 @@ class DeliveryPages(Log):
             if row.recipient
             else row.error_detail
         )
-        return masked_words(reply) or "-"
+        return masked_text(reply) or "-"
 
 
 @admin.register(EmailLog)

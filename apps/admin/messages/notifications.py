@@ -17,7 +17,7 @@ from apps.notifications.models import Delivery, Event, Notification, deliveries_
 from apps.notifications.models.statuses import summary
 from apps.notifications.transitions import timeline
 from apps.users.models import User
-from notifier.lib.masking import masked_words
+from notifier.lib.masking import masked_text
 
 
 class NotificationList(UncountedList):
@@ -75,7 +75,7 @@ class NotificationPages(Log):
     @admin.display(description="metadata")
     def metadata_text(self, notification: Notification) -> str:
         return (
-            masked_words(json.dumps(notification.metadata, ensure_ascii=False))
+            masked_text(json.dumps(notification.metadata, ensure_ascii=False))
             if notification.metadata
             else ""
         )
@@ -92,7 +92,7 @@ class NotificationPages(Log):
         if notification is not None and self.has_view_permission(request, notification):
             rows = deliveries_of([notification])[notification.pk]
             context = {
-                "deliveries": [(row, _page_of(row), masked_words(row.error_detail)) for row in rows],
+                "deliveries": [(row, _page_of(row), masked_text(row.error_detail)) for row in rows],
                 "entries": timeline_of(notification, rows),
             }
         return super().changeform_view(request, object_id, form_url, {**context, **(extra_context or {})})
@@ -125,14 +125,14 @@ def entry_lines(entry: Event, people: dict[str, str] | None = None) -> list[str]
         first = f"{entry.data.get('template')} v{entry.data.get('version')}"
         return [first, *(_decision(one) for one in entry.data.get("decisions", []))]
     return [
-        masked_words(f"{key.replace('_', ' ')}: {(people or {}).get(str(value), value)}")
+        masked_text(f"{key.replace('_', ' ')}: {(people or {}).get(str(value), value)}")
         for key, value in entry.data.items()
     ]
 
 
 def _decision(decision: dict[str, Any]) -> str:
     reason = f" ({decision['reason']})" if decision.get("reason") else ""
-    recipient = masked_words(decision.get("recipient") or "no recipient")
+    recipient = masked_text(decision.get("recipient") or "no recipient")
     return f"{decision['channel']} to {recipient}: {decision['decision']}{reason}"
 
 

@@ -12,7 +12,7 @@ from apps.admin.lists.times import moment
 from apps.notifications.feedback import unread_events
 from apps.notifications.models import CircuitChange, ProviderState, UnreadEvent
 from apps.notifications.routing import circuit_breaker, rate_limit
-from notifier.lib.masking import masked_words
+from notifier.lib.masking import masked_text
 
 
 class Shared(ReadOnly):
@@ -97,7 +97,7 @@ class UnreadEventPages(Shared):
     @admin.display(description="body")
     def masked_body(self, event: UnreadEvent) -> str:
         """The body as received, with addresses masked: parsing it needs the format, not the recipient."""
-        return masked_words(event.body.encode("latin-1").decode("utf-8", "replace")[:4000])
+        return masked_text(event.body.encode("latin-1").decode("utf-8", "replace")[:4000])
 
     @admin.action(description="Parse the selected events again")
     def read_again(self, request: HttpRequest, queryset: QuerySet[UnreadEvent]) -> None:

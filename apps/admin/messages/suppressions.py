@@ -16,7 +16,7 @@ from apps.users.channels import Channel
 from apps.users.models import User
 from apps.users.recipient_hashes import hashes_of, recipient_hash
 from notifier.lib.email_addresses import InvalidAddress, spelled
-from notifier.lib.masking import masked_token, masked_words
+from notifier.lib.masking import masked_text, masked_token
 
 
 class NewSuppressionForm(RowForm):
@@ -115,12 +115,12 @@ class SuppressionPages(OrganizationRows):
     @admin.display(description="recipient")
     def masked(self, row: Suppression) -> str:
         if row.channel == Channel.EMAIL:
-            return masked_words(row.recipient) or "erased"
+            return masked_text(row.recipient) or "erased"
         return masked_token(row.recipient) or row.recipient_hash[:8]
 
     @admin.display(description="detail")
     def masked_detail(self, row: Suppression) -> str:
-        return masked_words(row.detail)
+        return masked_text(row.detail)
 
     @admin.action(
         description="Lift the selected suppressions: send to these recipients again", permissions=["lift"]

@@ -12,7 +12,7 @@ from apps.admin.lists.filters import RecentValues, Within
 from apps.admin.lists.rows import Log, ReadOnly
 from apps.admin.lists.times import moment
 from apps.notifications.models import Callback, WebhookEndpoint
-from notifier.lib.masking import masked_words
+from notifier.lib.masking import masked_text
 
 
 @admin.register(WebhookEndpoint)
@@ -64,7 +64,7 @@ class CallbackPages(Log):
     def tries(self, row: Callback) -> str:
         lines = (
             (attempt.number, attempt.at.strftime("%Y-%m-%d %H:%M:%S"), attempt.url, attempt.code)
-            + (masked_words(attempt.detail),)
+            + (masked_text(attempt.detail),)
             for attempt in row.log.order_by("id")
         )
         return format_html_join("", "<div>{}. {} {}: {} {}</div>", lines)

@@ -20,7 +20,7 @@ from apps.users.channels import Channel
 from apps.users.models import Category, Device, Organization, User
 from apps.users.preferences.opt_outs import Choices, choices_of_all
 from apps.users.recipient_hashes import former_hashes, recipient_hash
-from notifier.lib.bounded_cache import Kept
+from notifier.lib.bounded_cache import BoundedCache
 from notifier.lib.database import storage
 from notifier.lib.database.sql import read
 from notifier.lib.email_addresses import folded
@@ -213,7 +213,7 @@ def _read_version(pk: uuid.UUID) -> tuple[tuple[TemplateVersion, list[TemplateCo
     return (version, contents), weights.of_version(version) + sum(map(weights.of_content, contents))
 
 
-_version = Kept(_read_version, most=VERSIONS_LIMIT)
+_version = BoundedCache(_read_version, most=VERSIONS_LIMIT)
 """A version and its contents: neither ever changes, so a process reads them once."""
 
 

@@ -20,7 +20,7 @@ from apps.templates.rendering.rendering import EmailContent, PushContent
 from apps.users.channels import Channel
 from apps.users.preferences import links
 from apps.users.recipient_hashes import recipient_hash
-from notifier.lib.bounded_cache import Kept
+from notifier.lib.bounded_cache import BoundedCache
 from notifier.lib.email_addresses import sender
 
 SOURCES_LIMIT = 32 * 1024 * 1024
@@ -47,7 +47,7 @@ def _read_source(
     return (content.source, weights.of_content(content)) if content else (None, 0)
 
 
-_source = Kept(_read_source, most=SOURCES_LIMIT)
+_source = BoundedCache(_read_source, most=SOURCES_LIMIT)
 """A version's sources for a language, read once a process: neither a version nor its contents ever change."""
 
 

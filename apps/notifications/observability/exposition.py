@@ -117,10 +117,10 @@ class Exposition(Collector):
         return None
 
     def _write(self) -> None:
-        if self._slot is None:
-            folder: Path = settings.METRICS_DIR
-            self._slot = take_slot(folder)
-        self._slot.write(self._own_families())
+        if self._slot is None and settings.METRICS_DIR is not None:
+            self._slot = take_slot(settings.METRICS_DIR)
+        if self._slot is not None:
+            self._slot.write(self._own_families())
 
     def _serve(self) -> None:
         if self._served or settings.METRICS_LISTEN is None:

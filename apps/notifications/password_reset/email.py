@@ -24,7 +24,7 @@ from apps.templates.models import OnUnknown, Template, TemplateContent, Template
 from apps.users.access.authentication import Caller
 from apps.users.channels import Channel
 from apps.users.models import Category, Organization, User
-from apps.users.preferences.translations import spoken
+from apps.users.preferences.translations import supported_language
 from notifier.lib.redis import sliding_window
 from notifier.lib.redis.sliding_window import SECOND
 
@@ -86,7 +86,7 @@ def _submit(user: User, link: str, code: str, correlation_id: str) -> None:
         channels=(Channel.EMAIL,),
         variables={"link": link},
         # The built-in text exists in the page's languages: another language must not prevent the mail.
-        language=spoken(user.language, user.organization.default_language)
+        language=supported_language(user.language, user.organization.default_language)
         if code == BUILT_IN_RESET_CODE
         else "",
         priority=10,

@@ -15,7 +15,7 @@ from apps.notifications.password_reset import links
 from apps.users.access import throttling
 from apps.users.audit_log import acting
 from apps.users.preferences.preference_page import HEADERS
-from apps.users.preferences.translations import RESET_WORDS, spoken
+from apps.users.preferences.translations import RESET_TRANSLATIONS, supported_language
 from notifier.lib.database.tenancy import everywhere
 from notifier.lib.masking import masked_address
 
@@ -25,8 +25,8 @@ PASSWORD_LIMIT = 1024
 
 
 def _answer(status: int, language: str, **context: Any) -> HttpResponse:
-    texts = RESET_WORDS[language]
-    shown = render_to_string("preferences/reset.html", {"language": language, "words": texts, **context})
+    texts = RESET_TRANSLATIONS[language]
+    shown = render_to_string("preferences/reset.html", {"language": language, "text": texts, **context})
     return HttpResponse(shown, status=status, headers=HEADERS)
 
 
@@ -40,16 +40,16 @@ class ResetPage(View):
     @acting()
     def dispatch(self, request: HttpRequest, *args: Any, code: str, **kwargs: Any) -> Any:
         standing = throttling.take_request(request, None)
-        foreign = spoken(request.headers.get("Accept-Language", ""))
+        foreign = supported_language(request.headers.get("Accept-Language", ""))
         if not standing.allowed:
-            answer = _answer(429, foreign, said="wait")
+            answer = _answer(429, foreign, message="wait")
             answer["Retry-After"] = str(throttling.seconds(standing))
             return answer
         self.user = links.read(code)
         if self.user is None:
-            return _answer(404, foreign, said="gone")
+            return _answer(404, foreign, message="gone")
         self.code = code
-        self.language = spoken(self.user.language, self.user.organization.default_language)
+        self.language = supported_language(self.user.language, self.user.organization.default_language)
         return super().dispatch(request, *args, **kwargs)
 
     def get(self, request: HttpRequest) -> HttpResponse:
@@ -65,13 +65,13 @@ class ResetPage(View):
             return self._form(400, error.messages)
         user = links.finish(self.code, password)
         if user is None:
-            return _answer(404, self.language, said="gone")
+            return _answer(404, self.language, message="gone")
         log.info("password_reset", user_id=str(user.pk))
-        return _answer(200, self.language, said="done")
+        return _answer(200, self.language, message="done")
 
     def _form(self, status: int, errors: list[str] | None = None) -> HttpResponse:
         assert self.user is not None  # noqa: S101 - dispatch has answered without one
-        texts = RESET_WORDS[self.language]
+        texts = RESET_TRANSLATIONS[self.language]
         account = texts["for"].format(
             organization=self.user.organization.name, address=masked_address(self.user.email)
         )

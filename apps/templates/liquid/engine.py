@@ -31,7 +31,7 @@ from apps.templates.liquid.limits import LOOP_LIMIT, OUTPUT_LIMIT
 from apps.templates.liquid.scanning import prepared, spans
 from apps.templates.liquid.tags import conditions
 from apps.templates.liquid.tags.printing import Cycled, Echoed, Printed
-from notifier.lib.bounded_cache import Kept
+from notifier.lib.bounded_cache import BoundedCache
 
 SOURCE_LIMIT = 64 * 1024
 """Bytes of one part's source."""
@@ -181,7 +181,7 @@ def _placed(error: LiquidError, source: str) -> TemplateSyntaxError:
     return syntax_error(_sentence(str(error.message)), source, at)
 
 
-_parsed = Kept(_parse, most=PARSED_LIMIT)
+_parsed = BoundedCache(_parse, most=PARSED_LIMIT)
 
 
 def _sentence(message: str) -> str:

@@ -1,4 +1,4 @@
-"""Who is calling: a service by API key, or a person by JWT. Either becomes a `Caller` in `request.auth`."""
+"""Authentication: a service by API key, or a person by JWT. Either becomes a `Caller` in `request.auth`."""
 
 from dataclasses import dataclass
 from typing import Any, cast
@@ -26,9 +26,9 @@ from notifier.lib.http.client_address import client_address, in_networks
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """On whose behalf a request runs.
+    """The authenticated caller of a request, with its organization and scopes.
 
-    `name` identifies the caller in idempotency records and the audit trail: `key:<id>` or `user:<id>`.
+    `name` identifies the caller in idempotency records and the audit log: `key:<id>` or `user:<id>`.
     """
 
     name: str
@@ -39,13 +39,13 @@ class Caller:
     api_key: ApiKey | None = None
 
     def reaches(self, other: "User | ApiKey") -> bool:
-        """Whether it may touch the person's account or the key (`reach`)."""
+        """Whether the caller may change the person's account or the key (`models.reach`)."""
         own = self.user or self.api_key
         return own is not None and own.reaches(other)
 
     @property
     def is_system(self) -> bool:
-        """Notifier itself, on behalf of nobody."""
+        """Whether Notifier itself is the caller, on behalf of no key or person."""
         return self.name.startswith("system:")
 
 
@@ -55,11 +55,11 @@ class ApiKeyAuthentication(BaseAuthentication):
     keyword = b"api-key"
 
     def authenticate(self, request: Request) -> tuple[ApiKey, Caller] | None:
-        words = get_authorization_header(request).split()
-        if not words or words[0].lower() != self.keyword:
+        parts = get_authorization_header(request).split()
+        if not parts or parts[0].lower() != self.keyword:
             return None
-        prefix, _, secret = words[-1].decode("latin-1").partition(".")
-        key = _key(prefix) if len(words) == 2 and secret and "\0" not in prefix else None
+        prefix, _, secret = parts[-1].decode("latin-1").partition(".")
+        key = _key(prefix) if len(parts) == 2 and secret and "\0" not in prefix else None
         if key is None or not key.matches(secret):
             raise AuthenticationFailed("This API key is unknown, expired or revoked.", "invalid_api_key")
         if key.addresses and not in_networks(client_address(request._request), key.addresses):
@@ -86,7 +86,7 @@ class ApiKeyAuthentication(BaseAuthentication):
 
 @storage.operation
 def _key(prefix: str) -> ApiKey | None:
-    """The key of this prefix if it is alive, with its organization if that is active."""
+    """The live key of this prefix, with its organization; None if there is none or the organization is inactive."""
     for key, organization in read(_KEY, (ApiKey, Organization), {"prefix": prefix}):
         key.organization = organization
         return cast(ApiKey, key)
@@ -107,11 +107,11 @@ WHERE t0.prefix = %(prefix)s AND t1.is_active AND t0.revoked_at IS NULL
 
 
 class BearerAuthentication(JWTAuthentication):
-    """`Authorization: Bearer <JWT>`, with the person's organization and role behind it."""
+    """`Authorization: Bearer <JWT>`. The person's organization and role give the caller its scopes."""
 
     def authenticate(self, request: Request) -> Any:
-        words = get_authorization_header(request).split()
-        if len(words) == 2 and words[0].lower() == b"bearer" and words[1].count(b".") != 2:
+        parts = get_authorization_header(request).split()
+        if len(parts) == 2 and parts[0].lower() == b"bearer" and parts[1].count(b".") != 2:
             # A JWT has two dots.
             raise InvalidToken("This is no JWT. An API key goes as `Authorization: Api-Key …`.")
         found = super().authenticate(request)
@@ -129,18 +129,19 @@ class BearerAuthentication(JWTAuthentication):
             user = cast(User, super().get_user(validated_token))
         except ValidationError as error:
             raise InvalidToken("This token names no user.") from error
-        if not user.organization.is_active or not sessions.of_now(validated_token, user):
-            # What the library says of a forged one: the answers are alike.
+        if not user.organization.is_active or not sessions.is_current(validated_token, user):
+            # The same message as the library has for a forged token, so that the responses do not differ.
             raise InvalidToken("Given token not valid for any token type")
         return user
 
 
 NAMESAKES, NAMESAKES_LOOKED_AT = 2, 50
-"""How many accounts of one address a password is tried on where no organization is named, of how many people."""
+"""Where no organization is named: how many accounts of one address a password is checked against, and among how
+many rows with this address they are looked for."""
 
 
 class EmailBackend(ModelBackend):
-    """Sign in by address and password; `organization` (a slug) tells namesakes apart."""
+    """Sign in by address and password; `organization` (a slug) selects among accounts with the same address."""
 
     def authenticate(
         self,
@@ -156,15 +157,16 @@ class EmailBackend(ModelBackend):
         candidates = User.objects.filter(User.at(email), organization__is_active=True)
         if organization:
             candidates = candidates.filter(organization__slug=organization)
-        # Each look at a password costs a quarter of a second of CPU. Whoever may open the admin, whose form asks for
-        # no organization, comes first; others with namesakes beyond these name theirs.
+        # Each check of a password costs a quarter of a second of CPU. Accounts that may open the admin, whose form
+        # has no field for the organization, come first; people with more namesakes than that have to name theirs.
         by_rank = candidates.order_by("-is_superuser", "-is_staff", "id")
         named = [user for user in by_rank[:NAMESAKES_LOOKED_AT] if user.has_usable_password()][:NAMESAKES]
-        # Asked of their own addresses: a form or the database may take another spelling than a door has asked about.
+        # Counted by the accounts' own addresses: a form or the database may accept another spelling than the one that
+        # the login view has checked.
         tried = [user for user in named if failed_sign_ins.standing(user.email).remaining > 0]
         matching = [user for user in tried if user.check_password(password)]
         if not tried:
-            # As slow as a known address, so that the time doesn't tell which addresses are known.
+            # As slow as for a known address, so that the response time does not reveal which addresses are known.
             User().set_password(password)
         if len(matching) != 1 or not self.user_can_authenticate(matching[0]):
             failed_sign_ins.count(email, *(user.email for user in tried))
@@ -172,7 +174,7 @@ class EmailBackend(ModelBackend):
         return matching[0]
 
     def user_can_authenticate(self, user: Any) -> bool:
-        # Asked again for every request of an operator who is signed in to the admin.
+        # Django calls this again for every request of an operator who is signed in to the admin.
         return super().user_can_authenticate(user) and user.organization.is_active
 
 

@@ -1,5 +1,5 @@
-"""How often a password was guessed in vain for one address, from wherever: who has many addresses of their own is not
-bounded by a count of each."""
+"""Failed sign-ins per email address, from whichever network: a limit per network alone does not stop an attacker who
+has many networks."""
 
 from apps.users.channels import Channel
 from apps.users.models import User
@@ -8,26 +8,27 @@ from notifier.lib.redis import sliding_window
 from notifier.lib.redis.sliding_window import SECOND, Standing
 
 FAILURES, HOUR = 50, 3600 * SECOND
-"""So many in vain within an hour, then nobody signs in at this address until some are forgotten."""
+"""After so many failures within an hour (`HOUR` is in microseconds) no sign-in with this address is accepted until
+some of them are older than that."""
 
 
 def standing(email: str) -> Standing:
-    """What is left; to be asked before a password is looked at."""
+    """The failures that are left; the caller checks it before it checks a password."""
     return sliding_window.take(_name(email), limit=FAILURES, weight=0, length=HOUR)
 
 
 def count(*emails: str) -> None:
-    """One guess in vain at these addresses, of which some may be spellings of others."""
+    """Count one failed sign-in for these addresses; spellings of the same mailbox count once."""
     for name in {_name(email) for email in emails}:
         sliding_window.take(name, limit=FAILURES, weight=1, length=HOUR)
 
 
-def is_right(user: User, password: str) -> bool:
-    """Whether this is the password of somebody who is signed in already; counted like a sign-in's where it isn't."""
-    right = user.check_password(password)
-    if not right:
+def check_password(user: User, password: str) -> bool:
+    """Whether this is the password of a person who is signed in already; a wrong one counts as a failed sign-in."""
+    correct = user.check_password(password)
+    if not correct:
         count(user.email)
-    return right
+    return correct
 
 
 def _name(email: str) -> str:

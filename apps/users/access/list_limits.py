@@ -1,4 +1,4 @@
-"""What one organization's lists may take of the database: a few at once in a process, each for a few seconds."""
+"""Limits on the list queries of one organization: a few at once in a process, each for a few seconds."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,9 +13,9 @@ from notifier.lib.concurrency import Busy, ConcurrencyLimit
 from notifier.lib.database import storage
 
 PATIENCE = 0.5
-"""Seconds that one more list waits for a place. It holds a thread meanwhile, and a connection."""
-places = ConcurrencyLimit(total=1000, each=3)
-"""With the one that waits: half of the eight threads that an API process has unless told otherwise."""
+"""Seconds that one more list waits for a slot. Meanwhile it holds a thread and a connection."""
+concurrency_limit = ConcurrencyLimit(total=1000, each=3)
+"""Together with the one that may wait, `each` is half of the eight threads that an API process has by default."""
 
 
 class TooManyLists(APIException):
@@ -25,19 +25,20 @@ class TooManyLists(APIException):
         "Other lists of this organization are being read; ask again shortly, for one after the other."
     )
     wait = 1
-    """Seconds, told in Retry-After."""
+    """Seconds, sent as Retry-After."""
 
 
 @contextmanager
 def bounded(organization: Organization) -> Iterator[None]:
-    """Around the queries of a list. Raises TooManyLists; a query that takes too long is an OperationalError."""
+    """Run the queries of a list within the limits. Raises TooManyLists, and OperationalError for a query that takes
+    too long."""
     with ExitStack() as held:
         try:
-            held.enter_context(places.slot(organization.pk, patience=PATIENCE))
+            held.enter_context(concurrency_limit.slot(organization.pk, patience=PATIENCE))
         except Busy as error:
             raise TooManyLists from error
         if storage.on_postgresql() and settings.QUERY_TIMEOUT:
-            # LOCAL: the connection is another request's after this one, and a pooler's session may be anybody's.
+            # LOCAL: the connection serves other requests afterwards, and a pooler's session may serve other clients.
             held.enter_context(transaction.atomic())
             with connection.cursor() as cursor:
                 cursor.execute("SET LOCAL statement_timeout = %s", [int(settings.QUERY_TIMEOUT * 1000)])

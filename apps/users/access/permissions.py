@@ -1,4 +1,4 @@
-"""Deny by default: a view says which scope each method needs, and serves nothing that it doesn't name."""
+"""Permissions, denied by default: a view declares the scope of each method; a method without one is refused."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -44,8 +44,8 @@ def require_reach(request: Request, other: "User | ApiKey") -> None:
 
 
 def require_reach_of_recipient(request: Request, channel: str, recipient: str) -> None:
-    """The same of whoever has this address or device token in the caller's organization: suppressed, nothing arrives
-    there, the mail that lets them back into their account among it."""
+    """Raises BeyondReach where the caller may not touch everybody who has this address or device token in its
+    organization. A suppressed recipient gets nothing, not even the mail that restores access to an account."""
     caller = caller_of(request)
     if not reaches_recipient(caller, channel, recipient, caller.organization):
         raise BeyondReach
@@ -54,7 +54,7 @@ def require_reach_of_recipient(request: Request, channel: str, recipient: str) -
 def reaches_recipient(
     by: "Caller | User", channel: str, recipient: str, organization: Organization | None
 ) -> bool:
-    """Whether `by` reaches everybody who has this address or device token in the organization."""
+    """Whether `by` may touch every person who has this address or device token in the organization."""
     has_it = (
         User.at(recipient)
         if channel == Channel.EMAIL
@@ -63,20 +63,20 @@ def reaches_recipient(
     return all(map(by.reaches, User.objects.filter(has_it, organization=organization)))
 
 
-def leads_nowhere(request: Request, view: "APIView") -> bool:
-    """A method that the view doesn't have is a 405 for whoever is signed in, not a 403."""
+def lacks_method(request: Request, view: "APIView") -> bool:
+    """Whether the view lacks the method: to an authenticated caller that is a 405, not a 403."""
     method = "GET" if request.method == "HEAD" else request.method
     return method == "OPTIONS" or method not in view.allowed_methods
 
 
 class IsPerson(BasePermission):
-    """Anybody who is signed in; no key, which has no account of its own."""
+    """Grants to any person who is signed in, and to no API key: a key has no account of its own."""
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
         caller = request.auth
         if not isinstance(caller, Caller):
             return False
-        return caller.user is not None or leads_nowhere(request, view)
+        return caller.user is not None or lacks_method(request, view)
 
 
 class HasScope(BasePermission):
@@ -93,14 +93,14 @@ class HasScope(BasePermission):
         method = "GET" if request.method == "HEAD" else request.method
         scope = getattr(view, "scopes", {}).get(method)
         if scope is None:
-            return leads_nowhere(request, view)
+            return lacks_method(request, view)
         if scope in caller.scopes:
             return True
         return caller.user is not None and method in getattr(view, "self_service", ())
 
 
 class OrganizationRows:
-    """Narrows a view's rows to the caller's organization, and to their own without a scope for more."""
+    """Narrows a view's rows to the caller's organization, and to the person's own where the scope is missing."""
 
     request: Any
     scopes: ClassVar[Mapping[str, str]]
@@ -114,9 +114,9 @@ class OrganizationRows:
             rows = rows.filter(**{self_path: caller.user.pk})
         return rows
 
-    def rehearsed(self, rows: QuerySet[Any], *, path: str) -> QuerySet[Any]:
-        """What the caller may change: a test key sees what live ones sent, and changes nothing of it. `path` is the
-        look-up from a row to whether it is live."""
+    def writable(self, rows: QuerySet[Any], *, path: str) -> QuerySet[Any]:
+        """The rows that the caller may use with this method: a test key reads what live keys sent, and changes none
+        of it. `path` is the look-up from a row to whether it is live."""
         if caller_of(self.request).live or self.request.method in SAFE_METHODS:
             return rows
         return rows.filter(**{path: False})

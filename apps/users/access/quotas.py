@@ -1,4 +1,4 @@
-"""What one organization may keep. The numbers are the host's (settings); whoever reaches one is told which."""
+"""Quotas: how many rows of a kind one organization may have. The numbers are settings, and errors name them."""
 
 import threading
 import time
@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from rest_framework.exceptions import APIException
 
 COUNT_STANDS = 30.0
-"""Seconds for which a large table's count is believed: what comes in meanwhile may go past the quota."""
+"""Seconds for which the count of a large table is cached: rows that arrive meanwhile may exceed the quota."""
 LARGE = 10_000
 
 
@@ -20,16 +20,17 @@ class QuotaReached(APIException):
 
 
 def check(name: str, organization: Hashable, rows: QuerySet[Any], what: str) -> None:
-    """Raises QuotaReached where the organization has `reached` it."""
+    """Raises QuotaReached where the organization has `reached` the quota; `what` names the rows in the message."""
     if reached(name, organization, rows):
         raise QuotaReached(
             f"This organization has {getattr(settings, name)} {what} already, which is its quota ({name}); remove "
-            "some, or ask whoever runs this host for more."
+            "some, or ask the operator of this host for more."
         )
 
 
 def reached(name: str, organization: Hashable, *rows: QuerySet[Any]) -> bool:
-    """Whether the organization (its primary key) has as many rows as the setting `name` allows: all of `rows`."""
+    """Whether the organization (its primary key) has as many rows as the setting `name` allows, counted over all of
+    `rows`."""
     limit: int = getattr(settings, name)
     if limit <= LARGE:
         return _count(rows, limit) >= limit

@@ -1,4 +1,4 @@
-"""A person's sign-in as a pair of JWTs: begun with a password, renewed, ended."""
+"""A person's session as a pair of JWTs: created with a password, renewed with a refresh token, ended."""
 
 import hmac
 from datetime import UTC, datetime
@@ -18,15 +18,15 @@ log = structlog.get_logger(__name__)
 
 
 class SessionToken(RefreshToken):
-    """A refresh token. Only the dead ones are stored: a copy of the database opens no session.
+    """A refresh token. Only revoked ones are stored: a copy of the database opens no session.
 
-    Those that come of one sign-in are a family. One that is shown a second time was copied, by whom nobody can tell:
-    the whole family ends.
+    The tokens that descend from one sign-in are a family. One that is used a second time was copied, and it is not
+    known which of the two users is the thief: the whole family is revoked.
     """
 
     @classmethod
     def for_user(cls, user: User) -> "SessionToken":  # type: ignore[override]
-        # The library's own would write down every live token in full.
+        # The library's own method would store every live token in full.
         begun: SessionToken = Token.for_user.__func__(cls, user)  # type: ignore[attr-defined]
         begun[EPOCH] = user.epoch
         begun[FAMILY] = f"family:{begun[api_settings.JTI_CLAIM]}"
@@ -48,7 +48,7 @@ class SessionToken(RefreshToken):
         raise TokenError("This refresh token was used already.")
 
     def end_family(self) -> None:
-        # As if the family were a token, for as long as any of its tokens could live.
+        # Stored as if the family were a token, for as long as any of its tokens could be valid.
         ends = datetime.fromtimestamp(self[BEGAN], UTC) + settings.SESSION_LONGEST
         whole, _ = OutstandingToken.objects.get_or_create(
             jti=self[FAMILY], defaults={"token": "", "created_at": self.current_time, "expires_at": ends}
@@ -57,11 +57,11 @@ class SessionToken(RefreshToken):
 
 
 EPOCH, FAMILY, BEGAN = "epoch", "family", "began"
-"""Claims: which tokens die with an account that is switched off, and of which sign-in this one is, and since when."""
+"""Claims: the account's epoch (tokens of an earlier one are invalid), the sign-in's family, and when it began."""
 
 
-def of_now(token: Token, user: User) -> bool:
-    """Whether the token was given out since the account, or its organization, was switched off last."""
+def is_current(token: Token, user: User) -> bool:
+    """Whether the token was issued after the account, or its organization, was last deactivated."""
     return str(token.get(EPOCH, "0.0")) == user.epoch
 
 
@@ -70,13 +70,13 @@ def begin(user: User) -> dict[str, str]:
 
 
 def renew(refresh: str) -> dict[str, str]:
-    """A new pair for a refresh token, which dies. Raises InvalidToken."""
-    token, user = _alive(refresh)
-    _kill(token)
+    """A new pair of tokens for a refresh token, which is revoked. Raises InvalidToken."""
+    token, user = _valid(refresh)
+    _revoke(token)
     successor = SessionToken.for_user(user)
     if FAMILY in token:
         successor[FAMILY], successor[BEGAN] = token[FAMILY], token[BEGAN]
-    # However often it is renewed, a sign-in ends.
+    # However often it is renewed, a session ends SESSION_LONGEST after the sign-in.
     longest = successor[BEGAN] + int(settings.SESSION_LONGEST.total_seconds())
     successor["exp"] = min(successor["exp"], longest)
     if successor["exp"] <= successor["iat"]:
@@ -89,11 +89,11 @@ def _pair(refresh: SessionToken) -> dict[str, str]:
 
 
 def end(refresh: str) -> None:
-    """The refresh token dies. Raises InvalidToken where it was dead already."""
-    _kill(_alive(refresh)[0])
+    """Revoke the refresh token. Raises InvalidToken where it was invalid already."""
+    _revoke(_valid(refresh)[0])
 
 
-def _alive(refresh: str) -> tuple[SessionToken, User]:
+def _valid(refresh: str) -> tuple[SessionToken, User]:
     try:
         token = SessionToken(refresh)  # type: ignore[arg-type]
         user = User.objects.select_related("organization").get(
@@ -101,22 +101,22 @@ def _alive(refresh: str) -> tuple[SessionToken, User]:
         )
     except (TokenError, KeyError, TypeError, ValidationError, User.DoesNotExist) as error:
         raise InvalidToken("This refresh token is not valid, or not any more.") from error
-    # The library asks this of access tokens alone.
+    # The library checks this for access tokens alone.
     if not hmac.compare_digest(
         str(token.get(api_settings.REVOKE_TOKEN_CLAIM)).encode(),
         get_md5_hash_password(user.password).encode(),
     ):
         raise InvalidToken("This refresh token is not valid, or not any more.")
-    if not of_now(token, user):
+    if not is_current(token, user):
         raise InvalidToken("This refresh token is not valid, or not any more.")
     return token, user
 
 
-def _kill(token: SessionToken) -> None:
-    # Of two at once the row's uniqueness lets one through.
-    killed: bool = token.blacklist()[1]  # type: ignore[index]
-    if not killed:
+def _revoke(token: SessionToken) -> None:
+    # Of two requests at once the row's uniqueness lets one succeed.
+    revoked: bool = token.blacklist()[1]  # type: ignore[index]
+    if not revoked:
         if FAMILY in token:
-            # Shown twice, by two at once.
+            # Used twice, by two requests at once.
             token.end_family()
         raise InvalidToken("This refresh token is not valid, or not any more.")

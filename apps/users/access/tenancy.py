@@ -1,4 +1,4 @@
-"""Whose rows a request may reach: set at its beginning, forgotten at its end."""
+"""Tenancy of requests: which organization's rows a request may reach, reset when it ends."""
 
 from collections.abc import Callable
 
@@ -9,15 +9,15 @@ from notifier.lib.database.tenancy import enter, fresh
 
 
 class TenancyMiddleware:
-    """Nobody is known at a request's beginning; staff who are signed in to the admin are, keys and tokens get
-    known by their authentication."""
+    """Starts every request without a tenant and without an operator. For staff who are signed in to the admin both
+    are set here; for keys and tokens the authentication sets them later."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         with fresh(), acting():
-            # The API's requests have none yet: their authentication comes with the view.
+            # The API's requests have no user yet: they are authenticated in the view.
             user = getattr(request, "user", None)
             if user is not None and user.is_authenticated:
                 act_as(f"user:{user.pk}")

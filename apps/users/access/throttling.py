@@ -1,4 +1,4 @@
-"""How often one caller may ask: by key, by person, and by address for whoever shows no valid credential."""
+"""Rate limits of callers: by key, by person, and by network address for requests without a valid credential."""
 
 import math
 import threading
@@ -26,18 +26,18 @@ MINUTE = 60 * SECOND
 
 class OrganizationLimited(Throttled):
     default_detail = (
-        "This organization's keys and people have asked as often in this minute as all of them together may "
+        "This organization's keys and people together have sent as many requests in this minute as they may "
         "(RATE_LIMIT_ORGANIZATION)."
     )
     extra_detail_singular = extra_detail_plural = ""
 
 
 organizations = sliding_window.LocalSlidingWindows()
-"""In this process alone: one more look at Redis would cost each request."""
+"""In this process alone: a second round trip to Redis would cost every request."""
 
 
 class RequestLimit(BaseThrottle):
-    """Counts each request that got past authentication and permission; the middleware counts the others."""
+    """Counts each request that passed authentication and permissions; the middleware counts the others."""
 
     standing: Standing
 
@@ -59,7 +59,7 @@ class RequestLimit(BaseThrottle):
 
 
 def take_request(request: HttpRequest, caller: Any, *, weight: int = 1) -> Standing:
-    """Count a request of `caller`, or of its address where that is no Caller; weight 0 only looks."""
+    """Count a request for `caller`, or for its address where that is no Caller; weight 0 only reads the state."""
     if not isinstance(caller, Caller):
         name, limit = f"address:{client_network(request)}", settings.RATE_LIMIT_ADDRESS
     elif caller.api_key is not None:
@@ -78,10 +78,11 @@ def take_items(request: HttpRequest, caller: Caller, count: int) -> None:
 
 
 def charge_deliveries(caller: Caller, made: int, *, items: int) -> None:
-    """Count the deliveries that `items` made beyond one a channel: a person's many devices cost as much as many
+    """Count the deliveries that `items` made beyond one a channel: many devices of one person cost as much as many
     people.
 
-    Known only once they are made; where the quota has no room for them, its next minute pays.
+    The number is known only after they were made; where the quota has no room for them, the caller's next requests
+    are refused for up to a minute.
     """
     count = made - items * len(Channel.values)
     if count <= 0:
@@ -96,7 +97,7 @@ def charge_deliveries(caller: Caller, made: int, *, items: int) -> None:
 
 
 def check_deliveries(caller: Caller) -> None:
-    """Raises Throttled where the caller's deliveries went past the quota. Asks nobody: this process knows."""
+    """Raises Throttled where the caller's deliveries exceeded the quota, by this process's memory alone."""
     ends = _over.get(caller.name)
     if ends is None:
         return
@@ -117,13 +118,13 @@ def _items(caller: Caller, count: int) -> Standing:
 
 
 def _noted(request: HttpRequest, standing: Standing) -> Standing:
-    # For the answer's headers: what was counted last is what the answer speaks of.
+    # For the response's headers, which show what was counted last.
     request.rate_limit = standing  # type: ignore[attr-defined]
     return standing
 
 
 def seconds(standing: Standing) -> int:
-    """Whole seconds after which asking again is worth it."""
+    """Whole seconds after which a retry can succeed, at least 1."""
     return max(1, math.ceil(standing.wait / SECOND))
 
 

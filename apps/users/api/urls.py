@@ -1,3 +1,5 @@
+"""The routes of the users API, in lists that `notifier.urls` mounts under their prefixes."""
+
 from django.urls import path, register_converter
 
 from apps.users.api.views import accounts, keys, sessions

@@ -1,4 +1,8 @@
-"""Who is told, who may ask for it, and how each person wants to be reached."""
+"""The tables of organizations, people, devices, preferences, API keys and the audit log.
+
+May import `notifier.lib`, and of `apps.users` the audit log, the recipient hashes and the channels.
+Must not import an HTTP framework, nor anything that reads a request.
+"""
 
 from apps.users.models.api_keys import ApiKey, default_expiry, default_scopes
 from apps.users.models.audit import AuditEntry

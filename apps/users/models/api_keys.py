@@ -1,4 +1,4 @@
-"""What services present."""
+"""API keys: the credentials of services."""
 
 import hashlib
 import hmac
@@ -24,11 +24,11 @@ from notifier.lib.database.tenancy import TenantManager
 
 class ApiKeyQuerySet(AuditedQuerySet["ApiKey"]):
     def alive(self) -> "ApiKeyQuerySet":
-        """Neither revoked nor expired, by the database's clock as everywhere."""
+        """Keys that are neither revoked nor expired, by the database's clock."""
         return self.filter(Q(expires_at=None) | Q(expires_at__gt=Now()), revoked_at=None)
 
     def issue(self, *, organization: Organization, name: str, **fields: Any) -> tuple["ApiKey", str]:
-        """A new key and its one and only plain form, `<prefix>.<secret>`; the secret isn't stored."""
+        """A new key and its plain form, `<prefix>.<secret>`, which can't be shown again: the secret isn't stored."""
         fields.setdefault("expires_at", default_expiry())
         mode = "live" if fields.get("live", True) else "test"
         prefix = f"nk_{mode}_{secrets.token_hex(6)}"
@@ -52,7 +52,7 @@ class ApiKey(models.Model):
     """A service's credential. A test key never reaches a real provider."""
 
     LAST_USED_EVERY: ClassVar[timedelta] = timedelta(minutes=1)
-    """The granularity of `last_used_at`: a write a request would be the most frequent write of all."""
+    """The granularity of `last_used_at`: a write for every request would be the most frequent write of all."""
     RATE_LIMIT_BOUND: ClassVar[int] = 1_000_000
     ADDRESSES_LIMIT: ClassVar[int] = 50
 
@@ -97,7 +97,7 @@ class ApiKey(models.Model):
 
     @staticmethod
     def hash(secret: str) -> str:
-        # 256 random bits need no slow hash: there is nothing to guess.
+        # 256 random bits need no slow hash: they can't be guessed.
         return hashlib.sha256(secret.encode()).hexdigest()
 
     def reaches(self, other: "User | ApiKey") -> bool:
@@ -107,7 +107,8 @@ class ApiKey(models.Model):
         return hmac.compare_digest(self.key_hash, self.hash(secret))
 
     def rotate(self, *, overlap: int, by: User | None) -> tuple["ApiKey", str]:
-        """A key like this one and its plain form. This one works for `overlap` seconds more, if it would have."""
+        """A key like this one and its plain form. This one works for `overlap` more seconds, if it does not expire
+        earlier."""
         made = type(self).objects.issue(
             organization=self.organization,
             name=self.name,
@@ -115,7 +116,7 @@ class ApiKey(models.Model):
             live=self.live,
             rate_limit=self.rate_limit,
             addresses=self.addresses,
-            # As long a life as this one was given, from now on.
+            # The same lifetime as this key has, from now on.
             expires_at=self.expires_at and timezone.now() + (self.expires_at - self.created_at),
             created_by=by,
         )

@@ -1,4 +1,4 @@
-"""Who changed what: a line for every act of an operator, never changed and never deleted."""
+"""The audit log: an entry for every change by an operator, never changed and never deleted."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from notifier.lib.database.tenancy import TenantManager
 
 
 class AuditEntry(models.Model):
-    """One act on one row. `before`, `after`: the columns that it changed, secrets and addresses hidden."""
+    """One change of one row. `before`, `after`: the columns that changed, with secrets and addresses hidden."""
 
     class Action(models.TextChoices):
         CREATED = "created", "Created"
@@ -19,7 +19,7 @@ class AuditEntry(models.Model):
         DELETED = "deleted", "Deleted"
 
     id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
-    # Empty for what belongs to no organization.
+    # Empty for rows that belong to no organization.
     organization = models.ForeignKey(
         Organization, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )

@@ -1,4 +1,4 @@
-"""Where a person's push messages go."""
+"""Devices: where a person's push messages go."""
 
 from typing import Any
 
@@ -20,12 +20,12 @@ class DeviceQuerySet(models.QuerySet["Device"]):
         return self.filter(retired_at=None)
 
     def retire(self, *, token_hash: str) -> int:
-        """Stop using the devices that still hold this token; a device that got a new one meanwhile is kept."""
+        """Retire the devices that still have this token; a device that got a new one meanwhile stays active."""
         return self.active().filter(token_hash=token_hash).update(retired_at=Now())
 
     def retire_surplus(self, person: User) -> int:
-        """Keep as many of the person's devices as they may have: those that were registered last. Of the retired ones
-        as many: else one person could fill their whole organization's quota."""
+        """Retire all but the DEVICES_A_PERSON devices of the person that were registered last; returns how many were
+        retired. Keeps as many retired ones: otherwise one person could use up their organization's quota."""
         most = settings.DEVICES_A_PERSON
         mine = self.filter(user=person)
         newest = mine.active().order_by("-updated_at", "-id").values_list("pk", flat=True)[:most]
@@ -46,7 +46,7 @@ class Device(models.Model):
     """One installation of an app that can receive push. Its token is found by hash."""
 
     id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
-    # Repeats the owner's, so that a token is unique in an organization and no organization can take another's.
+    # Copied from the owner, so that a token is unique in an organization and no organization can take another's.
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="devices")
     token = EncryptedTextField()

@@ -1,4 +1,4 @@
-"""The tenant that every other row belongs to."""
+"""Organizations: the tenants that every other row belongs to."""
 
 from typing import Any, ClassVar
 
@@ -14,12 +14,12 @@ validate_language = RegexValidator(LANGUAGE_PATTERN, "Use a language tag such as
 
 class OrganizationManager(models.Manager["Organization"]):
     def default(self) -> "Organization":
-        """The organization that people belong to who were created without naming one."""
+        """The organization of people who are created without one, made at its first use."""
         return self.get_or_create(slug="default", defaults={"name": "Default"})[0]
 
 
 class Switchable(models.Model):
-    """Once one was switched off, tokens from before stay dead."""
+    """A row that can be deactivated; tokens from before then stay invalid when it is active again."""
 
     is_active = models.BooleanField(default=True)
     session_epoch = models.PositiveIntegerField(
@@ -32,7 +32,7 @@ class Switchable(models.Model):
     def save(self, *args: Any, **kwargs: Any) -> None:
         names = kwargs.get("update_fields")
         stored = not self._state.adding and (names is None or "is_active" in names)
-        # The row says what it was: this object may be older than the last change.
+        # Read from the row: this object may be older than the last change.
         was = type(self)._base_manager.filter(pk=self.pk, is_active=True)
         if stored and not self.is_active and was.exists():
             self.session_epoch += 1

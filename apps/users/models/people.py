@@ -1,4 +1,4 @@
-"""Who is told, and who may sign in."""
+"""People: the users who get messages, and who may sign in."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -45,7 +45,7 @@ class UserManager(TenantManager["User"], BaseUserManager["User"]):
 
 
 class User(Switchable, AbstractBaseUser, PermissionsMixin):
-    """A person: a recipient, and, with a password and a role, somebody who may sign in."""
+    """A person: a recipient, and, with a password and a role, an account that may sign in."""
 
     id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
     # Its look-ups have indexes of their own, below.
@@ -92,7 +92,7 @@ class User(Switchable, AbstractBaseUser, PermissionsMixin):
             models.Index(Lower("email"), name="user_by_email"),
             # The list and its count.
             models.Index(fields=["organization", "id"], condition=Q(erased_at=None), name="user_listed"),
-            # The tick looks every second.
+            # The scheduler looks every second.
             models.Index(fields=["deleted_at"], condition=Q(deleted_at__isnull=False), name="user_leaving"),
         ]
 
@@ -101,28 +101,29 @@ class User(Switchable, AbstractBaseUser, PermissionsMixin):
 
     @staticmethod
     def at(address: str) -> Q:
-        """People at this address, in any spelling: by the very expression of the indexes, as `iexact` is not."""
-        # The database folds both: where it and Python disagree about a letter, its unique constraint is right.
+        """A filter for people with this address, in any spelling. It uses the expression of the indexes, unlike
+        `iexact`."""
+        # The database folds both sides: where it and Python disagree about a letter, its unique constraint decides.
         return Q(email__lower=Lower(Value(tidied(address))))
 
     def end_of_quiet_hours(self, now: datetime) -> datetime | None:
-        """When (UTC) the person may be told again; None where they may be now."""
+        """When (UTC) the person's quiet hours end; None where they are not in them at `now`."""
         if self.quiet_from is None or self.quiet_until is None:
             return None
         try:
             zone = ZoneInfo(self.timezone)
         except ZoneInfoNotFoundError:
-            # Known to another host than this one.
+            # The zone was validated on a host with a newer time zone database.
             zone = ZoneInfo("UTC")
         return end_of_quiet_hours(now, zone, self.quiet_from, self.quiet_until)
 
     @property
     def epoch(self) -> str:
-        """Another one once the account, or its organization, was switched off: what opened it before is dead."""
+        """Changes when the account, or its organization, is deactivated: sessions of an earlier epoch are invalid."""
         return f"{self.organization.session_epoch}.{self.session_epoch}"
 
     def get_session_auth_hash(self) -> str:
-        # The admin's sessions end with the password, as ever, and when the account is switched off.
+        # Sessions of the admin end with the password, as in Django, and when the account is deactivated.
         return salted_hmac(
             f"{__name__}.session", f"{self.password}.{self.epoch}", algorithm="sha256"
         ).hexdigest()

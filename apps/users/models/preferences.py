@@ -1,4 +1,4 @@
-"""How a person wants to be reached, and about what."""
+"""Categories of messages, and people's preferences by channel and category."""
 
 from typing import ClassVar
 
@@ -15,12 +15,12 @@ from notifier.lib.database.tenancy import TenantManager
 from notifier.lib.fields.validation import CATEGORY_PATTERN
 
 ACCOUNT = "account"
-"""The category of what Notifier itself tells people about their accounts."""
+"""The code of the category of the messages that Notifier itself sends about accounts."""
 
 
 class CategoryManager(TenantManager["Category"]):
     def account(self, organization: Organization) -> "Category":
-        """The organization's category for what concerns accounts, made at its first use."""
+        """The organization's category for messages about accounts, made at its first use."""
         found: Category = self.get_or_create(
             organization=organization, code=ACCOUNT, defaults={"name": "Account", "mandatory": True}
         )[0]
@@ -68,7 +68,7 @@ class Category(models.Model):
                 violation_error_code="cap",
                 violation_error_message="A cap needs a number of messages and a window.",
             ),
-            # Refused or capped, it would withhold a mail by which somebody gets back into their account.
+            # If it could be refused or capped, a password reset would not reach its person.
             models.CheckConstraint(
                 condition=~Q(code=ACCOUNT) | Q(mandatory=True, cap=None),
                 name="category_account_mandatory",
@@ -82,7 +82,7 @@ class Category(models.Model):
 
 
 class PreferenceSource(models.TextChoices):
-    """Where a choice was made."""
+    """Where a preference was chosen."""
 
     API = "api", "API"
     ADMIN = "admin", "Admin"
@@ -91,7 +91,7 @@ class PreferenceSource(models.TextChoices):
 
 
 class NotificationPreference(models.Model):
-    """A person's word on one channel, for one category or (null) for all that have none of their own.
+    """Whether a person allows one channel, for one category or (null) for all that have no row of their own.
 
     No row means allowed.
     """
@@ -114,7 +114,7 @@ class NotificationPreference(models.Model):
     objects = TenantManager()
 
     class Meta:
-        # Two, because SQLite takes two nulls for different values.
+        # Two constraints, because SQLite considers two nulls different values.
         constraints = [
             models.UniqueConstraint(
                 fields=["user", "channel"], condition=Q(category=None), name="preference_once_a_channel"

@@ -1,6 +1,6 @@
-"""Whom a caller may touch: nobody's account, role or key that may do more than the caller.
+"""Reach: a caller may change no account, role or key that has more permissions than the caller.
 
-One rule for persons and keys, behind the API and the admin alike.
+One rule for people and keys, used by the API and the admin alike.
 """
 
 from collections.abc import Set
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
 
 
 def of_person(person: "User", other: "User | ApiKey") -> bool:
-    """Whether the person may do what would give them the other's account, take it away, or end the key."""
+    """Whether the person may take over or remove the other's account, or revoke the key."""
     if person.is_superuser or other.pk == person.pk:
         return True
     return _covers(person.scopes, other)
 
 
 def of_key(key: "ApiKey", other: "User | ApiKey") -> bool:
-    """The same of a key. A test key touches no live key, and nobody who may do anything."""
+    """The same for a key. A test key may touch neither a live key nor a person with any scope."""
     scopes = frozenset(key.scopes)
-    return _covers(scopes, other) and (key.live or not _matters(other))
+    return _covers(scopes, other) and (key.live or not _has_live_permissions(other))
 
 
 def _covers(scopes: Set[str], other: "User | ApiKey") -> bool:
@@ -29,6 +29,6 @@ def _covers(scopes: Set[str], other: "User | ApiKey") -> bool:
     return scopes >= frozenset(other.scopes)
 
 
-def _matters(other: "User | ApiKey") -> bool:
+def _has_live_permissions(other: "User | ApiKey") -> bool:
     live = getattr(other, "live", None)
     return bool(other.scopes) if live is None else bool(live)

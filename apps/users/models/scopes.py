@@ -1,4 +1,4 @@
-"""What a caller may do. Keys carry scopes; a person's role stands for a set of them."""
+"""Permissions of callers. API keys carry scopes; a person's role stands for a set of them."""
 
 from django.db import models
 
@@ -30,7 +30,7 @@ class Role(models.TextChoices):
 
 
 HOST_SCOPES = frozenset({Scope.PROVIDERS_WRITE})
-"""For whoever runs the host: superusers, and keys that they make. What they do touches every organization."""
+"""For the operators of the host: superusers, and keys that they make. Their changes affect every organization."""
 ROLE_SCOPES: dict[str, frozenset[str]] = {
     Role.ADMIN: frozenset(Scope.values) - HOST_SCOPES,
     Role.EDITOR: frozenset({Scope.TEMPLATES_READ, Scope.TEMPLATES_WRITE}),
@@ -46,6 +46,6 @@ ROLE_SCOPES: dict[str, frozenset[str]] = {
             Scope.PROVIDERS_READ,
         }
     ),
-    # A member reaches their own rows alone; no scope reaches anybody else's.
+    # A member may use only their own rows, for which no scope is needed.
     Role.MEMBER: frozenset(),
 }

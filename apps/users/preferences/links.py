@@ -1,7 +1,7 @@
-"""Signed links to a person's preferences: whoever has one may read and change these, and nothing else. An address
-that is nobody's has a link, too, by which it is told nothing more.
+"""Signed links to a person's preferences: the holder of a link may read and change these, and nothing else. An
+address that belongs to no person has a link, too, by which it can refuse all further mail.
 
-They never expire, because mail is kept for years. HASH_KEY signs them: it is the one key that is kept for good.
+The links never expire, because mail is kept for years. HASH_KEY signs them: it is the one key that never changes.
 """
 
 import base64
@@ -32,34 +32,34 @@ class AddressReach(NamedTuple):
 
 
 def page_for(user: uuid.UUID, category: uuid.UUID | None) -> str:
-    """The address of the person's page, by their id and the category's; empty while PUBLIC_URL is not set."""
+    """The URL of the person's page, by their id and the category's; empty while PUBLIC_URL is not set."""
     if not settings.PUBLIC_URL:
         return ""
-    return f"{settings.PUBLIC_URL}/{PATH}/{_sealed(_signer(), user.bytes + (category or NOTHING).bytes)}/"
+    return f"{settings.PUBLIC_URL}/{PATH}/{_signed(_signer(), user.bytes + (category or NOTHING).bytes)}/"
 
 
 def page_for_address(organization: uuid.UUID, category: uuid.UUID, recipient_hash: str) -> str:
-    """The same for an address that is nobody's."""
+    """The same for an address that belongs to no person; `recipient_hash` is hexadecimal."""
     if not settings.PUBLIC_URL:
         return ""
-    held = organization.bytes + category.bytes + bytes.fromhex(recipient_hash)
-    return f"{settings.PUBLIC_URL}/{ADDRESS_PATH}/{_sealed(_address_signer(), held)}/"
+    payload = organization.bytes + category.bytes + bytes.fromhex(recipient_hash)
+    return f"{settings.PUBLIC_URL}/{ADDRESS_PATH}/{_signed(_address_signer(), payload)}/"
 
 
 def read_address(token: str) -> AddressReach | None:
-    """What such a link reaches; None where it isn't one of ours."""
-    held = _opened(_address_signer(), token)
-    if held is None:
+    """What a link of `page_for_address` opens; None where this host did not sign it."""
+    payload = _verified(_address_signer(), token)
+    if payload is None:
         return None
-    return AddressReach(uuid.UUID(bytes=held[:16]), uuid.UUID(bytes=held[16:32]), held[32:].hex())
+    return AddressReach(uuid.UUID(bytes=payload[:16]), uuid.UUID(bytes=payload[16:32]), payload[32:].hex())
 
 
 def read(token: str) -> Reach | None:
-    """What the link reaches; None where it isn't one of ours."""
-    held = _opened(_signer(), token)
-    if held is None:
+    """What a link of `page_for` opens; None where this host did not sign it."""
+    payload = _verified(_signer(), token)
+    if payload is None:
         return None
-    user, category = uuid.UUID(bytes=held[:16]), uuid.UUID(bytes=held[16:])
+    user, category = uuid.UUID(bytes=payload[:16]), uuid.UUID(bytes=payload[16:])
     return Reach(user, None if category == NOTHING else category)
 
 
@@ -71,11 +71,11 @@ def _address_signer() -> Signer:
     return Signer(key=settings.HASH_KEY, salt="apps.users.links.addresses")
 
 
-def _sealed(signer: Signer, held: bytes) -> str:
-    return signer.sign(base64.urlsafe_b64encode(held).rstrip(b"=").decode())
+def _signed(signer: Signer, payload: bytes) -> str:
+    return signer.sign(base64.urlsafe_b64encode(payload).rstrip(b"=").decode())
 
 
-def _opened(signer: Signer, token: str) -> bytes | None:
+def _verified(signer: Signer, token: str) -> bytes | None:
     try:
         text = signer.unsign(token)
     except BadSignature:

@@ -1,4 +1,4 @@
-"""What a person allows: a word for each channel, and for each category that has one of its own."""
+"""What a person allows: a choice for each channel, and for each category that has one of its own."""
 
 import uuid
 from collections import defaultdict
@@ -29,7 +29,7 @@ def choices_of(user: User) -> Choices:
 
 
 def choices_of_all(users: Collection[User]) -> dict[uuid.UUID, Choices]:
-    """By person's id; those who never chose are not among them."""
+    """Choices by person's id; people without any are left out."""
     found: dict[uuid.UUID, dict[tuple[uuid.UUID | None, str], bool]] = defaultdict(dict)
     if users:
         for row in NotificationPreference.objects.filter(user__in=users):
@@ -51,10 +51,10 @@ def shown(user: User) -> dict[str, Any]:
     }
 
 
-def settled(
+def changes_for(
     choices: Choices, wanted: Mapping[tuple[Category | None, str], bool], categories: Sequence[Category]
 ) -> dict[tuple[uuid.UUID | None, str], bool]:
-    """What to store so that each (category or None, channel) is as `wanted` and each other one stays as it is."""
+    """What to store so that each (category or None, channel) becomes as `wanted` and all others stay as they are."""
     changes: dict[tuple[uuid.UUID | None, str], bool] = {}
     for channel in Channel.values:
         general = choices.get((None, channel), True)
@@ -62,28 +62,28 @@ def settled(
         if after != general:
             changes[None, channel] = after
         for category in categories:
-            asked = wanted.get((category, channel), allows(choices, channel, category))
-            if asked != choices.get((category.pk, channel), after):
-                changes[category.pk, channel] = asked
+            chosen = wanted.get((category, channel), allows(choices, channel, category))
+            if chosen != choices.get((category.pk, channel), after):
+                changes[category.pk, channel] = chosen
     return changes
 
 
 def choose(
     user: User, choices: Mapping[tuple[uuid.UUID | None, str], bool | None], *, source: PreferenceSource
 ) -> None:
-    """Store these choices beside the others; None takes a category's own choice back."""
+    """Store these choices beside the others; None removes a category's own choice."""
     if not choices:
         return
     replaced = Q()
     for category, channel in choices:
         replaced |= Q(category=category, channel=channel)
     with transaction.atomic():
-        # Two at once about the same person take turns.
+        # Serializes changes for the same person.
         User.objects.select_for_update().get(pk=user.pk)
         NotificationPreference.objects.filter(replaced, user=user).delete()
         for (category, channel), enabled in choices.items():
             if enabled is not None:
-                # One by one: the audit log hears of saved rows alone.
+                # One by one: the audit log records saved rows, not bulk inserts.
                 NotificationPreference.objects.create(
                     user=user, category_id=category, channel=channel, enabled=enabled, source=source
                 )

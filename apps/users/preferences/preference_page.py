@@ -1,4 +1,4 @@
-"""A person's preferences behind the signed link of a message: no sign-in, no cookie, no script.
+"""The page of a person's preferences behind the signed link of a message: no sign-in, no cookie, no script.
 
 Only a POST changes anything: mail scanners open every link that they see. The POST that a mailbox's own button
 sends (RFC 8058) ends the emails of the link's category at once.
@@ -19,7 +19,7 @@ from apps.users.audit_log import acting
 from apps.users.channels import Channel
 from apps.users.models import Category, PreferenceSource, User
 from apps.users.preferences import links, opt_outs
-from apps.users.preferences.translations import WORDS, spoken
+from apps.users.preferences.translations import TRANSLATIONS, supported_language
 from notifier.lib.database.tenancy import everywhere
 from notifier.lib.masking import masked_address
 from notifier.lib.redis import sliding_window
@@ -27,11 +27,11 @@ from notifier.lib.redis import sliding_window
 log = structlog.get_logger(__name__)
 
 CLICKS_A_MINUTE = 20
-"""Of one person's links. Each is a change of their preferences, and one is enough."""
+"""The limit for the links of one person: each click changes their preferences, and one click is enough."""
 REST = "*"
-"""The row of the table that is about everything without a row of its own. No category has this code."""
+"""The code of the row for everything without a row of its own. No category has this code."""
 HEADERS = {
-    # The address of the page is the key to it.
+    # The URL of the page is the credential.
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
     "X-Robots-Tag": "noindex",
@@ -42,27 +42,31 @@ HEADERS = {
 
 
 def answer(page: str, status: int, language: str, **context: Any) -> HttpResponse:
-    words = WORDS[language]
-    shown = render_to_string(f"preferences/{page}.html", {"language": language, "words": words, **context})
+    translations = TRANSLATIONS[language]
+    shown = render_to_string(
+        f"preferences/{page}.html", {"language": language, "text": translations, **context}
+    )
     return HttpResponse(shown, status=status, headers=HEADERS)
 
 
 def too_often(request: HttpRequest, signed_for: str) -> HttpResponse | None:
-    """The refusal of a call past its limit. `signed_for`: whose link it is; empty for a link that isn't ours."""
+    """A 429 for a request over its limit, else None. `signed_for`: whose link it is; empty for an invalid link."""
     if signed_for and request.POST.get("List-Unsubscribe") == "One-Click":
-        # A mailbox's servers send the clicks of very many people: what is signed counts for its own alone.
+        # A mailbox provider's servers send the clicks of very many people: a signed link counts for its person alone.
         name = f"one-click:{signed_for}"
         standing = sliding_window.take(name, limit=CLICKS_A_MINUTE, weight=1, length=throttling.MINUTE)
     else:
         standing = throttling.take_request(request, None)
     if standing.allowed:
         return None
-    refusal = answer("nothing", 429, spoken(request.headers.get("Accept-Language", "")), reason="wait")
+    refusal = answer(
+        "nothing", 429, supported_language(request.headers.get("Accept-Language", "")), reason="wait"
+    )
     refusal["Retry-After"] = str(throttling.seconds(standing))
     return refusal
 
 
-# The link itself is the proof of who asks; a mailbox's button can't send a token.
+# The link authenticates the request; a mailbox's button can't send a CSRF token.
 @method_decorator(csrf_exempt, name="dispatch")
 class PreferencePage(View):
     http_method_names = ["get", "head", "post"]
@@ -70,7 +74,7 @@ class PreferencePage(View):
     user: User
     category: Category | None
 
-    # Whoever has the link, signed in to the admin or not, is its person.
+    # The holder of the link acts as its person, whether signed in to the admin or not.
     @everywhere()
     @acting()
     def dispatch(self, request: HttpRequest, *args: Any, token: str, **kwargs: Any) -> Any:
@@ -82,7 +86,9 @@ class PreferencePage(View):
         )
         user = people.filter(pk=reach.user).first() if reach is not None else None
         if reach is None or user is None:
-            return answer("nothing", 404, spoken(request.headers.get("Accept-Language", "")), reason="gone")
+            return answer(
+                "nothing", 404, supported_language(request.headers.get("Accept-Language", "")), reason="gone"
+            )
         self.user = user
         self.category = user.organization.categories.filter(pk=reach.category or links.NOTHING).first()
         return super().dispatch(request, *args, **kwargs)
@@ -92,7 +98,7 @@ class PreferencePage(View):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         if request.POST.get("List-Unsubscribe") == "One-Click":
-            # The page's own button says that it is.
+            # Only the page's own form sends `by_hand`.
             return self._unsubscribe(by_hand="by_hand" in request.POST)
         return self._choose(_wanted(request))
 
@@ -101,18 +107,18 @@ class PreferencePage(View):
             return self._page()
         source = PreferenceSource.PAGE if by_hand else PreferenceSource.ONE_CLICK
         self._store({(self.category.pk, Channel.EMAIL): False}, source)
-        return self._page(said="stopped")
+        return self._page(message="stopped")
 
     def _choose(self, wanted: dict[tuple[str, str], bool]) -> HttpResponse:
         codes = {category.code: category for category in self._categories() if not category.mandatory}
-        asked = {
+        by_category = {
             (codes.get(code), channel): enabled
             for (code, channel), enabled in wanted.items()
             if code == REST or code in codes
         }
         choices = opt_outs.choices_of(self.user)
-        self._store(opt_outs.settled(choices, asked, list(codes.values())), PreferenceSource.PAGE)
-        return self._page(said="saved")
+        self._store(opt_outs.changes_for(choices, by_category, list(codes.values())), PreferenceSource.PAGE)
+        return self._page(message="saved")
 
     def _store(self, changes: dict[tuple[uuid.UUID | None, str], bool], source: PreferenceSource) -> None:
         opt_outs.choose(self.user, changes, source=source)
@@ -121,26 +127,26 @@ class PreferencePage(View):
     def _categories(self) -> list[Category]:
         return list(self.user.organization.categories.order_by("name", "code"))
 
-    def _page(self, said: str = "") -> HttpResponse:
-        language = spoken(self.user.language, self.user.organization.default_language)
-        words = WORDS[language]
+    def _page(self, message: str = "") -> HttpResponse:
+        language = supported_language(self.user.language, self.user.organization.default_language)
+        translations = TRANSLATIONS[language]
         choices = opt_outs.choices_of(self.user)
         rows: list[dict[str, Any]] = [
             {"code": category.code, "name": category.name, "category": category}
             for category in self._categories()
         ]
-        rows.append({"code": REST, "name": words["rest"], "category": None})
+        rows.append({"code": REST, "name": translations["rest"], "category": None})
         for row in rows:
             row["cells"] = [
-                (channel, words[channel], opt_outs.allows(choices, channel, row["category"]))
+                (channel, translations[channel], opt_outs.allows(choices, channel, row["category"]))
                 for channel in Channel.values
             ]
-        told, stoppable = "", False
+        category_name, stoppable = "", False
         if self.category is not None:
-            told = self.category.name
-            said = "mandatory" if self.category.mandatory else said
-            stoppable = not said and opt_outs.allows(choices, Channel.EMAIL, self.category)
-        heading = words["for"].format(
+            category_name = self.category.name
+            message = "mandatory" if self.category.mandatory else message
+            stoppable = not message and opt_outs.allows(choices, Channel.EMAIL, self.category)
+        heading = translations["for"].format(
             organization=self.user.organization.name, address=masked_address(self.user.email)
         )
         return answer(
@@ -148,15 +154,15 @@ class PreferencePage(View):
             200,
             language,
             heading=heading,
-            said=words[said].format(category=told) if said else "",
-            stop=words["stop_what"].format(category=told) if stoppable else "",
-            channels=[words[channel] for channel in Channel.values],
+            message=translations[message].format(category=category_name) if message else "",
+            stop=translations["stop_what"].format(category=category_name) if stoppable else "",
+            channels=[translations[channel] for channel in Channel.values],
             rows=rows,
         )
 
 
 def _wanted(request: HttpRequest) -> dict[tuple[str, str], bool]:
-    """By (row, channel), of the rows that the page showed: a box without a tick sends nothing."""
+    """By (row, channel), for the rows that the page showed: a cleared checkbox sends nothing."""
     return {
         (row, channel): f"{row}/{channel}" in request.POST
         for row in request.POST.getlist("row")

@@ -1,8 +1,8 @@
-"""What the preference page says, in the languages that it speaks."""
+"""The texts of the preference page and the password reset page, by language."""
 
 from collections.abc import Mapping
 
-WORDS: Mapping[str, Mapping[str, str]] = {
+TRANSLATIONS: Mapping[str, Mapping[str, str]] = {
     "en": {
         "title": "Your notifications",
         "for": "Messages from {organization} to {address}",
@@ -108,7 +108,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "wait": "Han llegado demasiadas solicitudes desde su red. Espere un minuto e inténtelo de nuevo.",
     },
 }
-RESET_WORDS: Mapping[str, Mapping[str, str]] = {
+RESET_TRANSLATIONS: Mapping[str, Mapping[str, str]] = {
     "en": {
         "title": "A new password",
         "for": "For {address} at {organization}",
@@ -149,6 +149,9 @@ RESET_WORDS: Mapping[str, Mapping[str, str]] = {
 DEFAULT = "en"
 
 
-def spoken(*languages: str) -> str:
-    """The first of these language tags that the page speaks (`fr-CA` is French), else English."""
-    return next((base for tag in languages if (base := tag.partition("-")[0].lower()) in WORDS), DEFAULT)
+def supported_language(*languages: str) -> str:
+    """The first of these language tags that has translations (`fr-CA` counts as French), else English; the base
+    language alone, as `fr`."""
+    return next(
+        (base for tag in languages if (base := tag.partition("-")[0].lower()) in TRANSLATIONS), DEFAULT
+    )

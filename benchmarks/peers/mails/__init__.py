@@ -1,1 +1,1 @@
-"""An app with a row and a task for each email, as one writes it first."""
+"""A naive app with a row and a task for each email."""

@@ -1,4 +1,4 @@
-"""A row an email."""
+"""The table of emails."""
 
 from django.db import models
 

@@ -1,7 +1,7 @@
-"""Columns that are unreadable without ENCRYPTION_KEYS: a copy of the database alone tells nobody what was said.
+"""Columns that are unreadable without ENCRYPTION_KEYS: a copy of the database alone does not reveal the messages.
 
-Fernet (AES-128-CBC with HMAC-SHA256) by the cryptography package. The first key encrypts, all of them decrypt, so
-that a new key is put before the old one, and the old one goes when `manage.py reencrypt` is done.
+Fernet (AES-128-CBC with HMAC-SHA256) by the cryptography package. The first key encrypts and all of them decrypt:
+put a new key before the old one, and remove the old one when `manage.py reencrypt` is done.
 """
 
 import base64
@@ -24,7 +24,7 @@ else:
 
 
 class Undecryptable(Exception):
-    """A stored value fits none of the keys."""
+    """None of the keys decrypts a stored value."""
 
     def __init__(self, column: str) -> None:
         super().__init__(f"{column} fits none of ENCRYPTION_KEYS: a key that was used is missing from it.")
@@ -64,7 +64,7 @@ class EncryptedTextField(TextField):
         return super().get_lookup(lookup_name)
 
     def reencrypted(self, stored: str) -> str | None:
-        """The column's text under the first key; None where it is already. Raises Undecryptable."""
+        """The column's stored text, encrypted with the first key; None where it is already. Raises Undecryptable."""
         first = _fernets(tuple(settings.ENCRYPTION_KEYS))[0]
         try:
             first.decrypt(stored)
@@ -87,7 +87,7 @@ class EncryptedJSONField(EncryptedTextField):
         return super().get_prep_value(json.dumps(value, separators=(",", ":"), ensure_ascii=False))
 
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
-        # None comes out of an outer join.
+        # None comes from an outer join.
         return None if value is None else json.loads(super().from_db_value(value, expression, connection))
 
 

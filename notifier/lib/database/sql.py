@@ -1,4 +1,4 @@
-"""Statements of the hot path, prepared once a connection and with their values beside them."""
+"""SQL of the hot path: prepared once for each connection, with the values as parameters of the protocol."""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -14,11 +14,11 @@ from notifier.lib.database import storage
 def run(statement: str, values: Mapping[str, Any] | Sequence[Any]) -> list[tuple[Any, ...]]:
     """The rows that a PostgreSQL statement returns. It takes part in the transaction, if there is one.
 
-    Django's own cursor writes the values into the text, so that each execution is parsed and planned anew; for an
-    array of a hundred that costs more than the rest. Raises Django's DatabaseError.
+    Django's own cursor puts the values into the text, so that each execution is parsed and planned again; for an
+    array of a hundred that costs more than all else. Raises Django's DatabaseError.
     """
     connection.ensure_connection()
-    # The wrapper that turns the driver's errors into Django's is what its own cursors use.
+    # Django's own cursors use the same wrapper to turn the driver's errors into Django's.
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         cursor.execute(statement, values, prepare=True)  # type: ignore[call-overload]
         return cursor.fetchall()
@@ -27,12 +27,12 @@ def run(statement: str, values: Mapping[str, Any] | Sequence[Any]) -> list[tuple
 def read(
     statement: str, models_read: tuple[type[models.Model], ...], values: Mapping[str, Any]
 ) -> list[tuple[Any, ...]]:
-    """What a statement selects, with whole rows in it as instances. On PostgreSQL alone.
+    """The rows that a statement selects, with the columns of models as instances. For PostgreSQL alone.
 
-    `{0}`, `{1}` … in it stand for all columns of the models in order, whose tables it calls `t0`, `t1` …; what else
-    it selects comes before them. A row that an outer join did not find is None.
+    `{0}`, `{1}` … in the statement stand for all columns of the models in order, whose tables have the aliases `t0`,
+    `t1` …; any other selected columns come before them. A row that an outer join did not find is None.
 
-    For the few look-ups of every request: Django's query for one costs ten times as much to build as to run.
+    For the few look-ups of every request: there Django takes ten times as long to build a query as to run it.
     """
     text, plans = _selection(statement, models_read)
     found = []
@@ -50,7 +50,7 @@ class _Selected(NamedTuple):
     names: list[str]
     key: int
     converted: list[tuple[int, Any]]
-    """Where in the row a value is not yet what the field gives, and the field."""
+    """The index of each value that its field has to convert, and the field."""
 
 
 @lru_cache(maxsize=64)
@@ -79,12 +79,11 @@ def _instance(model: type[models.Model], plan: _Selected, values: Sequence[Any])
 
 @storage.operation
 def insert(*groups: Sequence[models.Model]) -> None:
-    """Store new rows, those of each group of one model: all of them by one statement, an array a column.
+    """Store new rows by one statement, with an array for each column. The rows of one group are of one model.
 
-    A tenth of what `bulk_create` costs, which builds an expression for every value, and one round trip. A row that
-    is alone goes without arrays, which cost more than its values. What the
-    database fills in by itself is not read back. Raises Django's
-    DatabaseError; then nothing is stored of any group.
+    It costs a tenth of `bulk_create`, which builds an expression for every value, and one round trip. A single row is
+    sent without arrays, which cost more than its values. Values that the database fills in are not read back. Raises
+    Django's DatabaseError; then no row of any group is stored.
     """
     filled = [rows for rows in groups if rows]
     if not filled:
@@ -121,11 +120,11 @@ AS_THEY_ARE = frozenset(
         models.ForeignKey,
     }
 )
-"""Kinds of columns whose values psycopg takes as our rows hold them; others go through their field first."""
+"""Fields whose values psycopg accepts as they are; values of others are converted by their field first."""
 
 
 def _columns(rows: Sequence[models.Model]) -> tuple[dict[str, list[Any]], tuple[str, ...]]:
-    """Each column's values, and which of these columns the clock of the database fills where no value is given."""
+    """Each column's values, and the columns whose missing values the database fills with its clock."""
     columns: dict[str, list[Any]] = {}
     by_clock = []
     for field in type(rows[0])._meta.concrete_fields:
@@ -146,7 +145,7 @@ def _columns(rows: Sequence[models.Model]) -> tuple[dict[str, list[Any]], tuple[
 
 
 Shape = tuple[type[models.Model], tuple[str, ...], tuple[str, ...], bool]
-"""A model, the columns that are given, those of them that the clock may fill, and whether it is one row alone."""
+"""A model, the given columns, those of them that the database's clock may fill, and whether it is a single row."""
 
 
 @lru_cache(maxsize=64)
@@ -154,7 +153,7 @@ def _insertion(shapes: tuple[Shape, ...]) -> str:
     parts = []
     for number, (model, columns, by_clock, alone) in enumerate(shapes):
         types = {field.column: str(field.db_type(connection)) for field in model._meta.concrete_fields}
-        # Without its length: a cast to varchar(n) would cut a value short, where storing it is an error.
+        # Without the length: a cast to varchar(n) would truncate a value, where storing it is an error.
         casts = [f"%s::{types[column].partition('(')[0]}{'' if alone else '[]'}" for column in columns]
         given = casts if alone else list(columns)
         chosen = ", ".join(
@@ -163,6 +162,6 @@ def _insertion(shapes: tuple[Shape, ...]) -> str:
         )
         names, table = ", ".join(columns), connection.ops.quote_name(model._meta.db_table)
         source = "" if alone else f" FROM unnest({', '.join(casts)}) AS given({names})"
-        # The names are our own.
+        # The names come from the models.
         parts.append(f"stored_{number} AS (INSERT INTO {table} ({names}) SELECT {chosen}{source})")  # noqa: S608
     return f"WITH {', '.join(parts)} SELECT 1"

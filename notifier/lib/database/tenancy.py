@@ -1,7 +1,7 @@
-"""While a request of an organization runs, no query reaches another organization's rows.
+"""Tenancy: while a request of an organization runs, its queries reach no other organization's rows.
 
-Views narrow to the caller's organization by themselves; this is what stands behind a view that forgets to.
-Workers, commands and superusers are nobody's caller: they see every row.
+Views filter by the caller's organization themselves; this is the safeguard for a view that forgets to.
+Workers, commands and superusers act for no single organization: they see every row.
 """
 
 from collections.abc import Iterator
@@ -16,13 +16,13 @@ Row = TypeVar("Row", bound=models.Model)
 
 
 def enter(organization_id: Any) -> None:
-    """From here on, and until the request's `fresh` ends, this organization's rows alone are there."""
+    """From here on, until the request's `fresh` ends, queries see this organization's rows alone."""
     _caller.set(organization_id)
 
 
 @contextmanager
 def fresh() -> Iterator[None]:
-    """A request: nobody is known yet, and who gets known is forgotten at its end (threads serve many)."""
+    """Run a request without an organization, and reset at its end what it has set: threads serve many requests."""
     before = _caller.set(None)
     try:
         yield
@@ -31,11 +31,12 @@ def fresh() -> Iterator[None]:
 
 
 everywhere = fresh
-"""For the few questions about all organizations that a request asks, such as how much waits altogether."""
+"""For the few queries over all organizations within a request, such as how much is due in all."""
 
 
 class TenantManager(models.Manager[Row]):
-    """`organization_path` of its model, where it has one, is the look-up from a row to its organization."""
+    """Filters by the current organization. A model's `organization_path` is the look-up from a row to it; the default
+    is `organization`."""
 
     def get_queryset(self) -> models.QuerySet[Row]:
         rows = super().get_queryset()

@@ -1,4 +1,4 @@
-"""Email addresses in the database and in forms, in the one spelling of `notifier.lib.email_addresses`."""
+"""Email addresses as model and form fields, in the canonical spelling of `notifier.lib.email_addresses`."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ else:
 
 
 class AddressFormField(forms.CharField):
-    """Text to the browser: its own field for addresses refuses those that have letters beyond ASCII."""
+    """A text input: browsers' email inputs refuse addresses with letters beyond ASCII."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"empty_value": "", **options})
@@ -34,9 +34,9 @@ class AddressFormField(forms.CharField):
 
 
 class AddressColumn(EmailField):
-    """Whoever saves a row, its address is stored in the one spelling."""
+    """Stores the address in its canonical spelling, whatever code saves the row."""
 
-    # Django's own would refuse some; `clean` asks.
+    # Django's own validator would refuse some addresses; `clean` validates.
     default_validators = []
 
     def clean(self, value: Any, model_instance: models.Model | None) -> Any:
@@ -57,6 +57,6 @@ class AddressColumn(EmailField):
         )
 
     def deconstruct(self) -> Any:
-        # To the database it is what it was.
+        # In migrations it stays Django's own field: the database's column is the same.
         name, _, arguments, options = super().deconstruct()
         return name, "django.db.models.EmailField", arguments, options

@@ -1,4 +1,4 @@
-"""A list's query parameters, checked like a body: a misspelt filter must not show everything in silence."""
+"""Query parameters of lists, validated like a body: a misspelt filter must not silently show everything."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -9,15 +9,15 @@ from notifier.lib.fields.validation import PageQuery, StrictSerializer
 
 
 class FilteredRows:
-    """For generic list views; put it before them. `filter_class` names every parameter that the list has."""
+    """A mixin before a generic list view. `filter_class` is the serializer of all query parameters of the list."""
 
     request: Any
     filter_class: ClassVar[type[StrictSerializer]] = PageQuery
 
     def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        asked = self.filter_class(data=self.request.query_params.dict())
-        asked.is_valid(raise_exception=True)
-        return self.narrowed(queryset, asked.validated_data)
+        serializer = self.filter_class(data=self.request.query_params.dict())
+        serializer.is_valid(raise_exception=True)
+        return self.narrowed(queryset, serializer.validated_data)
 
-    def narrowed(self, rows: QuerySet[Any], asked: Mapping[str, Any]) -> QuerySet[Any]:
+    def narrowed(self, rows: QuerySet[Any], filters: Mapping[str, Any]) -> QuerySet[Any]:
         return rows

@@ -1,6 +1,6 @@
-"""What may stand in a request's query. Each operation names its parameters; anything else is a 400 that says so.
+"""Query parameters. Each operation declares its own; any other parameter is a 400 that names the known ones.
 
-What is ignored in silence does harm: a misspelt filter shows everything, a misspelt `dry_run` sends.
+Ignoring one silently would do harm: a misspelt filter shows everything, a misspelt `dry_run` sends.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -18,24 +18,25 @@ if TYPE_CHECKING:
 
 
 def parameters_of(view: Any, method: str) -> tuple[str, ...]:
-    """Their names: of the view's `parameters` (method → serializer) or, for a list, of its `filter_class`."""
-    asked: type[StrictSerializer] | None = getattr(view, "parameters", {}).get(method)
-    if asked is None and method == "GET":
-        asked = getattr(view, "filter_class", None)
-    return tuple(asked().fields) if asked is not None else ()
+    """The names of the parameters: from the view's `parameters` (method → serializer) or, for a list, from its
+    `filter_class`."""
+    serializer: type[StrictSerializer] | None = getattr(view, "parameters", {}).get(method)
+    if serializer is None and method == "GET":
+        serializer = getattr(view, "filter_class", None)
+    return tuple(serializer().fields) if serializer is not None else ()
 
 
 class KnownParameters(BasePermission):
-    """Grants all; raises ValidationError for a parameter that the operation doesn't have, or that is given twice.
+    """Grants all requests; raises ValidationError for a parameter that the operation lacks, or that is repeated.
 
-    It stands with the permissions since every operation with a caller passes them, and since whoever may not come in
-    is told that first. Open doors don't have it: links in mails, services' hooks and probes bring parameters that
-    others have added.
+    It is a permission because every authenticated operation checks those, and after the others, so that a refused
+    caller gets that error first. Public endpoints don't have it: links in mails, services' hooks and probes may carry
+    parameters that others have added.
     """
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
         method = "GET" if request.method == "HEAD" else str(request.method)
-        # None in most requests, and a method that leads nowhere is a 405.
+        # Most requests have no query, and a method that the view lacks is a 405.
         if request.META.get("QUERY_STRING") and method in view.allowed_methods and method != "OPTIONS":
             refuse(request, parameters_of(view, method))
         return True
@@ -64,7 +65,7 @@ def _unknown(known: tuple[str, ...]) -> str:
 
 @extend_schema_field(bool)
 class SwitchField(serializers.Field[bool, str, bool, Any]):
-    """`true` or `1`, `false` or `0`. Other words are refused: what a dry run was meant to show would be sent."""
+    """`true` or `1`, `false` or `0`. Other values are refused: a mistyped dry run would otherwise send."""
 
     default_error_messages = {"invalid": "Use true or false, 1 or 0."}
 
@@ -83,8 +84,8 @@ class DryRunQuery(StrictSerializer):
     )
 
     @classmethod
-    def asked(cls, request: Request) -> bool:
-        """Raises ValidationError."""
+    def is_dry_run(cls, request: Request) -> bool:
+        """Whether the request's query has `dry_run` switched on. Raises ValidationError."""
         query = cls(data=request.query_params.dict())
         query.is_valid(raise_exception=True)
         return bool(query.validated_data["dry_run"])

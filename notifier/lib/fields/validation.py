@@ -1,4 +1,4 @@
-"""How values are checked at every endpoint: strict shapes, and text that is safe wherever it ends up."""
+"""Validation at every endpoint: strict types, and text that is safe in headers, logs and lists."""
 
 import re
 import zoneinfo
@@ -12,17 +12,17 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from notifier.lib.email_addresses import ADDRESS_LIMIT, InvalidAddress, spelled
-from notifier.lib.masking import masked_words
+from notifier.lib.masking import masked_text
 
 LANGUAGE_PATTERN = r"\A[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}\Z"
 CATEGORY_PATTERN = r"\A[a-z0-9][a-z0-9._-]{0,49}\Z"
 IDENTIFIER_PATTERN = r"\A[A-Za-z0-9._:-]+\Z"
 LINE_BREAKERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 VALUES_LIMIT = 10_000
-"""Of one message, with the names of its objects. A page of a list, and a sender's chunk, hold a hundred messages: in
-memory an empty list takes twenty times as much as in JSON."""
+"""Values in one message's variables, with the names of its objects. A page of a list, and a worker's batch, hold a
+hundred messages: in memory an empty list takes twenty times as much as in JSON."""
 UNKNOWN_SHOWN = 10
-"""So many unknown fields are named in an answer: a body may hold thousands."""
+"""The most unknown fields that an error names: a body may hold thousands."""
 
 
 @cache
@@ -36,13 +36,13 @@ def validate_timezone(value: str) -> None:
 
 
 def validate_single_line(value: str) -> None:
-    """Refuses control characters, CR and LF first of all: they could end a header and begin another."""
+    """Refuses control characters, above all CR and LF, which could end a header and begin another."""
     if LINE_BREAKERS.search(value):
         raise ValidationError("Remove line breaks and control characters.", code="control_characters")
 
 
 class TextField(serializers.CharField):
-    """Text, kept to the letter. A number is not taken for one: `007` would have lost its zeros on the way."""
+    """Text, unchanged. A number is refused: a caller's `007` would have lost its zeros already."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(trim_whitespace=False, **kwargs)
@@ -54,7 +54,7 @@ class TextField(serializers.CharField):
 
 
 class LineField(TextField):
-    """One line of text. It may reach a header, a log line or a list."""
+    """One line of text, which may end up in a header, a log line or a list."""
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs["validators"] = [*kwargs.get("validators", []), validate_single_line]
@@ -62,23 +62,23 @@ class LineField(TextField):
 
     def to_internal_value(self, data: Any) -> str:
         value = super().to_internal_value(data)
-        # Not trimmed: a line break at the end, repaired in silence, would hide the caller's fault.
+        # Not trimmed: silently removing a line break at the end would hide the caller's error.
         if value and not self.allow_blank and value.isspace():
             self.fail("blank")
         return value
 
 
 class OneOfField(serializers.ChoiceField):
-    """One of a few words; a wrong one is answered with the right ones."""
+    """One of a few values; the error message names them."""
 
     def __init__(self, choices: Any, **kwargs: Any) -> None:
         super().__init__(choices, **kwargs)
-        words = ", ".join(map(str, self.choices))
-        self.error_messages["invalid_choice"] = f"Use one of: {words}."
+        allowed = ", ".join(map(str, self.choices))
+        self.error_messages["invalid_choice"] = f"Use one of: {allowed}."
 
 
 class MomentField(serializers.DateTimeField):
-    """A time with its zone: `2026-11-30T09:00:00Z`. Without one it is hours away from what some callers mean."""
+    """A time with its zone: `2026-11-30T09:00:00Z`. Without one it would be ambiguous by hours."""
 
     default_error_messages = {"naive": "Say the time zone: end it with Z or an offset such as +01:00."}
 
@@ -89,14 +89,14 @@ class MomentField(serializers.DateTimeField):
 
 
 class MaskedField(serializers.CharField):
-    """Words in which a person's address may stand."""
+    """Text that may contain a person's address, which is masked."""
 
     def to_representation(self, value: Any) -> str:
-        return masked_words(str(value))
+        return masked_text(str(value))
 
 
 class FlagField(serializers.BooleanField):
-    """true or false; not a word or a number that may stand for one."""
+    """true or false; no text or number in their place."""
 
     def to_internal_value(self, data: Any) -> bool:
         if not isinstance(data, bool):
@@ -105,7 +105,7 @@ class FlagField(serializers.BooleanField):
 
 
 class NumberField(serializers.IntegerField):
-    """A whole number; not a text with one in it."""
+    """A whole number; no text with a number in it."""
 
     def to_internal_value(self, data: Any) -> int:
         if not isinstance(data, int) or isinstance(data, bool):
@@ -130,17 +130,17 @@ class ClockField(serializers.TimeField):
 
 
 class AddressField(LineField, serializers.EmailField):
-    """An email address, in the one spelling that `notifier.lib.email_addresses` gives it."""
+    """An email address, in the canonical spelling of `notifier.lib.email_addresses`."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_length=ADDRESS_LIMIT, **kwargs)
-        # Django's own takes addresses that nobody can have, and refuses some that people do.
+        # Django's own validator accepts impossible addresses, and refuses some that people have.
         self.validators = [one for one in self.validators if not isinstance(one, EmailValidator)]
 
     def to_internal_value(self, data: Any) -> str:
         value = super().to_internal_value(data)
         if len(value) > ADDRESS_LIMIT or LINE_BREAKERS.search(value):
-            # The validators say so.
+            # The validators report it.
             return value
         try:
             return spelled(value)
@@ -164,7 +164,7 @@ class LanguageField(LineField):
 
 
 class ShortListField(serializers.ListField):
-    """A list that says how long it may be. DRF's own looks at each of a million items before it counts them."""
+    """A list with a maximum length. DRF's own field validates each of a million items before it counts them."""
 
     def __init__(self, *, max_length: int, **kwargs: Any) -> None:
         super().__init__(max_length=max_length, **kwargs)
@@ -176,7 +176,7 @@ class ShortListField(serializers.ListField):
 
 
 class ShortDictField(serializers.DictField):
-    """The same for an object's names, of which DRF counts none."""
+    """The same for the names of an object, which DRF does not count."""
 
     default_error_messages = {"max_length": "Give at most {max_length} names."}
 
@@ -191,7 +191,7 @@ class ShortDictField(serializers.DictField):
 
 
 class StrictSerializer(serializers.Serializer[Any]):
-    """Refuses fields it doesn't know: a misspelt option must not be ignored in silence."""
+    """Refuses unknown fields: a misspelt option must not be silently ignored."""
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict):
@@ -228,11 +228,11 @@ class StrictModelSerializer(StrictSerializer, serializers.ModelSerializer[Any]):
 
 
 BASES = (StrictSerializer, StrictModelSerializer)
-"""Their words are for who derives from them, not for the API's callers."""
+"""Base classes whose docstrings are for developers, not for the API's callers."""
 
 
 class FieldErrorSerializer(serializers.Serializer[Any]):
-    """What is at fault with one field or parameter."""
+    """What is wrong with one field or parameter."""
 
     field = serializers.CharField(help_text="As `recipient.email`, `contents[1].html`; a parameter's name.")
     code = serializers.CharField()

@@ -1,3 +1,5 @@
+"""The IP address of the caller of a request, behind trusted proxies, and the network that it counts as."""
+
 import ipaddress
 import re
 from collections.abc import Iterable
@@ -11,7 +13,7 @@ WRITTEN = re.compile(
 
 
 def client_address(request: HttpRequest) -> str:
-    """The caller's IP address: the one that the outermost trusted proxy saw (NUM_PROXIES of them)."""
+    """The caller's IP address as the outermost of the NUM_PROXIES trusted proxies saw it."""
     forwarded = [part.strip() for part in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")]
     candidates = [str(request.META.get("REMOTE_ADDR"))]
     if settings.NUM_PROXIES and len(forwarded) >= settings.NUM_PROXIES:
@@ -20,15 +22,15 @@ def client_address(request: HttpRequest) -> str:
         try:
             address = ipaddress.ip_address(_bare(candidate))
         except ValueError:
-            # A proxy's odd word must not become a key of its own, nor an error.
+            # A proxy's invalid value must become neither a rate limit key of its own nor an error.
             continue
-        # A socket for both families shows IPv4 callers as ::ffff:1.2.3.4, all of one and the same /64.
+        # A dual-stack socket shows IPv4 callers as ::ffff:1.2.3.4, which are all in the same /64.
         return str(getattr(address, "ipv4_mapped", None) or address)
     return "127.0.0.1"
 
 
 def _bare(written: str) -> str:
-    """The address without what some proxies put around it: quotes, brackets, a port, a zone."""
+    """The address without what some proxies add to it: quotes, brackets, a port, a zone."""
     found = WRITTEN.fullmatch(written.strip(' \t"'))
     return (found["bracketed"] or found["dotted"] or found["bare"]).partition("%")[0] if found else ""
 
@@ -39,7 +41,7 @@ def in_networks(address: str, networks: Iterable[str]) -> bool:
 
 
 def client_network(request: HttpRequest) -> str:
-    """What one caller can be told apart by: the address, or its /64 in IPv6, where one host has them all."""
+    """The network that counts as one caller: the IPv4 address, or the /64 in IPv6, which one host may have whole."""
     address = ipaddress.ip_address(client_address(request))
     if address.version == 4:
         return str(address)

@@ -1,4 +1,4 @@
-"""How long a service asks to be left alone."""
+"""The Retry-After header: how long a service asks its clients to wait."""
 
 import re
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ def retry_after(headers: Mapping[str, str], *, default: float, now: datetime | N
 
 
 def seconds_until(date: str, *, now: datetime | None = None) -> float | None:
-    """Seconds from now to an HTTP date, under 0 for one that is past; None for what is no date."""
+    """Seconds from now to an HTTP date, negative for a past one; None for text that is no date."""
     try:
         until = parsedate_to_datetime(date)
     except (ValueError, TypeError, OverflowError):

@@ -1,6 +1,6 @@
-"""A sliding window: how much was done under a name within the last so many microseconds.
+"""Sliding windows: how much was counted under a name within a past interval, in microseconds.
 
-Kept in Redis, where every process sees it; while Redis doesn't answer, in this process by the same arithmetic.
+They are kept in Redis, which all processes share; while Redis does not answer, in this process by the same rule.
 """
 
 import threading
@@ -13,7 +13,7 @@ from notifier.lib.redis.scripts import RedisScripts
 
 SECOND = 1_000_000
 NAMES_LIMIT = 10_000
-"""Windows that one process keeps by itself; past that the one unused for longest is forgotten."""
+"""The most windows that one process keeps by itself; beyond that the least recently used is dropped."""
 
 CLOCK = """
 local time = redis.call('TIME')
@@ -63,9 +63,9 @@ return {0, used, (freeing and freeing.ends or now + length) - now}
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What a window said: whether there was room, and how full it is now.
+    """The state of a window after a count: whether the count was allowed, and how much of the limit is used.
 
-    `wait`: microseconds until what it holds gets less or, where there was no room, until there will be.
+    `wait`: microseconds until less is used or, where the count was refused, until there is room for it.
     """
 
     allowed: bool
@@ -80,9 +80,9 @@ class Standing:
 
 
 def take(name: str, *, limit: int, weight: int, length: int) -> Standing:
-    """Count `weight` under `name` if at most `limit` are counted in `length` microseconds then; 0 only looks.
+    """Count `weight` under `name` if that leaves at most `limit` in `length` microseconds; weight 0 only reads.
 
-    What is refused is not counted. Never raises for Redis' sake.
+    A refused weight is not counted. A failure of Redis raises nothing.
     """
     return shared.take(name, limit=limit, weight=weight, length=length)
 
@@ -95,7 +95,7 @@ class _Held:
 
 
 class LocalSlidingWindows:
-    """This process's own windows. `clock`: microseconds that never go back."""
+    """This process's own windows. `clock`: monotonic microseconds."""
 
     def __init__(self, clock: Callable[[], int] = lambda: time.monotonic_ns() // 1000) -> None:
         self._clock = clock
@@ -127,7 +127,7 @@ class LocalSlidingWindows:
 
 
 class SharedSlidingWindows:
-    """The windows in Redis, and this process's own while Redis fails or where there is none."""
+    """The windows in Redis, and this process's own while Redis fails or is not configured."""
 
     def __init__(self) -> None:
         self._local = LocalSlidingWindows()

@@ -163,12 +163,14 @@ def test_clicks_of_one_address_are_bounded_and_anothers_are_not_theirs(
     assert browser.post(page_of(organization, news, "eve@example.com"), ONE_CLICK).status_code == 200
 
 
-@pytest.mark.parametrize("language", translations.WORDS)
+@pytest.mark.parametrize("language", translations.TRANSLATIONS)
 def test_it_speaks_the_browsers_language(language, browser, page):
     shown = browser.get(page, headers={"Accept-Language": f"{language}-XX"}).content.decode()
     assert f'<html lang="{language}">' in shown
     done = browser.post(page, ONE_CLICK, headers={"Accept-Language": f"{language}-XX"}).content.decode()
-    notice = translations.WORDS[language]["stopped_all"].format(organization="Acme").replace("'", "&#x27;")
+    notice = (
+        translations.TRANSLATIONS[language]["stopped_all"].format(organization="Acme").replace("'", "&#x27;")
+    )
     assert notice in done
 
 

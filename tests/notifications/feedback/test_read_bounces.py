@@ -111,21 +111,21 @@ def test_a_report_that_only_knows_the_message_id_ends_no_address(row, maildir, v
 @pytest.mark.parametrize(
     ("mail", "kind", "status", "reasons"),
     [
-        (lambda to, i: postfix(to, i, status="5.7.1", said="smtp; 550 5.7.1 Policy"), "bounced", "bounced", []),
-        (lambda to, i: postfix(to, i, said="smtp; 550 5.7.26 DMARC, user5.1.1"), "bounced", "bounced", []),
-        (lambda to, i: postfix(to, i, said="x-unix; no such user"), "bounced", "bounced", ["bounced"]),
-        (lambda to, i: postfix(to, i, status="5.2.2", said="smtp; 552 5.2.2 Full"), "bounced", "bounced", []),
-        (lambda to, i: postfix(to, i, status="4.4.7", said="smtp; 450 4.1.1 Expired"), "bounced", "bounced", []),
+        (lambda to, i: postfix(to, i, status="5.7.1", reply="smtp; 550 5.7.1 Policy"), "bounced", "bounced", []),
+        (lambda to, i: postfix(to, i, reply="smtp; 550 5.7.26 DMARC, user5.1.1"), "bounced", "bounced", []),
+        (lambda to, i: postfix(to, i, reply="x-unix; no such user"), "bounced", "bounced", ["bounced"]),
+        (lambda to, i: postfix(to, i, status="5.2.2", reply="smtp; 552 5.2.2 Full"), "bounced", "bounced", []),
+        (lambda to, i: postfix(to, i, status="4.4.7", reply="smtp; 450 4.1.1 Expired"), "bounced", "bounced", []),
         (
-            lambda to, i: postfix(to, i, action="delayed", status="4.4.1", said="smtp; 450 4.1.1 Wait"),
+            lambda to, i: postfix(to, i, action="delayed", status="4.4.1", reply="smtp; 450 4.1.1 Wait"),
             "delayed", "sent", [],
         ),
         (
-            lambda to, i: postfix(to, i, action="delivered", status="2.0.0", said="smtp; 250 ok"),
+            lambda to, i: postfix(to, i, action="delivered", status="2.0.0", reply="smtp; 250 ok"),
             "delivered", "delivered", [],
         ),
-        (lambda to, i: exim(to, i, said="550 Rejected as spam"), "bounced", "bounced", []),
-        (lambda to, i: exchange(to, i, status="5.7.133", said="550 5.7.133 Not allowed"), "bounced", "bounced", []),
+        (lambda to, i: exim(to, i, reply="550 Rejected as spam"), "bounced", "bounced", []),
+        (lambda to, i: exchange(to, i, status="5.7.133", reply="550 5.7.133 Not allowed"), "bounced", "bounced", []),
     ],
 )  # fmt: skip
 def test_what_a_report_makes_of_it(mail, kind, status, reasons, row, maildir):
@@ -232,7 +232,7 @@ def test_one_bad_mail_keeps_no_other(row, maildir):
 
 def test_a_diagnostic_text_with_nul_and_colour_is_made_plain(row, maildir):
     diagnostic = "smtp; 550 5.1.1 \x00\x1b[31mred " + "x" * 2000
-    put(maildir, postfix(return_paths.return_path(row.pk), message_id(row), said=diagnostic))
+    put(maildir, postfix(return_paths.return_path(row.pk), message_id(row), reply=diagnostic))
     assert read(maildir)["bounced"] == 1
     detail = Event.objects.get(kind="bounced").data["detail"]
     assert detail.isprintable()

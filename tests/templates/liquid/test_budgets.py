@@ -223,7 +223,7 @@ class TestKept:
     @pytest.fixture(autouse=True)
     def nothing_kept(self):
         for kept in (engine._parsed, lookups._version, render._source):
-            kept.forget()
+            kept.clear()
 
     def test_sources_count_by_what_is_in_their_braces(self, api, organization):
         dense = f"{{{{ 'x' | append: {','.join(ALPHABET * 9)} }}}}" * 60

@@ -1,4 +1,4 @@
-"""The operators' door."""
+"""The sign-in of operators."""
 
 import pytest
 from rest_framework.test import APIClient

@@ -1,4 +1,4 @@
-"""Whoever may read or word a mail with a credential could take the account that it is about."""
+"""Mails with a credential: a caller who could read or write one could take over its person's account."""
 
 import hashlib
 import hmac
@@ -21,7 +21,12 @@ from tests.notifications.password_reset.test_password_reset import PUBLIC, ask, 
 from tests.support.factories import EMAIL_EN, UserFactory, template_with
 from tests.support.routes import refused
 
-WORDS = {"channel": "email", "language": "en", "subject": "Ours", "text": "Go to {{ link }}, says the shop."}
+CONTENT = {
+    "channel": "email",
+    "language": "en",
+    "subject": "Ours",
+    "text": "Go to {{ link }}, says the shop.",
+}
 PASSWORD = "correct horse battery"
 
 
@@ -39,7 +44,7 @@ def signed_in(person):
 
 
 def reworded(client, *, variables=(), code="password-reset"):
-    body = {"contents": [WORDS], "variables": list(variables), "activate": True}
+    body = {"contents": [CONTENT], "variables": list(variables), "activate": True}
     return client.post(f"/api/v1/templates/{code}/versions/", body, format="json")
 
 
@@ -82,7 +87,7 @@ class TestReading:
 
     @pytest.mark.usefixtures("worker")
     @pytest.mark.parametrize("before", ["", "hxxp:notify.example.com/password-reset/"])
-    def test_a_relay_that_quotes_it_tells_nobody(self, before, member, smtp, monkeypatch):
+    def test_a_link_that_a_relay_quotes_is_masked(self, before, member, smtp, monkeypatch):
         code = "AZrQ0000:abcdef-0123456789"
         link = f"{PUBLIC}/password-reset/{code}/"
         monkeypatch.setattr(links, "page_for", lambda user: link)
@@ -90,17 +95,17 @@ class TestReading:
         smtp.scripts["dot"] = f"554 5.7.1 this looks like phishing: {quoted} go away"
         ask()
         (row,) = settled("failed")
-        told = str(
+        recorded = str(
             [
                 row.error_detail,
                 *Event.objects.values_list("data", flat=True),
                 *DeadLetter.objects.values_list("detail", flat=True),
             ]
         )
-        assert told.count(f"this looks like phishing: {before}••• go away") == 3
-        assert "abcdef" not in told
+        assert recorded.count(f"this looks like phishing: {before}••• go away") == 3
+        assert "abcdef" not in recorded
 
-    def test_a_declared_secret_is_kept_out_of_a_providers_words(self, organization, user):
+    def test_a_declared_secret_is_kept_out_of_a_providers_message(self, organization, user):
         from apps.templates.authoring.redaction import redacted, secrets_in
 
         template = Template.objects.create(organization=organization, code="code", name="Code")
@@ -112,7 +117,7 @@ class TestReading:
 
 
 class TestWording:
-    def test_superusers_and_staff_get_built_in_words(self, admin, root, organization, reset_template):
+    def test_superusers_and_staff_get_the_built_in_text(self, admin, root, organization, reset_template):
         assert reworded(admin).status_code == 201
         staff = account(organization, email="staff@example.com", is_staff=True)
         for person in (root, staff):
@@ -124,12 +129,12 @@ class TestWording:
                 "Set a new password"
             }
 
-    def test_nobody_changes_the_built_in_words(self, admin, root, api):
+    def test_the_built_in_text_cannot_be_changed(self, admin, root, api):
         ask(root.email)
         path = "/api/v1/templates/password-reset.built-in/"
         for client in (admin, api, signed_in(root)):
             assert reworded(client, code="password-reset.built-in").status_code == 403
-            assert client.put(f"{path}draft/", {"contents": [WORDS]}, format="json").status_code == 403
+            assert client.put(f"{path}draft/", {"contents": [CONTENT]}, format="json").status_code == 403
             assert client.patch(path, {"name": "Mine"}, format="json").status_code == 403
             assert client.delete(path).status_code == 403
         created = api.post(
@@ -142,24 +147,24 @@ class TestWording:
         assert browser.post(f"{page}change/", {"name": "Mine"}).status_code == 403
         assert browser.post(f"{page}versions/add/", {"_activate": "1"}).status_code == 403
 
-    def test_words_that_were_changed_in_the_database_are_not_sent(self, root, organization):
+    def test_text_that_was_changed_in_the_database_is_not_sent(self, root, organization):
         ask(root.email)
         template = Template.objects.get(code="password-reset.built-in")
-        add_version(template=template, contents=[WORDS], active=True)
+        add_version(template=template, contents=[CONTENT], active=True)
         Notification.objects.all().delete()
         ask(root.email)
         assert Notification.objects.get().template_version.contents.get(language="en").subject != "Ours"
 
-    def test_a_key_of_less_than_everything_does_not_word_it(self, organization, reset_template):
+    def test_a_key_without_every_scope_does_not_write_it(self, organization, reset_template):
         lacking = sorted(ROLE_SCOPES[Role.ADMIN] - {Scope.USERS_WRITE})
         assert reworded(client_for(organization, scopes=lacking)).status_code == 403
         assert reworded(client_for(organization, scopes=sorted(ROLE_SCOPES[Role.ADMIN]))).status_code == 201
 
-    def test_no_test_key_words_it(self, organization, reset_template):
+    def test_no_test_key_writes_it(self, organization, reset_template):
         client = client_for(organization, scopes=sorted(ROLE_SCOPES[Role.ADMIN]), live=False)
         path = "/api/v1/templates/password-reset/"
         assert reworded(client).status_code == 403
-        assert client.put(f"{path}draft/", {"contents": [WORDS]}, format="json").status_code == 403
+        assert client.put(f"{path}draft/", {"contents": [CONTENT]}, format="json").status_code == 403
         assert client.post(f"{path}activate/", {"version": 1}, format="json").status_code == 403
         assert client.patch(path, {"name": "Mine"}, format="json").status_code == 403
         assert client.delete(path).status_code == 403
@@ -175,7 +180,7 @@ class TestWording:
         for content in (
             {**html, "layout": "brand"},
             {**html, "html": '{% render "foot" %}'},
-            {**WORDS, "text": '{% render "foot" %}'},
+            {**CONTENT, "text": '{% render "foot" %}'},
         ):
             answer = admin.post(
                 "/api/v1/templates/password-reset/versions/", {"contents": [content]}, format="json"
@@ -185,7 +190,7 @@ class TestWording:
     def test_a_version_of_before_that_takes_one_is_passed_over(self, member, organization, reset_template):
         Layout.objects.create(organization=organization, name="brand", text="{{ content }} {{ link }}")
         other = Template.objects.create(organization=organization, code="other", name="Other")
-        version = add_version(template=other, contents=[{**WORDS, "layout": "brand"}])
+        version = add_version(template=other, contents=[{**CONTENT, "layout": "brand"}])
         type(version).objects.filter(pk=version.pk).update(template=reset_template, number=9)
         Template.objects.filter(pk=reset_template.pk).update(active_version=version)
         ask()
@@ -257,9 +262,9 @@ class TestSending:
 
 class TestHashes:
     def test_a_bodys_hash_is_keyed(self, settings):
-        kept = body_hash({"variables": {"code": "493021"}})
+        former_hash = body_hash({"variables": {"code": "493021"}})
         settings.HASH_KEY = "another-key-of-the-same-length-as-before"
-        assert body_hash({"variables": {"code": "493021"}}) != kept
+        assert body_hash({"variables": {"code": "493021"}}) != former_hash
 
     def test_hashes_of_before_are_keyed_by_the_migration(self, api, user, version):
         from importlib import import_module
@@ -272,11 +277,11 @@ class TestHashes:
             "user_id": str(user.pk),
         }  # fmt: skip
         assert api.post("/api/v1/notifications/", body, format="json").status_code == 202
-        kept = Notification.objects.get().body_hash
+        former_hash = Notification.objects.get().body_hash
         plain = "0" * 64
         Notification.objects.update(body_hash=plain)
         with connection.schema_editor() as editor:
             import_module("apps.notifications.migrations.0002_keyed_body_hash").key_hashes(apps, editor)
         stored = Notification.objects.get().body_hash
         key = django_settings.HASH_KEY.encode()
-        assert stored == hmac.new(key, plain.encode(), hashlib.sha256).hexdigest() != kept
+        assert stored == hmac.new(key, plain.encode(), hashlib.sha256).hexdigest() != former_hash

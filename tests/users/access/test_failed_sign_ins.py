@@ -1,4 +1,4 @@
-"""Guessing a password: by address of the network, by account, and what each guess costs."""
+"""Guessing of passwords: the limits by network address and by account, and the cost of each guess."""
 
 from unittest.mock import patch
 

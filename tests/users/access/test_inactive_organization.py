@@ -1,4 +1,4 @@
-"""Whose organization is switched off is answered as somebody unknown, at every door."""
+"""People and keys of a deactivated organization get the responses of unknown ones, at every endpoint."""
 
 import pytest
 from django.test import Client
@@ -29,8 +29,8 @@ def post(path, refresh):
     return APIClient().post(f"/api/v1/auth/{path}/", {"refresh": refresh})
 
 
-def get(words):
-    return APIClient().get("/api/v1/users/", headers={"Authorization": words})
+def get(header):
+    return APIClient().get("/api/v1/users/", headers={"Authorization": header})
 
 
 @pytest.mark.parametrize("path", ["auth", "users", "admin"])

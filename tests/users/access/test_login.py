@@ -1,4 +1,4 @@
-"""Signing in, and what a token is worth afterwards."""
+"""Sign-in, and the validity of its tokens."""
 
 import time
 import warnings
@@ -45,7 +45,7 @@ def test_an_unknown_address_and_a_wrong_password_look_alike(member):
 
 
 @pytest.mark.parametrize("why", ["inactive", "no password", "another organization's slug", "no such slug"])
-def test_who_may_not_sign_in_hears_no_more(why, member):
+def test_accounts_that_may_not_sign_in_get_the_same_response(why, member):
     OrganizationFactory(slug="other")
     slug = {"another organization's slug": "other", "no such slug": "none"}.get(why)
     if why == "inactive":
@@ -123,17 +123,17 @@ def test_too_many_attempts_are_429(path, member, own_cache):
 
     refused(answer, 429, "rate_limited")
     assert int(answer["Retry-After"]) > 0
-    # By the other door it is the same limit.
+    # The other sign-in endpoint shares the limit.
     refused(login(path="users" if path == "auth" else "auth"), 429, "rate_limited")
 
 
-def test_odd_words_of_a_proxy_break_nothing(member, settings):
+def test_odd_values_of_a_proxy_break_nothing(member, settings):
     settings.NUM_PROXIES = 1
-    for words in ("", "unknown", "1.2.3.4:99", "x" * 5000, "1.2.3.4, ", "fe80::1%eth0", "é", "_hidden"):
+    for header in ("", "unknown", "1.2.3.4:99", "x" * 5000, "1.2.3.4, ", "fe80::1%eth0", "é", "_hidden"):
         answer = APIClient().post(
-            "/api/v1/auth/login/", {"email": "x", "password": "x"}, headers={"X-Forwarded-For": words}
+            "/api/v1/auth/login/", {"email": "x", "password": "x"}, headers={"X-Forwarded-For": header}
         )
-        assert answer.status_code == 400, words
+        assert answer.status_code == 400, header
 
 
 def test_attempts_are_counted_by_the_address_that_the_proxy_saw(member, settings, own_cache):

@@ -1,4 +1,4 @@
-"""How often one caller may ask, and what every answer says about it."""
+"""The rate limit of each caller, and its headers on every response."""
 
 import subprocess
 import sys
@@ -76,9 +76,9 @@ def test_a_person_is_counted_whatever_the_token(user, organization, settings):
     for client in clients:
         client.credentials(HTTP_AUTHORIZATION=f"Bearer {AccessToken.for_user(user)}")
 
-    said = [quota(clients[turn % 2].get("/api/v1/auth/me/")) for turn in range(3)]
+    responses = [quota(clients[n % 2].get("/api/v1/auth/me/")) for n in range(3)]
 
-    assert said == [(3, 2), (3, 1), (3, 0)]
+    assert responses == [(3, 2), (3, 1), (3, 0)]
     for client in clients:
         wait_of(client.get("/api/v1/auth/me/"))
     other = APIClient()
@@ -95,11 +95,11 @@ GUESSES = {
 
 
 @pytest.mark.parametrize("how", GUESSES)
-def test_whoever_cant_be_told_is_counted_by_address(how, db, settings):
+def test_an_unauthenticated_caller_is_counted_by_address(how, db, settings):
     settings.RATE_LIMIT_ADDRESS = 3
     client = anonymous(**GUESSES[how])
-    said = [client.get(USERS) for _ in range(3)]
-    assert [(answer.status_code, quota(answer)) for answer in said] == [
+    responses = [client.get(USERS) for _ in range(3)]
+    assert [(answer.status_code, quota(answer)) for answer in responses] == [
         (401, (3, 2)),
         (401, (3, 1)),
         (401, (3, 0)),
@@ -151,7 +151,7 @@ def test_every_answer_says_it(api, user, version):
         assert all(name in answer for name in NAMES), answer.status_code
 
 
-def test_an_answer_about_our_own_fault_says_it_too(api, settings, monkeypatch):
+def test_a_response_about_our_own_error_says_it_too(api, settings, monkeypatch):
     def broken(*_):
         raise RuntimeError
 
@@ -162,7 +162,7 @@ def test_an_answer_about_our_own_fault_says_it_too(api, settings, monkeypatch):
     assert quota(answer) == (settings.RATE_LIMIT_KEY, settings.RATE_LIMIT_KEY - 1)
 
 
-def test_a_database_that_is_away_costs_no_address_anything(api, settings, monkeypatch):
+def test_an_unavailable_database_is_not_counted_against_an_address(api, settings, monkeypatch):
     from django.db import OperationalError
 
     def away(*_):
@@ -218,15 +218,23 @@ def test_a_long_item_counts_as_many(api, settings, version, unpublished):
 def test_the_address_is_the_one_that_trusted_proxies_saw(db, settings):
     settings.RATE_LIMIT_ADDRESS = 1
 
-    def ask(words):
-        return anonymous(**{"X-Forwarded-For": words}).get(USERS).status_code
+    def status_of(header):
+        return anonymous(**{"X-Forwarded-For": header}).get(USERS).status_code
 
-    assert [ask("203.0.113.1"), ask("203.0.113.2")] == [401, 429], "nobody is trusted by default"
+    assert [status_of("203.0.113.1"), status_of("203.0.113.2")] == [401, 429], "nobody is trusted by default"
     settings.NUM_PROXIES = 1
-    assert [ask("203.0.113.1"), ask("9.9.9.9, 203.0.113.1"), ask("203.0.113.2")] == [401, 429, 401]
+    assert [status_of("203.0.113.1"), status_of("9.9.9.9, 203.0.113.1"), status_of("203.0.113.2")] == [
+        401,
+        429,
+        401,
+    ]
     # A host has a whole /64, and IPv4 may come mapped.
-    assert [ask("2001:db8::1"), ask("2001:db8::ffff:2"), ask("2001:db8:0:1::1")] == [401, 429, 401]
-    assert [ask("::ffff:203.0.113.2"), ask("::ffff:203.0.113.3")] == [429, 401]
+    assert [status_of("2001:db8::1"), status_of("2001:db8::ffff:2"), status_of("2001:db8:0:1::1")] == [
+        401,
+        429,
+        401,
+    ]
+    assert [status_of("::ffff:203.0.113.2"), status_of("::ffff:203.0.113.3")] == [429, 401]
 
 
 def test_a_tighter_bound_leaves_nothing_over(db, settings):
@@ -245,12 +253,12 @@ def test_of_two_hundred_at_once_fifty_pass(settings):
     patient(settings)
     start, codes = threading.Barrier(200), []
 
-    def ask():
+    def request():
         client = anonymous()
         start.wait(30)
         codes.append(client.get(USERS).status_code)
 
-    crowd = [threading.Thread(target=ask) for _ in range(200)]
+    crowd = [threading.Thread(target=request) for _ in range(200)]
     for thread in crowd:
         thread.start()
     for thread in crowd:
@@ -260,17 +268,17 @@ def test_of_two_hundred_at_once_fifty_pass(settings):
 
 @pytest.mark.skipif("not __import__('django.conf').conf.settings.REDIS_URL")
 @pytest.mark.parametrize("error", ["kill", "freeze", "flush"])
-def test_a_fault_of_redis_is_no_error_and_no_licence(error, settings, organization, api):
+def test_a_failure_of_redis_is_no_error_and_no_exemption(error, settings, organization, api):
     settings.RATE_LIMIT_KEY = 5
     with PrivateRedis() as server:
         settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": server.url}}
         assert [quota(api.get(USERS))[1] for _ in range(3)] == [4, 3, 2]
         getattr(server, error)()
-        said = [api.get(USERS).status_code for _ in range(8)]
-    assert said == [200] * 5 + [429] * 3
+        responses = [api.get(USERS).status_code for _ in range(8)]
+    assert responses == [200] * 5 + [429] * 3
 
 
-def test_what_holds_where_nothing_is_said():
+def test_the_limits_that_hold_by_default():
     shown = subprocess.run(
         [
             sys.executable, "-c",

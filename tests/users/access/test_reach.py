@@ -1,4 +1,4 @@
-"""Nobody touches an account, a role or a key that may do more than they: not over the API, not in the admin."""
+"""No caller changes an account, a role or a key with more permissions than its own, over the API or in the admin."""
 
 from datetime import timedelta
 
@@ -83,7 +83,7 @@ class TestPeople:
         customer = UserFactory(organization=organization)
         assert client.patch(f"/api/v1/users/{customer.pk}/", {"name": "A"}, format="json").status_code == 200
 
-    def test_customers_are_kept_and_it_is_told(self, organization):
+    def test_customers_are_changed_and_it_is_recorded(self, organization):
         person = UserFactory(organization=organization)
         client = client_for(organization, scopes=USERS)
         assert client.delete(f"/api/v1/users/{person.pk}/").status_code == 204
@@ -377,7 +377,7 @@ class TestFanOut:
         answer = signed_in(other).post(f"/api/v1/users/{other.pk}/devices/", body, format="json")
         assert answer.status_code == 201
 
-    def test_more_of_before_there_was_a_bound_are_not_all_told(self, api, user, settings, version):
+    def test_devices_from_before_the_limit_are_not_all_sent_to(self, api, user, settings, version):
         settings.DEVICES_A_PERSON = 2
         for _ in range(5):
             DeviceFactory(user=user)
@@ -520,16 +520,16 @@ class TestSessions:
 
     def test_so_does_one_that_is_shown_twice_at_once(self, member, monkeypatch):
         token = self.login()["refresh"]
-        alive, others = sessions._alive, []
+        validate, others = sessions._valid, []
 
         def meanwhile(refresh):
-            found = alive(refresh)
+            found = validate(refresh)
             if not others:
                 others.append(None)
                 others.append(self.refresh(token).json()["data"]["refresh"])
             return found
 
-        monkeypatch.setattr(sessions, "_alive", meanwhile)
+        monkeypatch.setattr(sessions, "_valid", meanwhile)
         refused(self.refresh(token), 401, "invalid_token")
         refused(self.refresh(others[1]), 401, "invalid_token")
 
@@ -546,20 +546,20 @@ class TestSessions:
 
 
 class TestMasking:
-    def test_words_show_no_address_that_a_column_masks(self, api, user, version, unpublished):
+    def test_texts_show_no_address_that_a_column_masks(self, api, user, version, unpublished):
         from apps.notifications.models import DeadLetter, EmailLog, Event
 
         post(api, user, channels=["email"])
-        words = "550 5.1.1 <ada@example.com>: no such user"
+        reply = "550 5.1.1 <ada@example.com>: no such user"
         row = EmailLog.objects.get()
-        EmailLog.objects.update(error_detail=words)
-        Event.objects.create(notification_id=row.notification_id, kind="failed", data={"detail": words})
+        EmailLog.objects.update(error_detail=reply)
+        Event.objects.create(notification_id=row.notification_id, kind="failed", data={"detail": reply})
         DeadLetter.objects.create(
             organization=user.organization, notification_id=row.notification_id, delivery_id=row.pk,
-            channel="email", reason="mailbox_unknown", detail=words,
+            channel="email", reason="mailbox_unknown", detail=reply,
         )  # fmt: skip
         Suppression.objects.create(
-            organization=user.organization, channel="email", recipient_hash="0", reason="x", detail=words,
+            organization=user.organization, channel="email", recipient_hash="0", reason="x", detail=reply,
             recipient="ada@example.com",
         )  # fmt: skip
         for path in (

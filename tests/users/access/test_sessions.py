@@ -1,4 +1,4 @@
-"""A session after sign-in: renewed, ended, and gone with the password."""
+"""Sessions: renewed, ended, and revoked with the password."""
 
 import threading
 

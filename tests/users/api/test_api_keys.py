@@ -1,4 +1,4 @@
-"""API keys over the API: made, listed, rotated, revoked."""
+"""The endpoints of API keys: create, list, rotate, revoke."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""Every operator's act leaves a line: over the API, in the admin, by command; and the lines stay."""
+"""The audit log: every change by an operator, over the API, in the admin or by command, has a permanent entry."""
 
 import uuid
 from io import StringIO
@@ -36,7 +36,7 @@ def lines(**wanted):
     return list(AuditEntry.objects.filter(**wanted).order_by("id"))
 
 
-def told(entry):
+def summary(entry):
     return entry.actor, entry.action, entry.kind, entry.row_id
 
 
@@ -46,7 +46,7 @@ def test_what_was_and_what_is(door, boss, organization):
     door.delete("/api/v1/categories/news/")
     created, changed, deleted = lines(kind="users.category")
     who = f"user:{boss.pk}"
-    assert [told(one)[:2] for one in (created, changed, deleted)] == [
+    assert [summary(one)[:2] for one in (created, changed, deleted)] == [
         (who, "created"), (who, "changed"), (who, "deleted"),
     ]  # fmt: skip
     assert (changed.before, changed.after) == (
@@ -57,7 +57,7 @@ def test_what_was_and_what_is(door, boss, organization):
     assert changed.label == made["code"] == "news"
 
 
-def test_a_change_by_update_is_told_too(door, boss, organization):
+def test_a_change_by_update_is_recorded_too(door, boss, organization):
     key = door.post("/api/v1/admin/api-keys/", {"name": "Shop"}).json()["data"]
     door.patch(f"/api/v1/admin/api-keys/{key['id']}/", {"name": "Shop 2", "rate_limit": 7})
     door.delete(f"/api/v1/admin/api-keys/{key['id']}/")
@@ -71,7 +71,7 @@ def test_a_change_by_update_is_told_too(door, boss, organization):
     assert created.after["key_hash"] == created.after["prefix"] == "(hidden)"
 
 
-def test_what_somebody_chooses_for_another_is_told(door, boss, user):
+def test_a_choice_for_another_person_is_recorded(door, boss, user):
     door.patch(f"/api/v1/users/{user.pk}/preferences/", {"email": False})
     door.patch(f"/api/v1/users/{user.pk}/preferences/", {"email": True})
     found = lines(kind="users.notificationpreference")
@@ -81,7 +81,7 @@ def test_what_somebody_chooses_for_another_is_told(door, boss, user):
     assert (found[0].after["enabled"], found[2].after["enabled"]) == (False, True)
 
 
-def test_past_a_thousand_rows_one_line_has_the_rest(boss, organization, monkeypatch):
+def test_past_a_thousand_rows_one_entry_has_the_rest(boss, organization, monkeypatch):
     monkeypatch.setattr(audit_log, "AT_ONCE", 2)
     for n in range(5):
         ApiKey.objects.issue(organization=organization, name=f"key {n}")
@@ -92,7 +92,7 @@ def test_past_a_thousand_rows_one_line_has_the_rest(boss, organization, monkeypa
     assert (len(found), found[2].after, found[2].organization) == (3, {"rate_limit": 7}, organization)
 
 
-def test_nothing_secret_and_nobodys_address_is_in_it(door, boss):
+def test_no_secret_and_no_address_is_in_it(door, boss):
     door.post("/api/v1/users/", {"email": "grace@example.com", "name": "Grace Hopper"})
     door.put("/api/v1/webhook-endpoints/", {"url": "https://example.com/hooks"}, format="json")
     door.post("/api/v1/webhook-endpoints/rotate/", {"overlap": 60}, format="json")
@@ -112,15 +112,15 @@ def test_a_refused_or_failed_act_leaves_none(door):
     assert len(lines()) == before, "what changes nothing is no act"
 
 
-def test_what_a_key_does_to_a_person_is_told(api, user):
+def test_a_keys_change_of_a_person_is_recorded(api, user):
     api.patch(f"/api/v1/users/{user.pk}/", {"name": "Ada L.", "is_active": False}, format="json")
     api.patch(f"/api/v1/users/{user.pk}/preferences/", {"push": False}, format="json")
     device = {"token": "another-phone-token", "platform": "ios"}
     api.post(f"/api/v1/users/{user.pk}/devices/", device, format="json")
     gone = UserFactory(organization=user.organization)
     api.delete(f"/api/v1/users/{gone.pk}/")
-    told = [(line.actor.partition(":")[0], line.kind, line.action) for line in lines()]
-    assert told == [
+    summary = [(line.actor.partition(":")[0], line.kind, line.action) for line in lines()]
+    assert summary == [
         ("key", "users.user", "changed"),
         ("key", "users.notificationpreference", "created"),
         ("key", "users.device", "created"),
@@ -129,7 +129,7 @@ def test_what_a_key_does_to_a_person_is_told(api, user):
     assert "another-phone-token" not in str([line.after for line in lines()])
 
 
-def test_what_callers_and_the_system_do_is_none(api, user, version, unpublished, smtp):
+def test_sends_and_the_systems_own_changes_are_not_recorded(api, user, version, unpublished, smtp):
     post(api, user)
     row = EmailLog.objects.get()
     EmailLog.objects.update(status="sending", fence=1)
@@ -150,11 +150,11 @@ def dead_letter(api, user, version, unpublished):
     )  # fmt: skip
 
 
-def test_a_replay_is_told_by_whoever_did_it(dead_letter, door, boss):
-    asked = {"ids": [str(dead_letter.pk)]}
-    assert door.post("/api/v1/dead-letters/replay/", asked, format="json").json()["data"]["replayed"] == 1
+def test_a_replay_is_recorded_with_its_operator(dead_letter, door, boss):
+    body = {"ids": [str(dead_letter.pk)]}
+    assert door.post("/api/v1/dead-letters/replay/", body, format="json").json()["data"]["replayed"] == 1
     (entry,) = lines(kind="notifications.deadletter")
-    assert told(entry) == (f"user:{boss.pk}", "changed", "notifications.deadletter", str(dead_letter.pk))
+    assert summary(entry) == (f"user:{boss.pk}", "changed", "notifications.deadletter", str(dead_letter.pk))
     assert (entry.before["state"], entry.after["state"]) == ("open", "replayed")
 
 
@@ -167,7 +167,7 @@ def test_a_command_is_an_operator(dead_letter, organization):
     assert ApiKey.objects.filter(pk=made.row_id).exists()
 
 
-def test_an_admin_page_is_told_as_the_api_is(boss, organization):
+def test_a_change_in_the_admin_is_recorded_as_one_over_the_api_is(boss, organization):
     boss.is_superuser = True
     boss.save()
     client = Client()

@@ -68,8 +68,8 @@ class TestCategories:
         assert api.delete(f"{URL}news/").status_code == 204
 
         assert not NotificationPreference.objects.exists()
-        told = AuditEntry.objects.filter(action="deleted").values_list("kind", flat=True)
-        assert sorted(told) == ["users.category", "users.notificationpreference"]
+        recorded = AuditEntry.objects.filter(action="deleted").values_list("kind", flat=True)
+        assert sorted(recorded) == ["users.category", "users.notificationpreference"]
 
     def test_one_in_use_stays(self, api, news):
         TemplateFactory(organization=news.organization, category=news)

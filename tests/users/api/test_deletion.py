@@ -1,4 +1,4 @@
-"""Deleting a person is answered at once, however many notifications name them; the tick does the rest."""
+"""Deletion of a person returns at once, however many notifications they have; the scheduler does the rest."""
 
 import pytest
 from django.db import connection
@@ -24,12 +24,12 @@ def few(monkeypatch):
 
 
 @pytest.fixture
-def told(api, user, version, unpublished, few):
-    """What the person was told, one more than is let go of in a request."""
+def many_notifications(api, user, version, unpublished, few):
+    """The person's notifications: one more than a request detaches."""
     return [post(api, user, request_id=f"r-{n}").json()["data"]["id"] for n in range(SMALL_BATCH + 1)]
 
 
-def test_they_are_gone_for_whoever_asks(api, user, told):
+def test_they_are_gone_for_every_caller(api, user, many_notifications):
     person = APIClient()
     person.credentials(HTTP_AUTHORIZATION=f"Bearer {sessions.begin(user)['access']}")
     url = f"/api/v1/users/{user.pk}/"
@@ -52,16 +52,16 @@ def test_they_are_gone_for_whoever_asks(api, user, told):
     assert api.post("/api/v1/users/", {"email": "ada@example.com"}).status_code == 201
 
 
-def test_the_request_touches_none_of_the_notifications(api, user, told):
+def test_the_request_touches_none_of_the_notifications(api, user, many_notifications):
     with CaptureQueriesContext(
         connection,
-    ) as asked:
+    ) as queries:
         api.delete(f"/api/v1/users/{user.pk}/")
-    assert not [one["sql"] for one in asked if 'UPDATE "notifications' in one["sql"]]
+    assert not [one["sql"] for one in queries if 'UPDATE "notifications' in one["sql"]]
     assert Notification.objects.filter(user=user).count() == SMALL_BATCH + 1
 
 
-def test_the_tick_goes_through_them_and_then_the_row_goes(api, user, told):
+def test_the_scheduler_detaches_them_and_then_deletes_the_row(api, user, many_notifications):
     api.delete(f"/api/v1/users/{user.pk}/")
 
     assert background.turn() > SMALL_BATCH
@@ -71,22 +71,22 @@ def test_the_tick_goes_through_them_and_then_the_row_goes(api, user, told):
     assert set(Notification.objects.values_list("user", flat=True)) == {None}
     assert set(PushLog.objects.values_list("device", flat=True)) == {None}
     assert background.turn() == 0
-    for one in told:
+    for one in many_notifications:
         assert api.get(f"/api/v1/notifications/{one}/").json()["data"]["user_id"] is None
 
 
-def test_a_turn_that_takes_too_long_is_gone_on_with_by_the_next(api, user, told, monkeypatch):
+def test_a_pass_that_takes_too_long_is_continued_by_the_next(api, user, many_notifications, monkeypatch):
     monkeypatch.setattr(background, "TURN_SECONDS", -1)
     api.delete(f"/api/v1/users/{user.pk}/")
-    turns = 0
+    passes = 0
     while background.turn():
-        turns += 1
+        passes += 1
     # Two batches of notifications, two of pushes, and the person.
-    assert turns == 5
+    assert passes == 5
     assert not User.objects.filter(pk=user.pk).exists()
 
 
-def test_it_is_told_once_and_by_whom(api, user, told):
+def test_it_is_recorded_once_with_its_operator(api, user, many_notifications):
     api.patch(f"/api/v1/users/{user.pk}/preferences/", {"email": False})
     api.delete(f"/api/v1/users/{user.pk}/")
     background.turn()
@@ -96,13 +96,13 @@ def test_it_is_told_once_and_by_whom(api, user, told):
     assert all(one.startswith("key:") for one in AuditEntry.objects.values_list("actor", flat=True))
 
 
-def test_nothing_more_is_sent_to_them(transactional_db, api, user, told):
+def test_nothing_more_is_sent_to_them(transactional_db, api, user, many_notifications):
     api.delete(f"/api/v1/users/{user.pk}/")
     deliver("email", [str(pk) for pk in EmailLog.objects.values_list("pk", flat=True)])
     assert set(EmailLog.objects.values_list("status", flat=True)) == {"skipped"}
 
 
-def test_who_was_told_little_is_deleted_at_once(api, user, version, few):
+def test_a_person_with_few_notifications_is_deleted_at_once(api, user, version, few):
     post(api, user)
     assert api.delete(f"/api/v1/users/{user.pk}/").status_code == 204
     assert not User.objects.exists()
@@ -117,6 +117,6 @@ def test_one_more_than_that_is_not(api, organization, version, few, unpublished)
         assert User.objects.filter(pk=person.pk).exists() is left
 
 
-def test_without_the_scope_nobody_leaves(organization, user, told):
+def test_without_the_scope_nobody_leaves(organization, user, many_notifications):
     refused(client_for(organization, scopes=["users:read"]).delete(f"/api/v1/users/{user.pk}/"), 403)
     assert User.objects.get(pk=user.pk).deleted_at is None

@@ -1,4 +1,4 @@
-"""Making an account of one's own, where that is allowed."""
+"""Registration, where it is allowed."""
 
 import pytest
 from django.core.cache import caches

@@ -54,20 +54,20 @@ def path_of(address):
     return address.removeprefix(PUBLIC)
 
 
-def told(user):
-    """What the person has said, by (category, channel): (enabled, where)."""
+def stored_choices(user):
+    """The person's stored choices, by (category, channel): (enabled, source)."""
     rows = NotificationPreference.objects.filter(user=user).select_related("category")
     return {(row.category and row.category.code, row.channel): (row.enabled, row.source) for row in rows}
 
 
 def ticked(answer):
-    """The boxes of the page's table, by name: whether there is a tick."""
+    """The checkboxes of the page's table, by name: whether they are checked."""
     boxes = re.findall(r'<input type="checkbox" name="([^"]+)"( checked)?>', answer.content.decode())
     return {name: bool(tick) for name, tick in boxes}
 
 
 def filled_in(answer, **changes):
-    """What a browser sends for the page's table, with `changes` to its boxes."""
+    """The form data that a browser sends for the page's table, with `changes` to its checkboxes."""
     boxes = ticked(answer) | changes
     rows = re.findall(r'name="row" value="([^"]+)"', answer.content.decode())
     return {"row": rows, **{name: "on" for name, tick in boxes.items() if tick}}
@@ -77,11 +77,11 @@ class TestOneClick:
     def test_it_ends_the_categorys_emails_and_nothing_else(self, browser, page, user, db):
         answer = browser.post(page, ONE_CLICK)
         assert answer.status_code == 200
-        assert told(user) == {("news", "email"): (False, "one_click")}
+        assert stored_choices(user) == {("news", "email"): (False, "one_click")}
         # As multipart, again, and after the general choice: the same.
         answer = browser.post(page, data=ONE_CLICK, format="multipart")
         assert answer.status_code == 200
-        assert told(user) == {("news", "email"): (False, "one_click")}
+        assert stored_choices(user) == {("news", "email"): (False, "one_click")}
 
     def test_it_outlives_a_general_no(self, browser, page, user, api, db):
         preferences = f"/api/v1/users/{user.pk}/preferences/"
@@ -106,12 +106,12 @@ class TestOneClick:
         Category.objects.update(mandatory=True)
         answer = browser.post(page, ONE_CLICK)
         assert "can&#x27;t be stopped" in answer.content.decode()
-        assert told(user) == {}
+        assert stored_choices(user) == {}
 
     def test_a_category_that_is_gone_stops_nothing(self, browser, page, user, news, db):
         news.delete()
         assert browser.post(page, ONE_CLICK).status_code == 200
-        assert told(user) == {}
+        assert stored_choices(user) == {}
 
     def test_very_many_from_one_mailbox_are_taken(
         self, browser, page, settings, user, organization, news, db
@@ -143,12 +143,12 @@ class TestPage:
         assert "You get no more emails about" in shown
         assert "Stop these emails" not in shown
         assert ticked(answer)["news/email"] is False
-        assert told(user) == {("news", "email"): (False, "page")}
+        assert stored_choices(user) == {("news", "email"): (False, "page")}
 
     def test_what_is_ticked_is_kept(self, browser, page, user, security, db):
         answer = browser.post(page, filled_in(browser.get(page), **{"news/push": False}))
         assert "Your choices are saved." in answer.content.decode()
-        assert told(user) == {("news", "push"): (False, "page")}
+        assert stored_choices(user) == {("news", "push"): (False, "page")}
         # All off but one: the category keeps its tick although the general one goes.
         answer = browser.post(page, filled_in(answer, **{"*/email": False, "*/push": False}))
         assert ticked(answer) == {"news/email": True, "news/push": False, "*/email": False, "*/push": False}
@@ -161,23 +161,23 @@ class TestPage:
         answer = browser.post(page, form)
         assert ticked(answer)["late/email"] is True
         for rows in (["security"], ["nothing"], [f"{late.pk}"], []):
-            before = told(user)
+            before = stored_choices(user)
             assert browser.post(page, {"row": rows}).status_code == 200
-            assert told(user) == before
+            assert stored_choices(user) == before
 
     @pytest.mark.parametrize(
-        ("language", "words"), [("fr-CA", "Enregistrer"), ("de", "Speichern"), ("xx", "Save")]
+        ("language", "button"), [("fr-CA", "Enregistrer"), ("de", "Speichern"), ("xx", "Save")]
     )
-    def test_it_speaks_the_persons_language(self, language, words, browser, page, user, db):
+    def test_it_speaks_the_persons_language(self, language, button, browser, page, user, db):
         user.language = language
         user.save()
-        assert f"<button>{words}</button>" in browser.get(page).content.decode()
+        assert f"<button>{button}</button>" in browser.get(page).content.decode()
 
-    def test_every_language_has_all_words(self):
-        for words in translations.WORDS.values():
-            assert words.keys() == translations.WORDS["en"].keys()
-            for name, sentence in translations.WORDS["en"].items():
-                assert re.findall(r"{\w+}", sentence) == re.findall(r"{\w+}", words[name]), name
+    def test_every_language_has_all_texts(self):
+        for texts in translations.TRANSLATIONS.values():
+            assert texts.keys() == translations.TRANSLATIONS["en"].keys()
+            for name, sentence in translations.TRANSLATIONS["en"].items():
+                assert re.findall(r"{\w+}", sentence) == re.findall(r"{\w+}", texts[name]), name
 
     def test_it_needs_no_script_and_tells_nobody_its_address(self, browser, page, db):
         answer = browser.get(page)
@@ -216,11 +216,11 @@ class TestLink:
     def test_it_is_one_persons_in_one_category(self, browser, user, news, organization, db):
         other = UserFactory(organization=organization)
         browser.post(path_of(links.page_for(other.pk, news.pk)), ONE_CLICK)
-        assert told(user) == {}
+        assert stored_choices(user) == {}
         foreign = Category.objects.create(organization=OrganizationFactory(), code="theirs", name="Theirs")
         answer = browser.post(path_of(links.page_for(user.pk, foreign.pk)), ONE_CLICK)
         assert "Theirs" not in answer.content.decode()
-        assert told(user) == {}
+        assert stored_choices(user) == {}
 
     @pytest.mark.parametrize("gone", ["person", "organization"])
     def test_it_ends_with_whom_it_is_about(self, gone, browser, page, user, organization, db):
@@ -235,7 +235,7 @@ class TestLink:
     def test_a_new_secret_key_does_not_end_it(self, browser, page, user, settings, db):
         settings.SECRET_KEY = "another-secret-key-of-many-characters"
         assert browser.post(page, ONE_CLICK).status_code == 200
-        assert told(user)
+        assert stored_choices(user)
 
     def test_guessing_is_limited(self, browser, settings, page, db):
         settings.RATE_LIMIT_ADDRESS = 3
@@ -255,8 +255,8 @@ class TestEmails:
 
     def test_the_headers_work(self, api, user, news, organization, smtp, browser):
         link = '<a href="{{ unsubscribe_url }}">Stop</a>'
-        words = {**EMAIL_EN, "html": f"<p>Hello {{{{ name }}}} {link}</p>", "text": "{{ unsubscribe_url }}"}
-        version = template_with(organization, words, PUSH_EN, category=news)
+        content = {**EMAIL_EN, "html": f"<p>Hello {{{{ name }}}} {link}</p>", "text": "{{ unsubscribe_url }}"}
+        version = template_with(organization, content, PUSH_EN, category=news)
         assert version.required == ["name"]
         post(api, user, channels=["email"])
 
@@ -272,8 +272,11 @@ class TestEmails:
 
     @pytest.mark.parametrize("why", ["mandatory", "no category", "no public url"])
     def test_who_can_not_refuse_gets_none(self, why, api, user, news, organization, smtp, settings):
-        words = {**EMAIL_EN, "text": "{% if unsubscribe_url %}{{ unsubscribe_url }}{% else %}none{% endif %}"}
-        template_with(organization, words, category=None if why == "no category" else news)
+        content = {
+            **EMAIL_EN,
+            "text": "{% if unsubscribe_url %}{{ unsubscribe_url }}{% else %}none{% endif %}",
+        }
+        template_with(organization, content, category=None if why == "no category" else news)
         if why == "mandatory":
             Category.objects.update(mandatory=True)
         elif why == "no public url":
@@ -284,9 +287,9 @@ class TestEmails:
 
         assert message["List-Unsubscribe"] is None
         assert message["List-Unsubscribe-Post"] is None
-        said = message.get_body(("plain",)).get_content().strip()
+        text = message.get_body(("plain",)).get_content().strip()
         # The page itself is for everybody who has preferences.
-        assert (said == "none") == (why == "no public url")
+        assert (text == "none") == (why == "no public url")
 
     def test_a_callers_own_link_comes_first(self, api, user, news, organization, smtp):
         template_with(organization, {**EMAIL_EN, "text": "{{ unsubscribe_url }}"}, category=news)
@@ -296,8 +299,8 @@ class TestEmails:
             channels=["email"],
             variables={"name": "A", "unsubscribe_url": "https://shop.test/stop"},
         )
-        said = self.sent(smtp).get_body(("plain",)).get_content().strip()
-        assert said == "https://shop.test/stop"
+        text = self.sent(smtp).get_body(("plain",)).get_content().strip()
+        assert text == "https://shop.test/stop"
 
     def test_links_are_neither_stored_nor_previewed(self, api, user, news, organization, smtp):
         template_with(organization, {**EMAIL_EN, "text": "[{{ unsubscribe_url }}]"}, category=news)

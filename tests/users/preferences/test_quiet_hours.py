@@ -1,4 +1,4 @@
-"""The end of quiet hours in every time zone, by an oracle that reads clocks minute by minute."""
+"""The end of quiet hours in every time zone, compared with an oracle that steps through it minute by minute."""
 
 import zoneinfo
 from datetime import UTC, date, datetime, time, timedelta

@@ -64,7 +64,7 @@ class BatchView(APIView):
         parameters=[IDEMPOTENCY_KEY, DryRunQuery],
     )
     def post(self, request: Request) -> Response:
-        dry_run = DryRunQuery.asked(request)
+        dry_run = DryRunQuery.is_dry_run(request)
         batch = BatchSerializer(data=request.data)
         batch.is_valid(raise_exception=True)
         items: list[Any] = batch.validated_data["notifications"]

@@ -42,7 +42,7 @@ SHOWN = (
 class DeadLetterRows(OrganizationRows):
     def get_queryset(self) -> QuerySet[DeadLetter]:
         rows = DeadLetter.objects.select_related("notification__template_version__template")
-        return self.rehearsed(self.visible(rows.only(*SHOWN)), path="notification__live")
+        return self.writable(self.visible(rows.only(*SHOWN)), path="notification__live")
 
 
 class DeadLetterListView(FilteredRows, DeadLetterRows, generics.ListAPIView[DeadLetter]):

@@ -51,7 +51,7 @@ class NotificationRows(OrganizationRows):
 
     def get_queryset(self) -> QuerySet[Any]:
         rows = self.visible(Notification.objects.select_related("template_version__template"))
-        return self.rehearsed(rows, path="live")
+        return self.writable(rows, path="live")
 
     def notification(self) -> Notification:
         """The notification of the path, by id first, then by request_id. Raises NotHere."""
@@ -184,7 +184,7 @@ class NotificationListView(NotificationRows, generics.ListAPIView[Notification])
     )
     def post(self, request: Request) -> Response:
         caller = caller_of(request)
-        dry_run = DryRunQuery.asked(request)
+        dry_run = DryRunQuery.is_dry_run(request)
         wanted = parse_submission(request, SINGLE, self.body(request))
         if dry_run:
             planned = submission.preview(caller=caller, asked=wanted)

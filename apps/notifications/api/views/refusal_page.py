@@ -21,7 +21,7 @@ from apps.users.models import Category, Organization, PreferenceSource, User
 from apps.users.preferences import links, opt_outs
 from apps.users.preferences.links import AddressReach
 from apps.users.preferences.preference_page import answer, too_often
-from apps.users.preferences.translations import WORDS, spoken
+from apps.users.preferences.translations import TRANSLATIONS, supported_language
 from notifier.lib.database.tenancy import everywhere
 
 log = structlog.get_logger(__name__)
@@ -45,7 +45,9 @@ class RefusalPage(View):
             return wait
         organization = self._organization(reach.organization) if reach is not None else None
         if reach is None or organization is None:
-            return answer("nothing", 404, spoken(request.headers.get("Accept-Language", "")), reason="gone")
+            return answer(
+                "nothing", 404, supported_language(request.headers.get("Accept-Language", "")), reason="gone"
+            )
         self.reach, self.organization = reach, organization
         return super().dispatch(request, *args, **kwargs)
 
@@ -100,13 +102,15 @@ class RefusalPage(View):
         return User.objects.filter(User.at(address), organization=self.organization, erased_at=None).first()
 
     def _page(self, notice: str = "", category: Category | None = None) -> HttpResponse:
-        language = spoken(self.request.headers.get("Accept-Language", ""), self.organization.default_language)
-        texts, organization = WORDS[language], self.organization.name
+        language = supported_language(
+            self.request.headers.get("Accept-Language", ""), self.organization.default_language
+        )
+        texts, organization = TRANSLATIONS[language], self.organization.name
         fields = {"category": category.name if category else "", "organization": organization}
         return answer(
             "address",
             200,
             language,
-            said=texts[notice].format(**fields) if notice else "",
+            message=texts[notice].format(**fields) if notice else "",
             stop="" if notice else texts["stop_all_what"].format(organization=organization),
         )

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from apps.notifications.models import Suppression
 from apps.notifications.operations.suppression_review import doubtful
 from apps.users.models import Organization
-from notifier.lib.masking import masked_words
+from notifier.lib.masking import masked_text
 
 DETAIL_WIDTH = 90
 _LINE = "{:<36}  {:<16}  {:<28}  {:<16}  {}"
@@ -49,7 +49,7 @@ class Command(BaseCommand):
             self.stdout.write(f"{found} in doubt. {did}" if found else "None is in doubt.")
 
     def _print(self, row: Suppression, meaning: str, *, as_json: bool) -> None:
-        detail = masked_words(row.detail)
+        detail = masked_text(row.detail)
         if as_json:
             entry = {
                 "id": str(row.pk),

@@ -1,4 +1,4 @@
-"""Accounts and sign-ins as the API shows and takes them."""
+"""Accounts and sessions: request and response fields."""
 
 from typing import Any
 
@@ -63,7 +63,7 @@ class PasswordSerializer(StrictSerializer):
     new_password = TextField(max_length=1024)
 
     def validate_old_password(self, value: str) -> str:
-        if not failed_sign_ins.is_right(self.context["user"], value):
+        if not failed_sign_ins.check_password(self.context["user"], value):
             raise serializers.ValidationError("This is not the present password.", code="wrong_password")
         return value
 

@@ -1,4 +1,4 @@
-"""API keys as the API shows and takes them."""
+"""API keys: request and response fields, and the rule that a key gives a new key no more than it has itself."""
 
 import ipaddress
 from datetime import datetime
@@ -32,7 +32,7 @@ class RateLimitField(NumberField):
             max_value=settings.RATE_LIMIT_KEY_MOST,
             required=False,
             allow_null=True,
-            help_text="Requests a minute; null: what holds for all keys.",
+            help_text="Requests a minute; null: the default for all keys.",
             **kwargs,
         )
 
@@ -53,18 +53,18 @@ class NetworkField(LineField):
 
 
 def may_give_limit(caller: Caller, wanted: int | None) -> bool:
-    """A key hands on no higher limit than it has itself: two hops would make any limit worthless."""
+    """Whether the limit is no higher than the key's own: otherwise a key could escape its limit through a new key."""
     return caller.api_key is None or _limit(wanted) <= _limit(caller.api_key.rate_limit)
 
 
 def may_give_addresses(caller: Caller, wanted: list[str]) -> bool:
-    """Nor does one that is for some networks only make another that is for more."""
+    """Whether the networks are within the calling key's own, where it has any."""
     own = caller.api_key.addresses if caller.api_key is not None else []
     return not own or (bool(wanted) and all(any(_within(one, network) for network in own) for one in wanted))
 
 
 def longest_life(caller: Caller) -> datetime | None:
-    """Nor one that lives longer than itself was given, from now on: as long as its like by rotation. None: no end."""
+    """The latest expiry that the calling key may give: its own lifetime, from now on. None: no limit."""
     own = caller.api_key
     if own is None or own.expires_at is None:
         return None
@@ -97,7 +97,7 @@ class ApiKeySerializer(StrictModelSerializer):
     rate_limit = RateLimitField()
     addresses = ShortListField(
         child=NetworkField(), required=False, max_length=ApiKey.ADDRESSES_LIMIT,
-        help_text="Networks whose callers may show the key; empty: everywhere.",
+        help_text="Networks from which the key may be used; empty: any.",
     )  # fmt: skip
     expires_at = MomentField(required=False, help_text="Default: in a year (KEY_LIFETIME_DAYS).")
     created_by = serializers.UUIDField(source="created_by_id", read_only=True, allow_null=True)
@@ -117,7 +117,7 @@ class ApiKeySerializer(StrictModelSerializer):
     def validate_addresses(self, value: list[str]) -> list[str]:
         if not may_give_addresses(self.context["caller"], value):
             raise serializers.ValidationError(
-                "Give networks within your own `addresses` only.", code="beyond"
+                "Give only networks within your own `addresses`.", code="beyond"
             )
         return value
 
@@ -127,13 +127,13 @@ class ApiKeySerializer(StrictModelSerializer):
         longest = longest_life(self.context["caller"])
         if longest is not None and value > longest:
             raise serializers.ValidationError(
-                f"Give it no longer a life than you were given yourself: until {longest:%Y-%m-%d %H:%MZ}.",
+                f"A key can't give a longer lifetime than its own: until {longest:%Y-%m-%d %H:%MZ} at most.",
                 code="beyond",
             )
         return value
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Nobody hands out more than they have, not even by leaving it out."""
+        """Refuses permissions beyond the caller's own, and narrows the defaults to them."""
         caller: Caller = self.context["caller"]
         attrs["scopes"] = list(dict.fromkeys(attrs.get("scopes", default_scopes())))
         beyond = ", ".join(scope for scope in attrs["scopes"] if scope not in caller.scopes)
@@ -156,7 +156,7 @@ class ApiKeySerializer(StrictModelSerializer):
 
 
 class IssuedKeySerializer(ApiKeySerializer):
-    key = serializers.CharField(read_only=True, help_text="The key itself, in this answer only.")
+    key = serializers.CharField(read_only=True, help_text="The key itself, in this response only.")
 
     class Meta(ApiKeySerializer.Meta):
         fields = [*ApiKeySerializer.Meta.fields, "key"]

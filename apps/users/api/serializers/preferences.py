@@ -1,4 +1,4 @@
-"""A person's preferences and the organization's categories as the API shows and takes them."""
+"""A person's preferences and the organization's categories: request and response fields."""
 
 import re
 import uuid
@@ -21,15 +21,15 @@ from notifier.lib.fields.validation import (
 
 
 class CategoryPreferenceSerializer(StrictSerializer):
-    email = FlagField(required=False, allow_null=True, help_text="Null: as in general.")
-    push = FlagField(required=False, allow_null=True, help_text="Null: as in general.")
+    email = FlagField(required=False, allow_null=True, help_text="Null: as for the channel in general.")
+    push = FlagField(required=False, allow_null=True, help_text="Null: as for the channel in general.")
     mandatory = FlagField(read_only=True)
 
 
 class PreferencesSerializer(StrictSerializer):
-    """Each channel: true where the person allows it. What is missing stays as it is.
+    """Each channel: true where the person allows it. Fields that are left out stay as they are.
 
-    Under `categories`, by code, what differs from that; a mandatory category can't be refused.
+    `categories` holds, by code, the exceptions to that; a mandatory category can't be refused.
     """
 
     email = FlagField(required=False)
@@ -50,22 +50,22 @@ class PreferencesSerializer(StrictSerializer):
         refused = {
             code: {
                 channel: serializers.ErrorDetail("Nobody can opt out of this category.", "mandatory")
-                for channel, enabled in asked.items()
+                for channel, enabled in channels.items()
                 if enabled is False
             }
-            for code, asked in value.items()
-            if known[code].mandatory and False in asked.values()
+            for code, channels in value.items()
+            if known[code].mandatory and False in channels.values()
         }
         if refused:
             raise serializers.ValidationError(refused)
-        return {known[code]: dict(asked) for code, asked in value.items()}
+        return {known[code]: dict(channels) for code, channels in value.items()}
 
     def choices(self) -> dict[tuple[uuid.UUID | None, str], bool | None]:
-        asked = self.validated_data
-        general = {(None, channel): asked[channel] for channel in Channel.values if channel in asked}
+        data = self.validated_data
+        general = {(None, channel): data[channel] for channel in Channel.values if channel in data}
         return general | {
             (category.pk, channel): enabled
-            for category, channels in asked.get("categories", {}).items()
+            for category, channels in data.get("categories", {}).items()
             for channel, enabled in channels.items()
         }
 

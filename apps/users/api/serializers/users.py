@@ -1,4 +1,4 @@
-"""People, preferences and devices as the API shows and takes them."""
+"""People and devices: request and response fields."""
 
 from typing import Any
 
@@ -27,10 +27,12 @@ class UserSerializer(StrictModelSerializer):
     quiet_from = ClockField(
         required=False,
         allow_null=True,
-        help_text="By the clock of their time zone: messages wait from then on.",
+        help_text="In the person's time zone: messages wait from this time on.",
     )
     quiet_until = ClockField(
-        required=False, allow_null=True, help_text="Until then; earlier than quiet_from: on the next day."
+        required=False,
+        allow_null=True,
+        help_text="Messages wait until this time; earlier than quiet_from: on the next day.",
     )
     role = OneOfField(choices=Role.choices, required=False)
     is_active = FlagField(required=False)
@@ -44,7 +46,7 @@ class UserSerializer(StrictModelSerializer):
         read_only_fields = ["id", "created_at"]
 
     def _settled(self, field: str, value: Any) -> None:
-        """A person may send these of themself back, but not change them."""
+        """Refuses a change by the person themself; the unchanged value may be sent back."""
         if self.instance is None or Scope.USERS_WRITE in self.context["caller"].scopes:
             return
         if value != getattr(self.instance, field):
@@ -55,13 +57,13 @@ class UserSerializer(StrictModelSerializer):
         return value
 
     def validate_email(self, value: str) -> str:
-        # First: whether an address is another's is nothing that a member may find out here.
+        # First: a member must not find out here whether an address belongs to somebody else.
         self._settled("email", value)
         organization = self.context["caller"].organization
         others = User.objects.filter(User.at(value), organization=organization)
         if self.instance is not None:
             others = others.exclude(pk=self.instance.pk)
-        # A kind word only; the database's constraint decides, and two at once still can't both succeed.
+        # For a clear message only: the database's constraint decides, also between two requests at once.
         if others.exists():
             raise serializers.ValidationError("This address belongs to another user.", code="unique")
         return value
@@ -93,7 +95,7 @@ class UserSerializer(StrictModelSerializer):
 class UserFilterSerializer(PageQuery):
     """The list's query parameters."""
 
-    # What is no address is nobody's.
+    # Not an AddressField: text that is no address matches no row, which is not an error.
     email = LineField(required=False, max_length=254, help_text="Exactly this address, in any spelling.")
 
 

@@ -1,4 +1,4 @@
-"""One's own account: made, looked at, given a new password by whoever knows the old one."""
+"""The caller's own account: registration, profile, and a change of password with the old one."""
 
 from django.conf import settings
 from django.db import transaction
@@ -23,15 +23,15 @@ from notifier.lib.fields.query_parameters import KnownParameters
 
 class RegistrationClosed(PermissionDenied):
     default_code = "registration_closed"
-    default_detail = "Nobody makes an account of their own here; ask an administrator for one."
+    default_detail = "Registration is closed here; ask an administrator for an account."
 
 
 @attempts("register", "10/m")
 class RegisterView(OpenView):
     """Make an account in the default organization, where the installation allows it.
 
-    An address that has an account is a 400 (`unique`), which tells whoever asks that it has; attempts are few
-    a minute for that reason too.
+    An address that has an account is a 400 (`unique`), which reveals that it has one; that is one more reason for
+    the low limit of attempts a minute.
     """
 
     @extend_schema(request=RegisterSerializer, responses={201: MeSerializer})
@@ -39,9 +39,9 @@ class RegisterView(OpenView):
         if not settings.ALLOW_REGISTRATION:
             raise RegistrationClosed
         organization = Organization.objects.default()
-        asked = RegisterSerializer(data=request.data, context={"organization": organization})
-        asked.is_valid(raise_exception=True)
-        user = User.objects.create_user(organization=organization, **asked.validated_data)
+        serializer = RegisterSerializer(data=request.data, context={"organization": organization})
+        serializer.is_valid(raise_exception=True)
+        user = User.objects.create_user(organization=organization, **serializer.validated_data)
         return Response(MeSerializer(user).data, status.HTTP_201_CREATED)
 
 
@@ -57,7 +57,7 @@ class MeView(APIView):
 
 @attempts("password", "10/m")
 class PasswordView(APIView):
-    """Change one's own password. Every token given out before dies with the old one."""
+    """Change one's own password. Every token issued before is revoked with the old one."""
 
     permission_classes = (IsPerson, KnownParameters)
 
@@ -66,11 +66,11 @@ class PasswordView(APIView):
         left = failed_sign_ins.standing(person_of(request).email)
         if left.remaining < 1:
             raise Throttled(throttling.seconds(left))
-        # Locked: of two at once the second sees that its old password is old.
+        # Locked: of two changes at once the second finds that its old password is no longer valid.
         with transaction.atomic():
             user = User.objects.select_for_update().get(pk=person_of(request).pk)
-            asked = PasswordSerializer(data=request.data, context={"user": user})
-            asked.is_valid(raise_exception=True)
-            user.set_password(asked.validated_data["new_password"])
+            serializer = PasswordSerializer(data=request.data, context={"user": user})
+            serializer.is_valid(raise_exception=True)
+            user.set_password(serializer.validated_data["new_password"])
             user.save(update_fields=["password", "updated_at"])
         return Response(status=status.HTTP_204_NO_CONTENT)

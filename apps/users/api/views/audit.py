@@ -1,4 +1,4 @@
-"""The audit log over the API."""
+"""The endpoint of the audit log."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -44,7 +44,7 @@ class AuditListView(FilteredRows, OrganizationRows, generics.ListAPIView[AuditEn
     def get_queryset(self) -> QuerySet[AuditEntry]:
         return self.visible(AuditEntry.objects.all())
 
-    def narrowed(self, rows: QuerySet[Any], asked: Mapping[str, Any]) -> QuerySet[Any]:
+    def narrowed(self, rows: QuerySet[Any], filters: Mapping[str, Any]) -> QuerySet[Any]:
         paths = {
             "actor": "actor",
             "action": "action",
@@ -53,7 +53,7 @@ class AuditListView(FilteredRows, OrganizationRows, generics.ListAPIView[AuditEn
             "since": "at__gte",
             "until": "at__lt",
         }
-        return rows.filter(**{path: asked[name] for name, path in paths.items() if name in asked})
+        return rows.filter(**{path: filters[name] for name, path in paths.items() if name in filters})
 
     @extend_schema(parameters=[AuditFilterSerializer])
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:

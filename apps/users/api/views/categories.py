@@ -1,4 +1,4 @@
-"""Categories: what messages may be about."""
+"""Endpoints of categories: the kinds of messages that people allow or refuse."""
 
 from typing import Any, ClassVar
 
@@ -47,7 +47,7 @@ class CategoryListView(CategoryRows, FilteredRows, generics.ListCreateAPIView[Ca
 
 
 class CategoryDetailView(CategoryRows, generics.RetrieveUpdateDestroyAPIView[Category]):
-    """One category. Deleting forgets what people chose about it; while templates are in it, it is a 409."""
+    """One category. Deleting it also deletes people's choices about it; while templates are in it, it is a 409."""
 
     http_method_names = ["get", "patch", "delete", "head", "options"]
     serializer_class = CategorySerializer
@@ -62,6 +62,6 @@ class CategoryDetailView(CategoryRows, generics.RetrieveUpdateDestroyAPIView[Cat
 
 
 def check_quota(organization: Organization) -> None:
-    # Each look at a person's preferences, which needs no sign-in, reads and shows all of them.
+    # Every view of a person's preferences, which needs no sign-in, reads and shows all categories.
     mine = Category.objects.filter(organization=organization)
     quotas.check("QUOTA_CATEGORIES", organization.pk, mine, "categories")

@@ -1,5 +1,4 @@
-"""API keys: made, listed, rotated, revoked. Whoever may do it gives at most what they have, and touches no key that
-may do more."""
+"""Endpoints of API keys. A caller gives a key at most its own permissions, and changes no key that has more."""
 
 from typing import Any, ClassVar
 
@@ -44,7 +43,7 @@ class KeyRows(OrganizationRows):
 
 
 class KeyListView(KeyRows, FilteredRows, generics.ListCreateAPIView[ApiKey]):
-    """List the organization's keys, the ended ones too, or make one. Only the latter answer shows the key."""
+    """List the organization's keys, the ended ones too, or make one. Only its creation shows the key itself."""
 
     scopes: ClassVar = {"GET": Scope.API_KEYS_WRITE, "POST": Scope.API_KEYS_WRITE}
     serializer_class = ApiKeySerializer
@@ -52,19 +51,19 @@ class KeyListView(KeyRows, FilteredRows, generics.ListCreateAPIView[ApiKey]):
     @extend_schema(request=ApiKeySerializer, responses={201: IssuedKeySerializer})
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         caller = caller_of(request)
-        asked = self.get_serializer(data=request.data)
-        asked.is_valid(raise_exception=True)
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         check_quota(caller.organization)
         key, plain = ApiKey.objects.issue(
-            organization=caller.organization, created_by=caller.user, **asked.validated_data
+            organization=caller.organization, created_by=caller.user, **serializer.validated_data
         )
         return issued(key, plain)
 
 
 class KeyDetailView(KeyRows, generics.RetrieveDestroyAPIView[ApiKey]):
-    """One key. Its name and limit may change, what it may do never.
+    """One key. Its name and limit may change, its permissions never.
 
-    Deleting revokes it at once; its row stays, for what it did stays attributed to it.
+    Deleting revokes it at once; its row stays, because what it did stays attributed to it.
     """
 
     scopes: ClassVar = dict.fromkeys(("GET", "PATCH", "DELETE"), Scope.API_KEYS_WRITE)
@@ -75,10 +74,12 @@ class KeyDetailView(KeyRows, generics.RetrieveDestroyAPIView[ApiKey]):
     def patch(self, request: Request, api_key: str) -> Response:
         key = self.get_object()
         require_reach(request, key)
-        asked = KeyChangeSerializer(data=request.data, context={"caller": caller_of(request), "key": key})
-        asked.is_valid(raise_exception=True)
-        if asked.validated_data:
-            ApiKey.objects.filter(pk=key.pk).update(**asked.validated_data)
+        serializer = KeyChangeSerializer(
+            data=request.data, context={"caller": caller_of(request), "key": key}
+        )
+        serializer.is_valid(raise_exception=True)
+        if serializer.validated_data:
+            ApiKey.objects.filter(pk=key.pk).update(**serializer.validated_data)
             key.refresh_from_db()
         return Response(ApiKeySerializer(key).data)
 
@@ -88,25 +89,25 @@ class KeyDetailView(KeyRows, generics.RetrieveDestroyAPIView[ApiKey]):
 
 
 class RotateView(KeyRows, APIView):
-    """A new key like this one (name, scopes, kind, length of life); this one ends after `overlap` seconds."""
+    """A new key like this one (name, scopes, kind, lifetime); this one ends after `overlap` seconds."""
 
     scopes: ClassVar = {"POST": Scope.API_KEYS_WRITE}
 
     @extend_schema(request=KeyRotationSerializer, responses={201: IssuedKeySerializer})
     def post(self, request: Request, api_key: str) -> Response:
         caller = caller_of(request)
-        asked = KeyRotationSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
+        serializer = KeyRotationSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         with transaction.atomic():
             old = get_object_or_404(self.get_queryset().select_for_update(), pk=api_key)
             require_reach(request, old)
-            # Its like is in the answer.
+            # The new key has the same limit and networks, and the caller gets it in the response.
             if not (may_give_limit(caller, old.rate_limit) and may_give_addresses(caller, old.addresses)):
                 raise BeyondReach
             if not ApiKey.objects.alive().filter(pk=old.pk).exists():
                 raise KeyEnded
             check_quota(caller.organization)
-            key, plain = old.rotate(overlap=asked.validated_data["overlap"], by=caller.user)
+            key, plain = old.rotate(overlap=serializer.validated_data["overlap"], by=caller.user)
         return issued(key, plain)
 
 

@@ -1,4 +1,4 @@
-"""Signing in, staying signed in, signing out."""
+"""Endpoints of sessions: sign in, renew, sign out."""
 
 from typing import Any
 
@@ -20,20 +20,20 @@ from apps.users.models.scopes import Role
 
 
 def attempts(name: str, rate: str) -> Any:
-    """Bounds a view's POSTs by address; views of one `name` share the bound."""
+    """Limits a view's POSTs by network address; views of one `name` share the limit."""
     return method_decorator(
         ratelimit(group=name, key="ip", rate=rate, method="POST", block=True), name="post"
     )
 
 
 class OpenView(APIView):
-    """Needs no credentials: what it takes is one."""
+    """A view without authentication: its body is the credential."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
 
     def get_authenticate_header(self, request: Request) -> str:
-        # Without a scheme to name, DRF would answer a wrong password with a 403.
+        # Without a scheme to name, DRF would make a wrong password a 403.
         return 'Bearer realm="api"'
 
 
@@ -46,12 +46,12 @@ class LoginView(OpenView):
 
     @extend_schema(request=LoginSerializer, responses=TokenPairSerializer)
     def post(self, request: Request) -> Response:
-        asked = LoginSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        left = failed_sign_ins.standing(asked.validated_data["email"])
+        serializer = LoginSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        left = failed_sign_ins.standing(serializer.validated_data["email"])
         if left.remaining < 1:
             raise Throttled(throttling.seconds(left))
-        user = authenticate(request, **asked.validated_data)
+        user = authenticate(request, **serializer.validated_data)
         if not isinstance(user, User) or not self.admits(user):
             raise AuthenticationFailed(
                 "No active account has this address and password.", "invalid_credentials"
@@ -60,7 +60,7 @@ class LoginView(OpenView):
 
 
 class AdminLoginView(LoginView):
-    """The same for those who run the system; a member is answered as a wrong password is."""
+    """The same for operators; a member gets the response of a wrong password."""
 
     def admits(self, user: User) -> bool:
         return user.role != Role.MEMBER
@@ -68,22 +68,22 @@ class AdminLoginView(LoginView):
 
 @attempts("refresh", "60/m")
 class RefreshView(OpenView):
-    """Exchange a refresh token for a new pair. It works once."""
+    """Exchange a refresh token for a new pair. Each refresh token works once."""
 
     @extend_schema(request=RefreshSerializer, responses=TokenPairSerializer)
     def post(self, request: Request) -> Response:
-        asked = RefreshSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        return Response(sessions.renew(asked.validated_data["refresh"]))
+        serializer = RefreshSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        return Response(sessions.renew(serializer.validated_data["refresh"]))
 
 
 @attempts("logout", "60/m")
 class LogoutView(OpenView):
-    """End a session: its refresh token is dead from now on, its access token within minutes."""
+    """End a session: its refresh token is revoked at once, its access token expires within minutes."""
 
     @extend_schema(request=RefreshSerializer, responses={204: None})
     def post(self, request: Request) -> Response:
-        asked = RefreshSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        sessions.end(asked.validated_data["refresh"])
+        serializer = RefreshSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        sessions.end(serializer.validated_data["refresh"])
         return Response(status=status.HTTP_204_NO_CONTENT)

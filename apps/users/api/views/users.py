@@ -1,4 +1,4 @@
-"""People, their preferences and devices."""
+"""Endpoints of people, their preferences and devices."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -29,7 +29,7 @@ from notifier.lib.fields.filters import FilteredRows
 
 
 class UserRows(OrganizationRows):
-    """People as rows: a person without the scope sees themself."""
+    """The rows of people: a person without the scope sees only themself."""
 
     def get_queryset(self) -> QuerySet[User]:
         return self.visible(User.objects.filter(erased_at=None).order_by("id"), self_path="pk")
@@ -38,7 +38,7 @@ class UserRows(OrganizationRows):
         return {"request": self.request, "caller": caller_of(self.request)}
 
     def reached(self, person: User) -> User:
-        """The person, whom whoever changes anything about them must reach. Raises BeyondReach."""
+        """The person, after a check that the caller may change them, where the method does. Raises BeyondReach."""
         if self.request.method not in SAFE_METHODS:
             require_reach(self.request, person)
         return person
@@ -53,8 +53,8 @@ class UserListView(UserRows, FilteredRows, generics.ListCreateAPIView[User]):
     serializer_class = UserSerializer
     filter_class = UserFilterSerializer
 
-    def narrowed(self, rows: QuerySet[Any], asked: Mapping[str, Any]) -> QuerySet[Any]:
-        return rows.filter(User.at(asked["email"])) if "email" in asked else rows
+    def narrowed(self, rows: QuerySet[Any], filters: Mapping[str, Any]) -> QuerySet[Any]:
+        return rows.filter(User.at(filters["email"])) if "email" in filters else rows
 
     def perform_create(self, serializer: Any) -> None:
         serializer.save(organization=caller_of(self.request).organization, password=make_password(None))
@@ -75,21 +75,21 @@ class UserDetailView(UserRows, generics.RetrieveUpdateDestroyAPIView[User]):
         return self.reached(super().get_object())
 
     def perform_destroy(self, instance: User) -> None:
-        deletion.leave(instance)
+        deletion.delete_person(instance)
 
 
 class UserByAddressView(UserRows, APIView):
-    """The person of this address, in any case."""
+    """The person with this address, in any case."""
 
     scopes: ClassVar = {"GET": Scope.USERS_READ}
     self_service = ("GET",)
 
     @extend_schema(responses=UserSerializer)
     def get(self, request: Request, address: str) -> Response:
-        asked = UserFilterSerializer(data={"email": address})
-        if not asked.is_valid():
+        serializer = UserFilterSerializer(data={"email": address})
+        if not serializer.is_valid():
             raise Http404
-        person = get_object_or_404(self.get_queryset(), User.at(asked.validated_data["email"]))
+        person = get_object_or_404(self.get_queryset(), User.at(serializer.validated_data["email"]))
         return Response(UserSerializer(person, context=self.get_serializer_context()).data)
 
 
@@ -106,19 +106,19 @@ class PreferencesView(UserRows, APIView):
     @extend_schema(request=PreferencesSerializer, responses=PreferencesSerializer)
     def patch(self, request: Request, pk: str) -> Response:
         user = self.reached(get_object_or_404(self.get_queryset(), pk=pk))
-        asked = PreferencesSerializer(data=request.data, context={"organization": user.organization_id})
-        asked.is_valid(raise_exception=True)
-        opt_outs.choose(user, asked.choices(), source=PreferenceSource.API)
+        serializer = PreferencesSerializer(data=request.data, context={"organization": user.organization_id})
+        serializer.is_valid(raise_exception=True)
+        opt_outs.choose(user, serializer.choices(), source=PreferenceSource.API)
         return Response(opt_outs.shown(user))
 
 
 class DeviceRows(UserRows):
-    """One person's devices; a person out of sight is a 404, not an empty list."""
+    """One person's devices; a person whom the caller can't see is a 404, not an empty list."""
 
     kwargs: dict[str, Any]
 
     def owner(self) -> User:
-        # Whoever registers a device for somebody reads what that person is told.
+        # A caller who registers a device for a person receives that person's messages.
         return self.reached(get_object_or_404(UserRows.get_queryset(self), pk=self.kwargs["pk"]))
 
     def get_queryset(self) -> QuerySet[Any]:
@@ -139,9 +139,9 @@ class DeviceListView(DeviceRows, FilteredRows, generics.ListCreateAPIView[Device
 
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         owner = self.owner()
-        asked = self.get_serializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        values = dict(asked.validated_data)
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        values = dict(serializer.validated_data)
         token = values.pop("token")
         registered = Device.objects.filter(organization=owner.organization_id)
         quotas.check("QUOTA_DEVICES", owner.organization_id, registered, "devices")
@@ -149,7 +149,7 @@ class DeviceListView(DeviceRows, FilteredRows, generics.ListCreateAPIView[Device
             device, created = Device.objects.update_or_create(
                 organization=owner.organization,
                 token_hash=recipient_hash(Channel.PUSH, token),
-                # Its name goes too: what the former owner called it is not the new one's to read.
+                # The name is cleared too: the new owner must not read what the former one called it.
                 defaults={"name": "", **values, "user": owner, "token": token, "retired_at": None},
             )
             Device.objects.retire_surplus(owner)

@@ -1,3 +1,5 @@
+"""`manage.py create_api_key`: an organization's new API key on standard output."""
+
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -11,7 +13,7 @@ class Command(BaseCommand):
     help = "Make an API key and print it, once."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("name", help="What it is for.")
+        parser.add_argument("name", help="What the key is for.")
         parser.add_argument("--organization", default="default", help="An organization's slug.")
         parser.add_argument(
             "--scope",

@@ -1,16 +1,18 @@
+"""`manage.py reencrypt`: encrypt every encrypted column with the first of ENCRYPTION_KEYS."""
+
 import json
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from apps.users.reencryption import pending
+from apps.users.reencryption import reencrypted_batches
 from notifier.lib.database.encryption import Undecryptable, encrypted_columns
 
 
 class Command(BaseCommand):
     help = (
-        "Encrypt everything that an older key encrypted with the first of ENCRYPTION_KEYS. It may be stopped and "
-        "run again; once it has found nothing, the older keys can go."
+        "Re-encrypt with the first of ENCRYPTION_KEYS every value that an older key encrypted. It may be stopped and "
+        "run again; once it finds nothing, the older keys can be removed."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -22,7 +24,7 @@ class Command(BaseCommand):
             name = f"{field.model._meta.db_table}.{field.column}"
             done[name] = 0
             try:
-                for count in pending(field):
+                for count in reencrypted_batches(field):
                     done[name] += count
                     if count and not options["json"]:
                         self.stderr.write(f"{name}: {done[name]}")
@@ -32,4 +34,4 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps({"reencrypted": done}))
             return
         for name, count in done.items():
-            self.stdout.write(f"{name}: {count} encrypted anew.")
+            self.stdout.write(f"{name}: {count} re-encrypted.")

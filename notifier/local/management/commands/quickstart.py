@@ -1,3 +1,5 @@
+"""`manage.py quickstart`: API, worker, scheduler and stand-in providers in one process (`make run`)."""
+
 import socket
 import threading
 from pathlib import Path
@@ -59,7 +61,7 @@ class Command(BaseCommand):
     def _start_worker(self) -> None:
         with current_app.connection_for_write() as connection:
             topology.declare(connection.channel())
-        # The controller alone: the worker program around it would take over this process's signals.
+        # The controller alone: Celery's worker program would take over this process's signals.
         worker = WorkController(
             app=current_app,
             hostname="local",

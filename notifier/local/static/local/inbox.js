@@ -81,18 +81,18 @@ async function drawTimeline(item) {
   line.replaceChildren(...events.map(event => {
     const row = el("li", undefined, event.kind), d = event.data;
     row.append(el("b", `${event.kind}${event.channel ? " · " + event.channel : ""} `), el("time", new Date(event.at).toLocaleTimeString()));
-    const words = event.kind === "accepted"
+    const lines = event.kind === "accepted"
       ? [`${d.template} v${d.version}`, ...d.decisions.map(x => `${x.channel} → ${x.recipient || "nobody"}: ${x.decision}${x.reason ? " (" + x.reason + ")" : ""}`)]
-      : said(d);
-    for (const word of words) row.append(el("div", word));
+      : describe(d);
+    for (const text of lines) row.append(el("div", text));
     return row;
   }));
 }
-function said({ reason, code, provider, attempt, epoch, detail, wait_seconds, ...rest }) {
-  const { provider_message_id: message, dead_letter: letter, ...others } = rest;
+function describe({ reason, code, provider, attempt, epoch, detail, wait_seconds, ...rest }) {
+  const { provider_message_id: message, dead_letter: deadLetter, ...others } = rest;
   return [
     why({ reason, code }), [provider && `by ${provider}`, attempt && `attempt ${attempt}`].filter(Boolean).join(", "), detail && `“${detail}”`,
-    wait_seconds && `next attempt in ${wait_seconds} s`, epoch && `replay ${epoch}`, message && `the provider's id: ${message}`, letter && `dead letter ${letter}`,
+    wait_seconds && `next attempt in ${wait_seconds} s`, epoch && `replay ${epoch}`, message && `the provider's id: ${message}`, deadLetter && `dead letter ${deadLetter}`,
     ...Object.entries(others).map(([k, v]) => `${k.replaceAll("_", " ")}: ${v}`),
   ].filter(Boolean);
 }
