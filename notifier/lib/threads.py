@@ -105,6 +105,11 @@ class Loop:
                 log.warning("database_unavailable", loop=self.name, reason=str(error))
             forget_broken_connections()
             return None
+        except OSError as error:
+            # A full disk or a missing folder: the operator's to mend, and a traceback says nothing of it.
+            if self._failed(error):
+                log.error("loop_failed", loop=self.name, reason=str(error))
+            return None
         except Exception as error:
             if self._failed(error):
                 log.exception("loop_failed", loop=self.name)
