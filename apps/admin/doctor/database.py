@@ -27,7 +27,7 @@ def answers() -> list[Finding]:
     if not storage.on_postgresql():
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-        return [ok(f"The database is {connection.settings_dict['NAME']} ({connection.vendor}).")]
+        return [ok(f"The database is {connection.settings_dict['NAME']} ({storage.vendor()}).")]
     where = f"{connection.settings_dict['HOST'] or 'localhost'}:{connection.settings_dict['PORT'] or 5432}"
     try:
         # Not through the pool, whose error says only that no connection is available.

@@ -14,7 +14,6 @@ import structlog
 from django.contrib.admin.models import LogEntry
 from django.db import transaction
 from django.db.models import Q, QuerySet
-from django.db.models.functions import Now
 from django.utils import timezone
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
@@ -30,7 +29,7 @@ from apps.notifications.models import (
     Suppression,
 )
 from apps.notifications.models.statuses import Status
-from apps.notifications.transitions import cancel
+from apps.notifications.transitions import cancel, dead_letters
 from apps.users.audit_log import acting
 from apps.users.models import Organization, User
 from apps.users.models.scopes import Role
@@ -137,12 +136,10 @@ class Erasure:
         waiting = [row for row in found if row.status == Status.QUEUED]
         cancel.take_back(waiting, by=by)
         rows.update(error_detail="", **ADDRESSES[rows.model])
-        dead_letters = DeadLetter.objects.filter(delivery_id__in=[row.pk for row in found])
-        dead_letters.update(detail="")
+        theirs = DeadLetter.objects.filter(delivery_id__in=[row.pk for row in found])
+        theirs.update(detail="")
         # A replay would have no recipient any more.
-        dead_letters.filter(state=DeadLetter.State.OPEN).update(
-            state=DeadLetter.State.DISCARDED, closed_at=Now(), closed_by=by[:64]
-        )
+        dead_letters.close(theirs, DeadLetter.State.DISCARDED, by=by)
         self.done.update(deliveries=len(found), cancelled=len(waiting))
         self.sending += sum(row.status == Status.SENDING for row in found)
 

@@ -22,8 +22,13 @@ R = TypeVar("R")
 operations: list["Operation[..., Any]"] = []
 
 
+def vendor() -> str:
+    """The database's name in Django: `postgresql` or `sqlite`."""
+    return str(connection.vendor)
+
+
 def on_postgresql() -> bool:
-    return bool(connection.vendor == "postgresql")
+    return vendor() == "postgresql"
 
 
 class Operation(Generic[P, R]):
