@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, disable_created_metrics
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from notifier.lib import threads
@@ -76,13 +76,9 @@ class Loops(Collector):
             "Processes in which this background loop has died or its last turn raised.",
             labels=["loop"],
         )
-        failures = CounterMetricFamily(
-            "notifier_loop_failures", "Turns of background loops that raised.", labels=["loop"]
-        )
         for state in threads.states():
             failing.add_metric([state.name], int(state.failing))
-            failures.add_metric([state.name], state.failures)
-        return failing, failures
+        return (failing,)
 
 
 LOOKED = Looked()
