@@ -1,7 +1,7 @@
-"""Whether so much waits in the bulk lanes that more of it is refused for now; transactional mail never is.
+"""Backpressure for the bulk lanes: past a high-water mark, more bulk is refused for now; transactional mail never is.
 
-What counts is what is due: a schedule for next year holds up nobody today. Past the mark an organization is still
-taken up to its equal part of it, so that nobody's flood closes the lanes to another.
+Only due rows count: what is scheduled for next year delays nothing today. Past the mark an organization is still
+accepted up to its equal share of it, so that one organization's flood doesn't close the lanes to another.
 """
 
 import threading
@@ -20,27 +20,27 @@ from apps.notifications.transitions.claims import organizations_waiting
 from apps.users.access import quotas
 from notifier.lib.database.tenancy import everywhere
 
-LOOK_EVERY = 2.0
-"""Seconds for which an answer stands: what comes in meanwhile may go past the mark."""
+REFRESH_SECONDS = 2.0
+"""How long a count is used: what comes in meanwhile may go past the mark."""
 RETRY_AFTER = 30
 
 
 class Gauge:
-    """One process's view of how many rows wait. Thread-safe."""
+    """One process's count of the due bulk rows, refreshed every few seconds. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._looked_at = float("-inf")
+        self._refreshed_at = float("-inf")
         self._due: Counter[Any] = Counter()
 
     def is_full(self, organization: Any) -> bool:
-        """Whether no more bulk of this organization's is taken now."""
+        """Whether no more bulk of this organization is accepted now."""
         with self._lock:
-            stale = time.monotonic() - self._looked_at >= LOOK_EVERY
+            stale = time.monotonic() - self._refreshed_at >= REFRESH_SECONDS
             if stale:
-                self._looked_at = time.monotonic()
+                self._refreshed_at = time.monotonic()
         if stale:
-            # The lanes are every organization's.
+            # The lanes are shared by all organizations.
             with everywhere():
                 self._due = _due()
         due, mark = self._due, settings.BULK_HIGH_WATER
@@ -50,21 +50,23 @@ class Gauge:
 
 
 def refusal() -> TooManyWaiting:
+    """The error for a request that goes past the high-water mark; its Retry-After is in seconds."""
     return TooManyWaiting(
-        f"{settings.BULK_HIGH_WATER} messages of low priority are due already, and this organization has its part of "
-        f"them; try again later, or send what can't wait with a priority from {BULK_BELOW}.",
+        f"{settings.BULK_HIGH_WATER} messages of low priority are due already, and this organization has its share "
+        f"of them; try again later, or send what can't wait with a priority from {BULK_BELOW}.",
         headers={"Retry-After": str(RETRY_AFTER)},
     )
 
 
 def over_schedule(organization: Any) -> bool:
-    """Whether the organization keeps as many messages for later as it may."""
+    """Whether the organization has as many scheduled messages as its quota allows."""
     later = Q(organization=organization, status=Status.QUEUED, due_at__gt=Now())
     waiting = (model.objects.filter(later) for model in DELIVERIES.values())
     return quotas.reached("QUOTA_SCHEDULED", organization, *waiting)
 
 
 def schedule_refusal() -> QuotaReached:
+    """The error for a scheduled request that goes past the quota."""
     return QuotaReached(
         f"This organization keeps {settings.QUOTA_SCHEDULED} messages for later already, which is its quota "
         "(QUOTA_SCHEDULED); cancel some, or schedule this one when others have gone out."
@@ -72,15 +74,15 @@ def schedule_refusal() -> QuotaReached:
 
 
 def _due() -> Counter[Any]:
-    """Due bulk rows by organization, each counted no further than the mark."""
-    found: Counter[Any] = Counter()
+    """Due bulk rows by organization; counting stops at the mark."""
+    counts: Counter[Any] = Counter()
     for model in DELIVERIES.values():
         due = model.objects.due().filter(priority__lt=BULK_BELOW).order_by()
         for organization in organizations_waiting(model):
             count = due.filter(organization=organization)[: settings.BULK_HIGH_WATER].count()
             if count:
-                found[organization] += count
-    return found
+                counts[organization] += count
+    return counts
 
 
 gauge = Gauge()

@@ -1,4 +1,4 @@
-"""The same request twice is one notification: kept answers, in the transaction of what they answer."""
+"""Idempotency keys: a repeated request makes one notification. Its answer is stored in the request's transaction."""
 
 import hashlib
 import json
@@ -19,7 +19,8 @@ KEY_LIMIT = 255
 def body_hash(body: Any) -> str:
     """The keyed hash of a JSON value's SHA-256, whatever its spacing and the order of its keys.
 
-    Keyed: beside encrypted variables, a plain hash of a body would give a short code away to whoever tries them all.
+    Keyed, since variables are stored encrypted: a plain hash of the body would let an attacker find a short code by
+    trying all of them.
     """
     canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     plain = hashlib.sha256(canonical.encode()).hexdigest()
@@ -44,7 +45,7 @@ def read_key(header: str | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One keyed request. Use inside the transaction that does its work."""
+    """One request with an idempotency key. Use inside the transaction that does the request's work."""
 
     caller: Caller
     path: str
@@ -52,7 +53,7 @@ class Attempt:
     body_hash: str
 
     def earlier(self) -> IdempotencyRecord | None:
-        """The answer given before, if any. Raises KeyReused or InProgress."""
+        """The stored answer of an earlier request with this key, if any. Raises KeyReused or InProgress."""
         self._lock()
         record = IdempotencyRecord.objects.filter(
             organization=self.caller.organization, caller=self.caller.name, path=self.path, key=self.key
@@ -62,6 +63,7 @@ class Attempt:
         return record
 
     def keep(self, status_code: int, answer: Any, location: str) -> None:
+        """Store the answer, for repeats of the request."""
         IdempotencyRecord.objects.create(
             organization=self.caller.organization,
             caller=self.caller.name,
@@ -84,7 +86,7 @@ class Attempt:
 
 @storage.operation
 def _locked(name: str) -> bool:
-    """Whether this transaction has the lock of this name now, which it keeps until its end."""
+    """Try to take the advisory lock of this name, held until the transaction ends; False if another one holds it."""
     number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [number])
@@ -93,5 +95,5 @@ def _locked(name: str) -> bool:
 
 @_locked.portable
 def _locked_portably(name: str) -> bool:
-    # SQLite's transactions are one at a time as it is.
+    # SQLite runs one writing transaction at a time anyway.
     return True

@@ -1,4 +1,4 @@
-"""Everything that deciding about requests needs to know, fetched in a handful of queries for one or a thousand."""
+"""Everything that planning requests needs to know, read in a handful of queries for one request or a thousand."""
 
 import uuid
 from collections import Counter
@@ -25,43 +25,44 @@ from notifier.lib.database import storage
 from notifier.lib.database.sql import read
 from notifier.lib.email_addresses import folded
 
-UNASKED = (
+UNREAD_COLUMNS = (
     "variables",
     "metadata",
     *(f"template_version__{name}" for name in ("required", "optional", "variables", "warnings", "pinned")),
 )
-"""Of notifications that came before: a batch may name a thousand, and these columns may be large."""
+"""Not read of earlier notifications: a batch may name a thousand of them, and these columns may be large."""
 VERSIONS_LIMIT = 64 * 1024 * 1024
-"""Bytes, roughly, of all versions that a process keeps."""
+"""Bytes, roughly, of all template versions that a process caches."""
 
 
 @dataclass(slots=True)
 class Lookups:
-    """What was found, by the names that requests use. What isn't in here doesn't exist for the organization."""
+    """What was found, by the keys that requests use. What isn't in here doesn't exist for the organization."""
 
     organization: Organization
     templates: dict[str, Template] = field(default_factory=dict)
     contents: dict[uuid.UUID, list[TemplateContent]] = field(default_factory=dict)
     users: dict[uuid.UUID, User] = field(default_factory=dict)
-    meant: dict[str, User] = field(default_factory=dict)
-    """By the hash of a bare address or token: the person whose it is."""
+    owners: dict[str, User] = field(default_factory=dict)
+    """By the hash of a bare address or device token: the person whom it belongs to."""
     devices: dict[uuid.UUID, list[Device]] = field(default_factory=dict)
     choices: dict[uuid.UUID, Choices] = field(default_factory=dict)
     suppressed: frozenset[tuple[str, str]] = frozenset()
     counted: Counter[tuple[uuid.UUID, str, str]] = field(default_factory=Counter)
-    """By (category, channel, recipient's hash), where the category has a cap: what they got lately."""
+    """By (category, channel, recipient's hash), where the category has a cap: how many messages they got lately."""
     earlier: dict[str, Notification] = field(default_factory=dict)
-    """By request_id: the notification that it made before."""
+    """By request_id: the notification that an earlier request with it made."""
 
     def person_at(self, request: NotificationRequest) -> User | None:
-        """Whose the address is that the request names, or else the device."""
+        """The person whom the request's address belongs to, or else its device token."""
         named = ((Channel.EMAIL, request.email), (Channel.PUSH, request.device_token))
         for channel, recipient in named:
-            if recipient and (person := self.meant.get(recipient_hash(channel, recipient))):
+            if recipient and (person := self.owners.get(recipient_hash(channel, recipient))):
                 return person
         return None
 
     def facts(self, user: User | None, category: Category | None) -> Facts:
+        """What the eligibility policy looks at for this person and category."""
         return Facts(
             organization_active=self.organization.is_active,
             user=user,
@@ -72,11 +73,12 @@ class Lookups:
 
 
 def gather(organization: Organization, requests: Iterable[NotificationRequest], *, live: bool) -> Lookups:
-    asked = list(requests)
+    """Read what planning these requests needs. `live`: False for a test key's requests."""
+    requests = list(requests)
     found = Lookups(organization)
-    user_ids = {request.user_id for request in asked if request.user_id is not None}
-    addresses = {request.email for request in asked if request.email}
-    tokens = {request.device_token for request in asked if request.device_token}
+    user_ids = {request.user_id for request in requests if request.user_id is not None}
+    addresses = {request.email for request in requests if request.email}
+    tokens = {request.device_token for request in requests if request.device_token}
     if user_ids or addresses or tokens:
         _gather_people(found, user_ids, addresses, tokens)
     addresses.update(user.email for user in found.users.values())
@@ -84,16 +86,20 @@ def gather(organization: Organization, requests: Iterable[NotificationRequest], 
     hashes += [recipient_hash(Channel.PUSH, token) for token in tokens]
     hashes += [device.token_hash for devices in found.devices.values() for device in devices]
     former = {was: address for address in addresses for was in former_hashes(address)}
-    request_ids = {request.request_id for request in asked if request.request_id is not None}
-    templates, found.suppressed, came_before = _look_up(
-        organization, {request.template_code for request in asked}, [*hashes, *former], request_ids, live=live
+    request_ids = {request.request_id for request in requests if request.request_id is not None}
+    templates, found.suppressed, has_earlier = _look_up(
+        organization,
+        {request.template_code for request in requests},
+        [*hashes, *former],
+        request_ids,
+        live=live,
     )
     if former.keys() & {recipient for _, recipient in found.suppressed}:
         found.suppressed = found.suppressed.union(_recognised(found, former))
     for template in templates:
         _with_versions(found, template)
-    if came_before:
-        rows = Notification.objects.select_related("template_version__template").defer(*UNASKED)
+    if has_earlier:
+        rows = Notification.objects.select_related("template_version__template").defer(*UNREAD_COLUMNS)
         for row in rows.filter(organization=organization, live=live, request_id__in=request_ids):
             found.earlier[str(row.request_id)] = row
     for category in {template.category for template in found.templates.values()}:
@@ -103,7 +109,7 @@ def gather(organization: Organization, requests: Iterable[NotificationRequest], 
     return found
 
 
-# One statement for all that is read of every request: three would cost three times as much.
+# One statement for everything that each request needs: three would cost three times as much.
 _LOOK_UP = """
 SELECT
   ARRAY(
@@ -129,7 +135,7 @@ SELECT
   {0}, {1}
 FROM users_user AS t0
 LEFT JOIN users_device AS t1 ON t1.user_id = t0.id AND t1.retired_at IS NULL
-WHERE t0.organization_id = %(organization)s AND t0.id = ANY({meant}) AND t0.erased_at IS NULL
+WHERE t0.organization_id = %(organization)s AND t0.id = ANY({owners}) AND t0.erased_at IS NULL
 ORDER BY t1.id
 """
 _BY_ID = "%(ids)s"
@@ -148,23 +154,23 @@ _BY_CONTACT = """
 def _look_up(
     organization: Organization, codes: set[str], hashes: list[str], request_ids: set[str], *, live: bool
 ) -> tuple[list[Template], frozenset[tuple[str, str]], bool]:
-    """The templates with their categories, what is suppressed, and whether any of the request_ids came before."""
-    asked = {
+    """The templates with their categories, the suppressed recipients, and whether any request_id was used before."""
+    values = {
         "organization": organization.pk,
         "codes": list(codes),
         "hashes": hashes,
         "request_ids": list(request_ids),
         "live": live,
     }
-    found = read(_LOOK_UP, (Template, Category), asked)
+    found = read(_LOOK_UP, (Template, Category), values)
     for _, _, template, category in found:
         if template is not None:
             template.category = category
-    suppressed, came_before = found[0][:2]
+    suppressed, has_earlier = found[0][:2]
     return (
         [template for _, _, template, _ in found if template is not None],
         frozenset((channel, recipient) for channel, recipient in map(str.split, suppressed)),
-        came_before,
+        has_earlier,
     )
 
 
@@ -182,8 +188,9 @@ def _look_up_portably(
 
 
 def _recognised(found: Lookups, former: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """What is suppressed by a hash of an earlier release, by today's. Only now, that somebody names the address of
-    an erased person, can that be made; the row gets it, so that a sender finds it as well."""
+    """Suppressions under an earlier release's hash, as today's hash. An erased person's address is not stored, so the
+    new hash can be made only now that a request names the address; the row is updated, so that a sender finds it
+    as well."""
     for channel, was in found.suppressed:
         if channel == Channel.EMAIL and was in former:
             now = recipient_hash(Channel.EMAIL, former[was])
@@ -194,11 +201,12 @@ def _recognised(found: Lookups, former: Mapping[str, str]) -> Iterator[tuple[str
 
 
 def _with_versions(found: Lookups, template: Template) -> None:
-    """Which version is in use is read anew each time; what a version says never changes, and is kept."""
+    """Set the template's versions. Which version is in use is read each time; a version's content never changes and
+    is cached."""
     for pk in (template.active_version_id, template.fallback_version_id):
         if pk is not None:
             version, found.contents[pk] = _version(pk)
-            # A copy, since its template is this request's own.
+            # A copy, since its template object belongs to this request.
             version = copy(version)
             version.template = template
             if pk == template.active_version_id:
@@ -214,30 +222,30 @@ def _read_version(pk: uuid.UUID) -> tuple[tuple[TemplateVersion, list[TemplateCo
 
 
 _version = BoundedCache(_read_version, most=VERSIONS_LIMIT)
-"""A version and its contents: neither ever changes, so a process reads them once."""
+"""Cache of versions and their contents: neither ever changes, so a process reads them once."""
 
 
 def _gather_people(found: Lookups, ids: set[uuid.UUID], addresses: set[str], tokens: set[str]) -> None:
-    """Those with these ids, and those whose the addresses and the devices' tokens are."""
+    """Read the people with these ids, and the owners of the addresses and device tokens."""
     lowered = [form for address in addresses for form in folded(address)]
     hashes = [recipient_hash(Channel.PUSH, token) for token in tokens]
     _read_people(found, ids, lowered, hashes)
     if not addresses and not tokens:
         return
     for user in found.users.values():
-        found.meant[recipient_hash(Channel.EMAIL, user.email)] = user
+        found.owners[recipient_hash(Channel.EMAIL, user.email)] = user
         for device in found.devices.get(user.pk, []):
-            found.meant[device.token_hash] = user
+            found.owners[device.token_hash] = user
 
 
 @storage.operation
 def _read_people(found: Lookups, ids: set[uuid.UUID], addresses: list[str], tokens: list[str]) -> None:
-    asked: dict[str, Any] = {"organization": found.organization.pk, "ids": list(ids)}
-    meant = _BY_ID
+    values: dict[str, Any] = {"organization": found.organization.pk, "ids": list(ids)}
+    owners = _BY_ID
     if addresses or tokens:
-        meant = _BY_CONTACT
-        asked |= {"addresses": addresses, "tokens": tokens}
-    for choices, user, device in read(_PEOPLE.replace("{meant}", meant), (User, Device), asked):
+        owners = _BY_CONTACT
+        values |= {"addresses": addresses, "tokens": tokens}
+    for choices, user, device in read(_PEOPLE.replace("{owners}", owners), (User, Device), values):
         found.users[user.pk] = user
         if device is not None:
             found.devices.setdefault(user.pk, []).append(device)
@@ -259,6 +267,6 @@ def _read_people_portably(
     found.choices = choices_of_all(list(found.users.values()))
 
 
-def _choice(told: str) -> tuple[tuple[uuid.UUID | None, str], bool]:
-    category, channel, enabled = told.split(" ")
+def _choice(text: str) -> tuple[tuple[uuid.UUID | None, str], bool]:
+    category, channel, enabled = text.split(" ")
     return (uuid.UUID(category) if category else None, channel), enabled == "1"

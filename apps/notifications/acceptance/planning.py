@@ -1,4 +1,4 @@
-"""Deciding about a request: which version and channels, whom, in which language, whether at all. Stores nothing."""
+"""Planning a request: template version, channels, recipients, language, eligibility. Stores nothing."""
 
 import uuid
 from collections.abc import Mapping
@@ -26,12 +26,12 @@ from apps.users.models import User
 from apps.users.recipient_hashes import recipient_hash
 
 ERRORS_SHOWN = 50
-"""So many variables are named in the answer to one request: a batch has a thousand."""
+"""At most so many variables are named in the answer to one request: a batch has a thousand requests."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What will happen: the rows to store, unsaved, and per channel what a person would read."""
+    """What a request comes to: the rows to store, unsaved, and by channel the content as a person would read it."""
 
     notification: Notification
     deliveries: list[Delivery]
@@ -41,11 +41,11 @@ class Plan:
 
 
 def plan(*, caller: Caller, request: NotificationRequest, body_hash: str, known: Lookups) -> Plan:
-    """Decide everything about a request without storing anything, by what `known` holds. Raises Invalid."""
+    """Decide everything about a request from what `known` holds, without storing anything. Raises Invalid."""
     organization = caller.organization
     version = _version(known, request.template_code, caller)
     user = _user(known, request.user_id)
-    # A refusal belongs to the person, however they are addressed.
+    # A person's preferences hold however the request addresses them.
     person = user or known.person_at(request)
     contents = known.contents[version.pk]
     channels = _channels(request, contents)
@@ -69,17 +69,17 @@ def plan(*, caller: Caller, request: NotificationRequest, body_hash: str, known:
         requested_by=caller.name,
         callback_url=request.callback_url,
     )
-    wanted = request.language or (person.language if person else "") or organization.default_language
+    language = request.language or (person.language if person else "") or organization.default_language
     deliveries: list[Delivery] = []
     rendered: dict[str, dict[str, Any]] = {}
     fell_back: set[str] = set()
     for channel in channels:
-        content = content_for(contents, channel, wanted, organization.default_language)
+        content = content_for(contents, channel, language, organization.default_language)
         if content is None:
             raise Invalid.at(
                 "language", "no_content",
                 f"Template {request.template_code} has {channel} content in several languages, but neither in "
-                f"{wanted} nor in {organization.default_language}.",
+                f"{language} nor in {organization.default_language}.",
             )  # fmt: skip
         try:
             rendered[channel] = _rendered(content, variables, organization.pk)
@@ -93,8 +93,8 @@ def plan(*, caller: Caller, request: NotificationRequest, body_hash: str, known:
     category = version.template.category
     decisions = []
     for row in deliveries:
-        # An address and a device that are named together may be two people's.
-        facts = known.facts(user or known.meant.get(row.recipient_hash), category)
+        # An address and a device token in one request may belong to two people.
+        facts = known.facts(user or known.owners.get(row.recipient_hash), category)
         fallback = {"fallback": True} if row.channel in fell_back else {}
         decisions.append({**_decide(row, facts, known), **fallback})
     return Plan(notification, deliveries, decisions, rendered, version)
@@ -102,7 +102,7 @@ def plan(*, caller: Caller, request: NotificationRequest, body_hash: str, known:
 
 def _version(known: Lookups, code: str, caller: Caller) -> TemplateVersion:
     if code in credentials.CODES and not caller.is_system:
-        # Whoever could send it with a link of their own would speak in Notifier's name.
+        # A caller who could send it with a link of their own would pose as Notifier.
         raise Invalid.at(
             "template_code", "reserved", "Notifier alone sends this template: it carries a credential."
         )
@@ -133,7 +133,7 @@ def _channels(request: NotificationRequest, contents: list[TemplateContent]) -> 
 
 SCHEDULE_LIMIT = timedelta(days=366)
 LATE_LIMIT = timedelta(minutes=5)
-"""A caller's clock and way may be so late; what was meant for longer ago is a mistake."""
+"""A caller's clock and network may account for so much; a time longer ago is a mistake."""
 ENDED = {eligibility.Action.SKIP: Status.SKIPPED, eligibility.Action.EXPIRE: Status.EXPIRED}
 
 
@@ -149,7 +149,7 @@ def _check_times(request: NotificationRequest) -> None:
 
 
 def _variables(version: TemplateVersion, given: Mapping[str, Any]) -> dict[str, Any]:
-    """What the version is rendered with: what was given, and the defaults that its author declared."""
+    """The variables to render with: the request's, and the defaults that the version declares. Raises Invalid."""
     variables, errors = version.ready(given)
     if not errors:
         return variables
@@ -163,19 +163,21 @@ def _variables(version: TemplateVersion, given: Mapping[str, Any]) -> dict[str, 
     raise Invalid(f"The template needs variables that are missing: {', '.join(absent)}.", fields=fields)
 
 
-def _rendered(content: TemplateContent, variables: Mapping[str, Any], party: uuid.UUID) -> dict[str, Any]:
-    """A trial: what can't be rendered is the caller's 400 now, not a worker's failure later."""
+def _rendered(
+    content: TemplateContent, variables: Mapping[str, Any], organization: uuid.UUID
+) -> dict[str, Any]:
+    """Render on acceptance: an error is the caller's 400 now, not a worker's failure later. Raises Invalid."""
     try:
-        words = rendering.render_for(party, content.source, variables)
+        text = rendering.render_for(organization, content.source, variables)
     except rendering.RenderError as error:
         raise Invalid.at("variables", error.code, f"{content.channel} {error.field}: {error}") from error
-    return {"language": content.language, **asdict(words)}
+    return {"language": content.language, **asdict(text)}
 
 
 def _fallback(
     known: Lookups, version: TemplateVersion, content: TemplateContent, variables: Mapping[str, Any]
 ) -> dict[str, Any] | None:
-    """What the template's fallback version says instead of a content that can't be rendered."""
+    """The fallback version's content, rendered instead of one that can't be; None without one, or if it fails too."""
     fallback = version.template.fallback_version
     if fallback is None or fallback == version:
         return None
@@ -198,7 +200,7 @@ def _recipients(
         return [{"email": address}] if address else []
     if user is None:
         return [{"token": request.device_token}] if request.device_token else []
-    # Where there are more of them than a person may have, from before there was a bound: those registered last.
+    # There may be more than the limit, from before it existed: take those registered last.
     devices = known.devices.get(user.pk, [])[-settings.DEVICES_A_PERSON :]
     return [{"token": device.token, "device": device} for device in devices]
 
@@ -223,7 +225,7 @@ def _delivery(
 
 
 def _decide(row: Delivery, facts: eligibility.Facts, known: Lookups) -> dict[str, Any]:
-    """Settle the row's first status; what is forbidden is kept as `skipped` with its reason, not dropped."""
+    """Set the row's first status; what may not be sent is stored as `skipped` with its reason, not dropped."""
     now = timezone.now()
     decision = _decision(row, facts, known, now)
     if decision.action in ENDED:
@@ -248,7 +250,7 @@ def _decision(row: Delivery, facts: eligibility.Facts, known: Lookups, now: date
     if not row.recipient_hash:
         return eligibility.Decision(eligibility.Action.SKIP, eligibility.NO_CONTACT)
     if row.notification.scheduled_at is not None:
-        # Decided when it is due; only without a contact there is nothing to wait for.
+        # Decided when it is due. Without a contact there is nothing to wait for.
         return eligibility.SEND
     decision = facts.decide(
         row.channel,
@@ -258,6 +260,6 @@ def _decision(row: Delivery, facts: eligibility.Facts, known: Lookups, now: date
         counted=lambda category: known.counted[category.pk, row.channel, row.recipient_hash],
     )
     if decision == eligibility.SEND and facts.category is not None:
-        # For what else these requests want to tell them.
+        # The other requests of this batch count this message against the cap.
         known.counted[facts.category.pk, row.channel, row.recipient_hash] += 1
     return decision

@@ -1,4 +1,4 @@
-"""A well-formed request for one notification, as every door hands it to the submission."""
+"""A validated request for one notification, as the API and the password reset pass it to `submission`."""
 
 import uuid
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """Accepting notifications: planned one by one, stored together in one transaction, published after the commit.
 
-Whatever is at fault with one of several requests is its own result; it spoils no other.
+An error in one of several requests is that request's result; the others are accepted all the same.
 """
 
 import uuid
@@ -31,16 +31,16 @@ from notifier.lib.database import storage
 from notifier.lib.database.group_commit import GroupCommit
 from notifier.lib.database.sql import insert
 
-BATCH_TOO_DEAR = (
+BATCH_TOO_EXPENSIVE = (
     "the items before this one took all the time there is for rendering; send it in another batch"
 )
 RACES = 3
-"""How often storing is tried again after another request was faster with one of the request_ids."""
+"""How often storing is tried when another request keeps storing one of the same request_ids first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A request with the hash of the body that it came in."""
+    """A request, and the hash of the body that it came in."""
 
     request: NotificationRequest
     body_hash: str
@@ -48,65 +48,66 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What a request has made, now or when its request_id came first."""
+    """What a request has made, now or when its request_id was first used."""
 
     notification: Notification
     deliveries: list[Delivery]
 
 
-def submit(*, caller: Caller, asked: Submission) -> Accepted:
-    """Accept one request; the caller's transaction, if any, takes part. Without one it is accepted together with
-    what else this caller asks of this process at that moment. Raises NotifierError."""
+def submit(*, caller: Caller, submission: Submission) -> Accepted:
+    """Accept one request, in the caller's transaction if there is one. Without one it is accepted by group commit,
+    with this caller's other requests that are in this process at that moment. Raises NotifierError."""
     if connection.in_atomic_block:
-        (result,) = submit_all(caller=caller, asked=[asked])
+        (result,) = submit_all(caller=caller, submissions=[submission])
     else:
-        result = _singles.submit((caller.organization.pk, caller.live, caller.name), (caller, asked))
+        result = _singles.submit((caller.organization.pk, caller.live, caller.name), (caller, submission))
     if isinstance(result, NotifierError):
         raise result
     return result
 
 
 def _submit_singles(singles: Sequence[tuple[Caller, Submission]]) -> list[Accepted | NotifierError]:
-    # They are one caller's. The last to come has read its key and organization last.
-    return submit_all(caller=singles[-1][0], asked=[asked for _, asked in singles])
+    # All are of one caller; the newest request read the API key and the organization last.
+    return submit_all(caller=singles[-1][0], submissions=[submission for _, submission in singles])
 
 
 _singles = GroupCommit(_submit_singles, most=100)
 
 
-def preview(*, caller: Caller, asked: Submission) -> Plan:
+def preview(*, caller: Caller, submission: Submission) -> Plan:
     """What would be decided and sent; stores nothing. Raises NotifierError."""
-    known = gather(caller.organization, [asked.request], live=caller.live)
-    return plan(caller=caller, request=asked.request, body_hash=asked.body_hash, known=known)
+    known = gather(caller.organization, [submission.request], live=caller.live)
+    return plan(caller=caller, request=submission.request, body_hash=submission.body_hash, known=known)
 
 
 def preview_all(
-    *, caller: Caller, asked: Sequence[Submission]
+    *, caller: Caller, submissions: Sequence[Submission]
 ) -> tuple[list[Accepted | NotifierError], dict[uuid.UUID, Plan]]:
-    """The same for each of several, with one allowance for all; what is new has a plan, by its notification's id."""
-    known = gather(caller.organization, [one.request for one in asked], live=caller.live)
-    with budget.allowance(cpu=budget.BATCH_CPU, why=BATCH_TOO_DEAR):
-        results, plans = _plan_all(caller, asked, known)
+    """As `preview` for several, with one CPU allowance for all: a result for each, and the plans of those that are
+    new, by their notification's id."""
+    known = gather(caller.organization, [one.request for one in submissions], live=caller.live)
+    with budget.allowance(cpu=budget.BATCH_CPU, why=BATCH_TOO_EXPENSIVE):
+        results, plans = _plan_all(caller, submissions, known)
     return results, {planned.notification.pk: planned for planned in plans}
 
 
-def submit_all(*, caller: Caller, asked: Sequence[Submission]) -> list[Accepted | NotifierError]:
-    """Accept each request or say what is wrong with it; one result a request, in order.
+def submit_all(*, caller: Caller, submissions: Sequence[Submission]) -> list[Accepted | NotifierError]:
+    """Accept each request, or return the error that refuses it; one result a request, in order.
 
-    A `request_id` that came before, in this call or an earlier one, gets what it made then: AlreadyDelivered
+    A `request_id` that was used before, in this call or an earlier one, gets what it made then: AlreadyDelivered
     once something went out, else the notification as it is. Never a second send.
     """
     for race in range(RACES):
-        known = gather(caller.organization, [one.request for one in asked], live=caller.live)
-        # What one call may take of a thread that others wait for, whatever it holds.
-        with budget.allowance(cpu=budget.BATCH_CPU, why=BATCH_TOO_DEAR):
-            results, plans = _plan_all(caller, asked, known)
+        known = gather(caller.organization, [one.request for one in submissions], live=caller.live)
+        # A bound on the CPU time of one call, however many requests it has: other callers wait for this thread.
+        with budget.allowance(cpu=budget.BATCH_CPU, why=BATCH_TOO_EXPENSIVE):
+            results, plans = _plan_all(caller, submissions, known)
         try:
             _store(plans)
         except IntegrityError:
-            # Another request with one of these request_ids was faster; the constraint told us, so its row
-            # is there to be found now.
-            if race + 1 == RACES or not any(one.request.request_id for one in asked):
+            # Another request with one of these request_ids was faster. The unique constraint failed because its row
+            # is committed, so the next `gather` finds it.
+            if race + 1 == RACES or not any(one.request.request_id for one in submissions):
                 raise
             continue
         _announce(plans)
@@ -115,7 +116,7 @@ def submit_all(*, caller: Caller, asked: Sequence[Submission]) -> list[Accepted 
 
 
 def _announce(plans: Sequence[Plan]) -> None:
-    """Count what is accepted, and wake who sends it, once it is committed."""
+    """After the commit, count what was accepted and wake the workers that send it."""
     lanes = Counter(_lanes(plans))
     wakes = [
         Wake(row.channel, row.priority, str(row.pk), row.fence)
@@ -129,7 +130,8 @@ def _announce(plans: Sequence[Plan]) -> None:
             ACCEPTED.labels(*lane).inc(count)
         publisher.wake(wakes)
 
-    # What fails here is logged: the rows are there, so nobody may be told to ask again, and the tick wakes them.
+    # An error here is only logged: the rows are stored, so the caller must not be told to retry, and the scheduler
+    # publishes them.
     transaction.on_commit(announce, robust=True)
 
 
@@ -142,19 +144,19 @@ def _lanes(plans: Sequence[Plan]) -> Iterator[tuple[str, str]]:
 
 
 def _plan_all(
-    caller: Caller, asked: Sequence[Submission], known: Lookups
+    caller: Caller, submissions: Sequence[Submission], known: Lookups
 ) -> tuple[list[Accepted | NotifierError], list[Plan]]:
     results: list[Accepted | NotifierError] = []
     plans: list[Plan] = []
     here: dict[str, Accepted] = {}
     before = deliveries_of(known.earlier.values()) if known.earlier else {}
-    # Once for all of them: a batch is taken or refused as a whole.
+    # Once for all of them, so that a whole batch meets the same limit.
     organization = caller.organization.pk
-    full_lanes = any(one.request.priority < BULK_BELOW for one in asked) and backpressure.gauge.is_full(
-        organization
-    )
-    full = any(one.request.scheduled_at for one in asked) and backpressure.over_schedule(organization)
-    for one in asked:
+    bulk = any(one.request.priority < BULK_BELOW for one in submissions)
+    full_lanes = bulk and backpressure.gauge.is_full(organization)
+    scheduled = any(one.request.scheduled_at for one in submissions)
+    full_schedule = scheduled and backpressure.over_schedule(organization)
+    for one in submissions:
         request_id = one.request.request_id
         try:
             if request_id is not None and request_id in known.earlier:
@@ -165,17 +167,17 @@ def _plan_all(
                 results.append(_again(here[request_id], one.body_hash))
                 continue
             try:
-                # What is refused before it is rendered costs something, too.
-                if len(asked) > 1:
+                # A request that is refused before rendering costs CPU time, too.
+                if len(submissions) > 1:
                     budget.check()
             except TooSlow as error:
                 raise Invalid.at("variables", TOO_COSTLY, str(error.message)) from error
             planned = plan(caller=caller, request=one.request, body_hash=one.body_hash, known=known)
-            # Nobody reads these words: a batch's would fill the memory until all of it is stored.
+            # Only `preview` reads the rendered text: a batch's would stay in memory until all of it is stored.
             planned.rendered.clear()
             if full_lanes and one.request.priority < BULK_BELOW:
                 raise backpressure.refusal()
-            if full and one.request.scheduled_at is not None:
+            if full_schedule and one.request.scheduled_at is not None:
                 raise backpressure.schedule_refusal()
         except NotifierError as error:
             results.append(error)
@@ -197,7 +199,7 @@ def _again(found: Accepted, body_hash: str) -> Accepted:
 
 
 def _store(plans: Sequence[Plan]) -> None:
-    """All or nothing. One statement stores everything, and needs no transaction unless the caller has one."""
+    """Store all rows or none. Where one statement stores everything, it needs no transaction."""
     deliveries = [row for planned in plans for row in planned.deliveries]
     closed = [row for row in deliveries if row.status != Status.QUEUED]
     alone = storage.on_postgresql() and not closed and not connection.in_atomic_block
@@ -206,12 +208,12 @@ def _store(plans: Sequence[Plan]) -> None:
         insert(
             [planned.notification for planned in plans],
             *([row for row in deliveries if isinstance(row, model)] for model in DELIVERIES.values()),
-            _lines(plans),
+            _timeline_entries(plans),
         )
 
 
-def _lines(plans: Sequence[Plan]) -> list[Event]:
-    """How the timelines begin."""
+def _timeline_entries(plans: Sequence[Plan]) -> list[Event]:
+    """The first timeline entries of each notification, unsaved."""
     return [
         timeline.accepted(
             planned.notification,

@@ -94,7 +94,7 @@ def _submit(user: User, link: str, code: str, correlation_id: str) -> None:
         correlation_id=correlation_id,
     )
     caller = Caller(name=CALLER, organization=user.organization, scopes=frozenset())
-    submission.submit(caller=caller, asked=submission.Submission(request, body_hash({"link": link})))
+    submission.submit(caller=caller, submission=submission.Submission(request, body_hash({"link": link})))
 
 
 def _ensure_template(organization: Organization, code: str) -> TemplateVersion | None:

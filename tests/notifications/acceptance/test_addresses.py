@@ -18,11 +18,11 @@ from tests.support.factories import OrganizationFactory, UserFactory
 from tests.support.routes import refused
 
 URL = "/api/v1/notifications/"
-ASKED = {"template_code": "hello", "channels": ["email"], "variables": {"name": "x"}}
+REQUEST = {"template_code": "hello", "channels": ["email"], "variables": {"name": "x"}}
 
 
-def tell(api, address):
-    return api.post(URL, {**ASKED, "recipient": {"email": address}}, format="json")
+def send_to(api, address):
+    return api.post(URL, {**REQUEST, "recipient": {"email": address}}, format="json")
 
 
 def status_of(answer):
@@ -54,7 +54,7 @@ SPELLINGS = [
 def test_a_suppression_holds_for_every_spelling(suppressed, named, api, version):
     made = api.post("/api/v1/suppressions/", {"channel": "email", "recipient": suppressed}, format="json")
     assert made.status_code == 201, made.content
-    assert status_of(tell(api, named)) == "skipped"
+    assert status_of(send_to(api, named)) == "skipped"
     again = api.post("/api/v1/suppressions/", {"channel": "email", "recipient": named}, format="json")
     assert (again.status_code, again.json()["data"]["id"]) == (200, made.json()["data"]["id"])
     for spelling in (suppressed, named):
@@ -68,21 +68,21 @@ def test_a_person_is_one_in_every_spelling(stored, named, api, organization):
     assert made.status_code == 201, made.content
     found = api.get("/api/v1/users/", {"email": named}).json()["data"]
     assert [row["id"] for row in found] == [made.json()["data"]["id"]]
-    said = refused(api.post("/api/v1/users/", {"email": named}, format="json"), 400)
-    assert said["errors"][0]["code"] == "unique"
+    problem = refused(api.post("/api/v1/users/", {"email": named}, format="json"), 400)
+    assert problem["errors"][0]["code"] == "unique"
 
 
 # A NUL, and half a character, are refused before anybody asks what they are.
 @pytest.mark.parametrize("address", [one for one in BAD if not set("\0\ud800") & set(one)], ids=ascii)
 def test_what_is_no_address_is_a_400_at_every_door(address, api, version):
-    said = refused(tell(api, address), 400, "validation_error")
-    assert [entry["field"] for entry in said["errors"]] == ["recipient.email"]
+    problem = refused(send_to(api, address), 400, "validation_error")
+    assert [entry["field"] for entry in problem["errors"]] == ["recipient.email"]
     for url, body in (
         ("/api/v1/users/", {"email": address}),
         ("/api/v1/suppressions/", {"channel": "email", "recipient": address}),
     ):
-        said = refused(api.post(url, body, format="json"), 400, "validation_error")
-        assert [entry["field"] for entry in said["errors"]] == [list(body)[-1]]
+        problem = refused(api.post(url, body, format="json"), 400, "validation_error")
+        assert [entry["field"] for entry in problem["errors"]] == [list(body)[-1]]
     assert not EmailLog.objects.exists()
     assert not Suppression.objects.exists()
 
@@ -97,7 +97,7 @@ def test_a_search_for_what_is_no_address_finds_nobody(address, api, user):
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(address=addresses)
 def test_202_means_that_the_sender_can_build_it(address, api, version):
-    answer = tell(api, address)
+    answer = send_to(api, address)
     assert answer.status_code in (202, 400), answer.content
     if answer.status_code == 202:
         row = EmailLog.objects.get(pk=answer.json()["data"]["deliveries"][0]["id"])
@@ -110,7 +110,7 @@ def test_202_means_that_the_sender_can_build_it(address, api, version):
 
 @pytest.mark.usefixtures("worker", "version")
 @pytest.mark.parametrize(
-    ("address", "line"),
+    ("address", "command"),
     [
         ('"a<b"@example.com', 'RCPT TO:<"a<b"@example.com>'),
         ('"a b, c"@example.com', 'RCPT TO:<"a b, c"@example.com>'),
@@ -120,20 +120,20 @@ def test_202_means_that_the_sender_can_build_it(address, api, version):
         ("用户@例え.テスト", "RCPT TO:<用户@xn--r8jz45g.xn--zckzah>"),
     ],
 )
-def test_it_is_sent_as_it_is_written(address, line, api, smtp):
-    tell(api, address)
+def test_it_is_sent_as_it_is_written(address, command, api, smtp):
+    send_to(api, address)
     settled("sent")
-    assert smtp.lines("RCPT") == [line]
+    assert smtp.lines("RCPT") == [command]
     (mail,) = smtp.lines("MAIL")
-    assert ("SMTPUTF8" in mail) == (not line.isascii())
-    written = line.removeprefix("RCPT TO:<").removesuffix(">")
+    assert ("SMTPUTF8" in mail) == (not command.isascii())
+    written = command.removeprefix("RCPT TO:<").removesuffix(">")
     assert f"\r\nTo: {written}\r\n".encode() in smtp.messages[0].data
 
 
 @pytest.mark.usefixtures("worker", "version")
 def test_where_the_relay_lacks_smtputf8_it_fails_and_is_kept(api, smtp):
     smtp.scripts["ehlo"] = "250-test.invalid\n250 PIPELINING"
-    tell(api, "pelé@example.com")
+    send_to(api, "pelé@example.com")
     (row,) = settled("failed")
     assert row.error_code == "smtputf8_unavailable"
     assert "does not offer SMTPUTF8" in row.error_detail
@@ -166,7 +166,7 @@ class TestAfterAnUpgrade:
     def test_no_suppression_is_lost(self, was, api, organization, version):
         self.suppress(organization, was)
         self.run("notifications", "0004_one_hash_a_mailbox", "rehash")
-        assert status_of(tell(api, "kim@bücher.example")) == "skipped"
+        assert status_of(send_to(api, "kim@bücher.example")) == "skipped"
 
     def test_several_of_one_mailbox_become_one_and_the_others_say_why(self, api, organization, version):
         first = self.suppress(organization, "kim@bücher.example")
@@ -180,7 +180,7 @@ class TestAfterAnUpgrade:
             ("upgrade", "The same mailbox is suppressed in another spelling.")
         }
         assert len({row.recipient_hash for row in Suppression.objects.all()}) == 1
-        assert status_of(tell(api, first.recipient)) == "skipped"
+        assert status_of(send_to(api, first.recipient)) == "skipped"
         # Again it changes nothing.
         before = list(Suppression.objects.order_by("pk").values())
         self.run("notifications", "0004_one_hash_a_mailbox", "rehash")
@@ -192,19 +192,19 @@ class TestAfterAnUpgrade:
     def test_an_erased_persons_is_known_once_somebody_names_them(self, was, api, organization, version):
         row = self.suppress(organization, was)
         Suppression.objects.update(recipient="")
-        assert status_of(tell(api, "kim@bücher.example")) == "skipped"
+        assert status_of(send_to(api, "kim@bücher.example")) == "skipped"
         row.refresh_from_db()
         assert row.recipient_hash == recipient_hash("email", "kim@bücher.example")
 
     def test_neither_is_anothers(self, organization, version):
         row = self.suppress(OrganizationFactory(), "kim@bücher.example")
         Suppression.objects.update(recipient="")
-        assert status_of(tell(client_for(organization), "kim@bücher.example")) == "queued"
+        assert status_of(send_to(client_for(organization), "kim@bücher.example")) == "queued"
         row.refresh_from_db()
         assert row.recipient_hash == former_hash("kim@bücher.example")
 
     def test_people_and_deliveries_get_the_one_spelling(self, api, organization, version):
-        tell(api, "kim@bücher.example")
+        send_to(api, "kim@bücher.example")
         EmailLog.objects.update(email="kim@bücher.example", recipient_hash=former_hash("kim@bücher.example"))
         person, twin, plain = UserFactory.create_batch(3, organization=organization)
         User.objects.filter(pk=person.pk).update(email="Kim@bücher.example")
@@ -217,13 +217,13 @@ class TestAfterAnUpgrade:
         )  # fmt: skip
         emails = dict(User.objects.values_list("pk", "email"))
         assert emails[person.pk] == "Kim@xn--bcher-kva.example"
-        # Somebody has that already: it stays, and still leads to the same mailbox.
+        # Another person has that address already: it stays, and still leads to the same mailbox.
         assert emails[twin.pk] == '"kim"@bücher.example'
         assert emails[plain.pk] == plain.email
 
 
 def test_an_erasure_finds_every_spelling(api, organization, version, capsys):
-    assert status_of(tell(api, "kim@bücher.example")) == "queued"
+    assert status_of(send_to(api, "kim@bücher.example")) == "queued"
     call_command("erase_user", '"kim"@XN--BCHER-KVA.example')
     assert EmailLog.objects.get().email == ""
 

@@ -1,4 +1,4 @@
-"""Past the high-water mark bulk is told to wait, and a password reset is not."""
+"""Past the high-water mark bulk requests are refused for now, and a password reset is not."""
 
 from datetime import timedelta
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("version", "unpublished")
 
 @pytest.fixture(autouse=True)
 def looked_at_every_time(monkeypatch):
-    monkeypatch.setattr(backpressure, "LOOK_EVERY", 0.0)
+    monkeypatch.setattr(backpressure, "REFRESH_SECONDS", 0.0)
     # What this process saw here must not be believed by the next test.
     monkeypatch.setattr(backpressure, "gauge", backpressure.Gauge())
 

@@ -1,4 +1,4 @@
-"""The specification's other spellings of the same operations, and request_ids that are words of these paths."""
+"""The specification's other spellings of the same operations, and request_ids that are segments of these paths."""
 
 import pytest
 from django.urls import get_resolver
@@ -37,12 +37,12 @@ def test_others_are_looked_up_by_it(word, api, user, version):
 
 
 def test_every_word_of_the_routes_is_reserved():
-    words = set()
+    segments = set()
     for one in get_resolver().url_patterns[0].url_patterns:
         if str(one.pattern) == "notifications/":
             for inner in one.url_patterns:
-                words |= {part for part in str(inner.pattern).split("/") if part and "<" not in part}
-    assert words == PATH_SEGMENTS
+                segments |= {part for part in str(inner.pattern).split("/") if part and "<" not in part}
+    assert segments == PATH_SEGMENTS
 
 
 @pytest.mark.parametrize(

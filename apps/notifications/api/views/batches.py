@@ -80,7 +80,7 @@ class BatchView(APIView):
                 results[index] = rejected(index, Invalid.of(field_errors(error.detail)))
 
         if dry_run:
-            found, plans = submission.preview_all(caller=caller, asked=list(submissions.values()))
+            found, plans = submission.preview_all(caller=caller, submissions=list(submissions.values()))
             for index, result in zip(submissions, found, strict=True):
                 if isinstance(result, NotifierError):
                     results[index] = rejected(index, result)
@@ -98,7 +98,7 @@ class BatchView(APIView):
             return ok_with_message(counted, f"{DRY_RUN} {result_message(counted, 'would be ')}")
 
         def accept() -> tuple[dict[str, Any], str]:
-            made = submission.submit_all(caller=caller, asked=list(submissions.values()))
+            made = submission.submit_all(caller=caller, submissions=list(submissions.values()))
             for index, result in zip(submissions, made, strict=True):
                 if isinstance(result, TooManyWaiting):
                     # This applies to every new item, since all use the bulk lane: nothing was stored.

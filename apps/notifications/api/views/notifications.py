@@ -187,13 +187,13 @@ class NotificationListView(NotificationRows, generics.ListAPIView[Notification])
         dry_run = DryRunQuery.is_dry_run(request)
         wanted = parse_submission(request, SINGLE, self.body(request))
         if dry_run:
-            planned = submission.preview(caller=caller, asked=wanted)
+            planned = submission.preview(caller=caller, submission=wanted)
             return ok_with_message({"decisions": planned.decisions, "rendered": planned.rendered}, DRY_RUN)
 
         throttling.check_deliveries(caller)
 
         def accept() -> tuple[dict[str, Any], str]:
-            made = submission.submit(caller=caller, asked=wanted)
+            made = submission.submit(caller=caller, submission=wanted)
             throttling.charge_deliveries(caller, len(made.deliveries), items=1)
             return accepted(made), f"/api/v1/notifications/{made.notification.pk}/"
 
