@@ -32,7 +32,7 @@ def exposed(transactional_db, settings):
     settings.METRICS_DIR, settings.METRICS_TOKEN = None, "t" * 32
     broker = Broker()
     looks = Gauges(broker)
-    looks.turn()
+    looks.refresh_if_due()
     try:
         page = Client().get("/metrics", headers={"Authorization": f"Bearer {settings.METRICS_TOKEN}"})
         types = re.findall(r"^# TYPE (\S+) (\S+)$", page.content.decode(), re.MULTILINE)

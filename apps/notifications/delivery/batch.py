@@ -214,7 +214,7 @@ class Batch:
                 self._runtime.retry_until_recorded("outcomes_not_recorded", lambda: record_attempts(done))
                 # Not reached where it could not be written: then the journal stays, for crash recovery.
                 self._writing -= 1
-                self.permits.settle()
+                self.permits.flush()
             with self._lock:
                 over = not self._senders and not self._writing and not self._done
                 if over:

@@ -96,7 +96,7 @@ def _through(
     ready: Ready, attempt: DeliveryAttempt, permits: Permits, pipelined_next: Message | None
 ) -> _Ended:
     account = ready.account
-    permit = permits.ask(account.name)
+    permit = permits.permit_for(account.name)
     if isinstance(permit, Outcome):
         return _Ended(permit, account.name, asked=False)
     # Django keeps a connection until it is closed; a turn may be a second away, a provider's answer minutes.
@@ -105,7 +105,7 @@ def _through(
     domain = attempt.delivery.recipient.rpartition("@")[2].lower()
     paced = rate_limit.refusal(account, domain, urgent=attempt.delivery.priority >= BULK_BELOW)
     outcome = paced or _send(ready, attempt, pipelined_next)
-    permits.tell(account, permit, outcome)
+    permits.record(account, permit, outcome)
     if outcome.code == THROTTLED:
         rate_limit.slow_down(account)
     return _Ended(outcome, account.name, asked=paced is None)

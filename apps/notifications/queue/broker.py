@@ -1,6 +1,6 @@
-"""One broker connection for publishing, with a bound on every wait.
+"""One broker connection for publishing, with a timeout on every wait.
 
-Any fault drops the connection without ceremony: a polite close waits for a broker that may be frozen, and a
+Any error drops the connection without an AMQP close: a close handshake waits for a broker that may be frozen, and a
 confirm that comes late would be taken for the next message's.
 """
 
@@ -21,14 +21,15 @@ log = structlog.get_logger(__name__)
 CONNECT_SECONDS = 0.5
 ANSWER_SECONDS = 2.0
 PAUSE_SECONDS = 3.0
-"""How long a broker that failed is left alone."""
-UNHEARD_SECONDS = 2.0
-"""How long after its deletion a queue is made again. An idle RabbitMQ 3.10 (tested) tells the consumers of a quorum
-queue within a tenth of a second; who has not heard by then is given the new one's messages and never sent them."""
+"""How long nothing is sent to a broker after an error."""
+REDECLARE_DELAY_SECONDS = 2.0
+"""How long after its deletion a queue is declared again. An idle RabbitMQ 3.10 (tested) cancels the consumers of a
+quorum queue within a tenth of a second; to a consumer whose cancellation has not arrived by then, the broker assigns
+messages of the new queue and never delivers them."""
 NO_ROUTE = 312
 MESSAGE_VERSION = 1
 BROKER_ERRORS = (AMQPError, MessageNacked, OperationalError, OSError)
-"""Everything by which a broker, its network or kombu say that it can't be used now."""
+"""Every error by which the broker, its network or kombu show that it can't be used now."""
 TASK_NAME = "notifications.deliver"
 CALL_BACK_TASK_NAME = "notifications.call_back"
 
@@ -45,10 +46,10 @@ class Broker:
         self._producer: Producer | None = None
         self._rest_until = 0.0
         self.connects = 0
-        """How often a connection was made: a change means that the broker may have lost its memory."""
+        """How often a connection was made: a change means that the broker may have lost its messages."""
 
     def wake(self, lane: str, channel: str, ids: list[str]) -> None:
-        """Tell the lane's workers to look at these rows. Raises BrokerUnavailable."""
+        """Publish a message that wakes one of the lane's workers for these rows. Raises BrokerUnavailable."""
         self._attempt(
             lambda producer: current_app.send_task(
                 CALL_BACK_TASK_NAME if channel == CALLBACKS else TASK_NAME,
@@ -66,7 +67,7 @@ class Broker:
         )
 
     def publish_dead_letter(self, body: dict[str, Any]) -> None:
-        """A copy of a dead letter (ids and code) for whoever watches `failed`. Raises BrokerUnavailable."""
+        """Publish a copy of a dead letter (ids and code) to `failed`, for monitoring. Raises BrokerUnavailable."""
         self._attempt(
             lambda producer: producer.publish(
                 body,
@@ -79,8 +80,8 @@ class Broker:
             )
         )
 
-    def tell(self, body: dict[str, Any], *, key: str, message_id: str) -> None:
-        """An event for every queue that is bound to its key; for none, it is gone. Raises BrokerUnavailable."""
+    def publish_webhook_event(self, body: dict[str, Any], *, key: str, message_id: str) -> None:
+        """Publish it to every queue that is bound to `key`; without one it is dropped. Raises BrokerUnavailable."""
         self._attempt(
             lambda producer: producer.publish(
                 body,
@@ -116,11 +117,11 @@ class Broker:
                 return work(self._ready_producer())
             except ChannelError as error:
                 self.close()
-                # A queue or exchange is gone: the broker was wiped. Once is enough to make them again.
+                # A queue or exchange is gone: the broker was wiped. The next connection declares them again.
                 if last or error.reply_code not in (NO_ROUTE, NotFound.code):
                     raise self._rest(error) from error
                 log.warning("topology_missing", reason=str(error))
-                time.sleep(UNHEARD_SECONDS)
+                time.sleep(REDECLARE_DELAY_SECONDS)
             except BROKER_ERRORS as error:
                 self.close()
                 raise self._rest(error) from error

@@ -1,8 +1,8 @@
-"""What stock Celery's consumer does not do; checked against Celery 5.7.
+"""Celery's consumer, with what the stock one lacks; checked against Celery 5.7.
 
 - Messages that can't be decoded, or name no task of ours, are rejected, so that the queue's dead-letter
   exchange keeps them (stock acknowledges an undecodable one: it is gone), and are logged without their body.
-- A queue that somebody deleted is declared again once all its consumers know.
+- A queue that was deleted is declared again once all its consumers have been cancelled.
 - A lost broker is tried again every 0.5–2 s (stock backs off to 30 s).
 - The delayed-delivery queues are left out: nothing here waits in the broker.
 """
@@ -16,7 +16,7 @@ from amqp.exceptions import ConsumerCancelled
 from celery.worker.consumer import Consumer as StockConsumer
 from celery.worker.state import maybe_shutdown
 
-from apps.notifications.queue.broker import UNHEARD_SECONDS
+from apps.notifications.queue.broker import REDECLARE_DELAY_SECONDS
 
 log = structlog.get_logger(__name__)
 
@@ -30,11 +30,11 @@ class Consumer(StockConsumer):  # type: ignore[misc]
         ]
 
     def ensure_connected(self, conn: Any) -> Any:
-        def said(error: Exception, wait: float) -> None:
+        def log_retry(error: Exception, wait: float) -> None:
             log.warning("broker_unavailable", reason=f"{type(error).__name__}: {error}", retry_in=wait)
 
         connected = conn.ensure_connection(
-            said, None, interval_start=0.5, interval_step=0.5, interval_max=2, callback=maybe_shutdown
+            log_retry, None, interval_start=0.5, interval_step=0.5, interval_max=2, callback=maybe_shutdown
         )
         self.first_connection_attempt = False
         return connected
@@ -42,8 +42,8 @@ class Consumer(StockConsumer):  # type: ignore[misc]
     def on_connection_error_after_connected(self, exc: Exception) -> None:
         super().on_connection_error_after_connected(exc)
         if isinstance(exc, ConsumerCancelled):
-            # A queue was deleted, and reconnecting declares it: not before its other consumers have heard of it.
-            time.sleep(UNHEARD_SECONDS)
+            # A queue was deleted, and reconnecting declares it: not before its other consumers were cancelled.
+            time.sleep(REDECLARE_DELAY_SECONDS)
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         self._refuse("undecodable_message", message, exc)

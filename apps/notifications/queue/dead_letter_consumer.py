@@ -1,4 +1,4 @@
-"""Emptying `failed`: copies of dead letters we have are let go, messages nobody could read are stored."""
+"""The consumer of the queue `failed`: copies of stored dead letters are dropped, unreadable messages are stored."""
 
 import hashlib
 import json
@@ -17,34 +17,34 @@ from apps.notifications.queue.broker import ANSWER_SECONDS, BROKER_ERRORS, CONNE
 
 log = structlog.get_logger(__name__)
 
-MESSAGES_A_TURN = 100
+MESSAGES_PER_PASS = 100
 BODY_LIMIT = 4096
-"""Bytes of a foreign message that are kept."""
+"""Bytes of a foreign message that are stored."""
 CHECK_EVERY_SECONDS = 5.0
 
 
 class DeadLetterConsumer:
-    """Reads `failed` with plain kombu: nothing in there may meet a task's machinery again."""
+    """Reads `failed` with plain kombu: no message in there may be run as a Celery task again."""
 
     def __init__(self) -> None:
         self._connection: Connection | None = None
         self._next_at = 0.0
 
-    def turn(self) -> int:
-        """Take what waits, up to a bound; returns how many. A broker that is away is left for later."""
-        return 0 if time.monotonic() < self._next_at else self.turn_now()
+    def consume_if_due(self) -> int:
+        """Take what waits, up to a bound; returns how many. While the broker is away it takes none."""
+        return 0 if time.monotonic() < self._next_at else self.consume_now()
 
-    def turn_now(self) -> int:
-        """`turn`, whenever the last one was."""
+    def consume_now(self) -> int:
+        """As `consume_if_due`, whenever the last pass was."""
         self._next_at = time.monotonic() + CHECK_EVERY_SECONDS
         try:
             taken = self._take()
-            if taken == MESSAGES_A_TURN:
+            if taken == MESSAGES_PER_PASS:
                 # There is more: after a mass failure the queue must shrink faster than it grows.
                 self._next_at = 0.0
             return taken
         except BROKER_ERRORS as error:
-            log.warning("drain_interrupted", reason=f"{type(error).__name__}: {error}")
+            log.warning("dead_letter_consumer_interrupted", reason=f"{type(error).__name__}: {error}")
             self.close()
             self._next_at = time.monotonic() + PAUSE_SECONDS
             return 0
@@ -63,16 +63,16 @@ class DeadLetterConsumer:
         with self._connection.channel() as channel:
             topology.declare(channel)
             taken = 0
-            while taken < MESSAGES_A_TURN and (message := channel.basic_get(topology.FAILED)) is not None:
+            while taken < MESSAGES_PER_PASS and (message := channel.basic_get(topology.FAILED)) is not None:
                 store(message)
-                # Only now: a crash before it stores the message twice at worst, and the hash finds that.
+                # Acknowledged last: after a crash the message comes again, and its hash shows that it is stored.
                 channel.basic_ack(message.delivery_tag)
                 taken += 1
             return taken
 
 
 def store(message: Any) -> None:
-    """Keep a foreign message as a DeadLetter, and wake again the rows that it named."""
+    """Store a foreign message as a DeadLetter, and wake the rows that it names once more."""
     raw = message.body if isinstance(message.body, bytes) else str(message.body).encode()
     content = _json(raw)
     if isinstance(content, dict) and _known(content.get("dead_letter_id")):
@@ -93,7 +93,7 @@ def store(message: Any) -> None:
 
 
 def _death(headers: Any) -> dict[str, Any]:
-    """The newest entry of `x-death`; anybody may publish to `failed`, so it may be anything."""
+    """The newest entry of `x-death`; any client may publish to `failed`, so it may have any shape."""
     deaths = headers.get("x-death") if isinstance(headers, dict) else None
     newest = deaths[0] if isinstance(deaths, list) and deaths else None
     return newest if isinstance(newest, dict) else {}
@@ -118,11 +118,11 @@ def _known(pk: Any) -> bool:
 
 
 def _wake_again(content: Any) -> None:
-    """A poisoned wake-up costs time, never a notification: its rows are unpublished, so the tick sees them."""
+    """Mark the rows of a poisoned wake-up as unpublished: the scheduler finds them, and no notification is lost."""
     try:
-        named = content[1]
-        ids = [uuid.UUID(str(pk)) for pk in named["ids"]]
-        model = WAITING[named["channel"]]
+        arguments = content[1]
+        ids = [uuid.UUID(str(pk)) for pk in arguments["ids"]]
+        model = WAITING[arguments["channel"]]
     except (KeyError, TypeError, ValueError, IndexError):
         return
     model.objects.unpublish(ids)

@@ -1,7 +1,7 @@
 """Publishing outside the request: a thread takes the ids of committed rows and wakes the workers.
 
-Nothing here may be relied upon: ids still in hand when the process dies, or refused by the broker, belong to
-rows that are due and unpublished, and the scheduler publishes those.
+Delivery must not depend on it: ids that are still queued here when the process dies, or that the broker refuses,
+belong to rows that are due and unpublished, and the scheduler publishes those.
 """
 
 import atexit
@@ -21,14 +21,14 @@ from notifier.lib.threads import Loop
 
 log = structlog.get_logger(__name__)
 
-APART_SECONDS = 0.01
-"""Between two publications: one that comes alone goes out at once, those of a flood go out together."""
+BATCH_SECONDS = 0.01
+"""Between two publications: a single id goes out at once, those of a flood go out together."""
 RECORD_EVERY_SECONDS = 0.4
 
 
 class Wake(NamedTuple):
-    """A row to publish. `fence` is the row's at that moment: a sender that was quicker than the record of the
-    confirmation, and put the row back, must not find it marked as published."""
+    """A row to publish. `fence` is the row's at that moment: where a sender has put the row
+    back before the broker's confirmation was recorded, that must not mark the row as published."""
 
     channel: str
     priority: int
@@ -37,18 +37,22 @@ class Wake(NamedTuple):
 
 
 Item = list[Wake] | dict[str, Any] | None
-"""Rows, a dead letter's copy, or None: only to be woken."""
+"""Rows, a dead letter's copy, or None, which only wakes the loop."""
 Confirmed = dict[tuple[str, int], list[str]]
 """Ids by channel and fence."""
 
 
 class Publisher:
-    """Hand it work from any thread; a loop of its own, started at the first, does it."""
+    """Takes work from any thread; a loop in a thread of its own, started with the first item, publishes it."""
 
     def __init__(self) -> None:
         self._work: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self._loop = Loop(
-            "publisher", self._turn, begins=self._begin, ends=self._end, wake=lambda: self._work.put(None)
+            "publisher",
+            self._publish_batch,
+            begins=self._begin,
+            ends=self._end,
+            wake=lambda: self._work.put(None),
         )
         self._begin()
 
@@ -63,7 +67,7 @@ class Publisher:
         self._loop.start()
 
     def stop(self, timeout: float = 2.0) -> None:
-        """Publish and record what is in hand, within `timeout` seconds, and hang up. Later work starts anew."""
+        """Publish and record what is queued, within `timeout` seconds, and disconnect. Later work starts anew."""
         self._loop.stop(timeout)
 
     def _begin(self) -> None:
@@ -72,12 +76,13 @@ class Publisher:
         self._confirmed: Confirmed = defaultdict(list)
         self._record_at = self._published_at = 0.0
 
-    def _turn(self) -> None:
-        patience = max(0.0, self._record_at - time.monotonic()) if self._confirmed else None
-        batch = self._batch(patience, self._published_at + APART_SECONDS)
+    def _publish_batch(self) -> None:
+        timeout = max(0.0, self._record_at - time.monotonic()) if self._confirmed else None
+        batch = self._batch(timeout, self._published_at + BATCH_SECONDS)
         self._published_at = time.monotonic()
         if not self._confirmed:
-            # Not at once: a worker that is awake has the row by then; it waits for no lock, and needs no record.
+            # Not at once: an idle worker has claimed the row by then, without waiting for a lock, and the record is
+            # not needed any more.
             self._record_at = self._published_at + RECORD_EVERY_SECONDS
         for wakes in _messages(batch):
             lane = topology.lane(wakes[0].channel, wakes[0].priority)
@@ -92,30 +97,30 @@ class Publisher:
             try:
                 self._broker.publish_dead_letter(body)
             except BrokerUnavailable:
-                # The DeadLetter row stands; the copy is for onlookers only.
+                # The DeadLetter row is stored; the copy only informs those who watch the queue.
                 log.info("dead_letter_copy_dropped", delivery_id=body.get("delivery_id"))
         if self._confirmed and time.monotonic() >= self._record_at:
             self._record()
 
     def _record(self) -> None:
-        # Forgotten even where this fails: unrecorded means published once more by the scheduler, a look at the row.
+        # Dropped even where this fails: the scheduler publishes an unrecorded row again, which costs a look at it.
         confirmed, self._confirmed = self._confirmed, defaultdict(list)
         _record(confirmed)
 
     def _end(self) -> None:
         while not self._work.empty():
-            self._turn()
+            self._publish_batch()
         if self._confirmed:
             self._record()
         self._broker.close()
 
-    def _batch(self, patience: float | None, ends: float) -> list[Item]:
-        """What there is, and what arrives until `ends`; empty after `patience` seconds of nothing."""
+    def _batch(self, timeout: float | None, ends: float) -> list[Item]:
+        """What is queued, and what arrives until `ends`; empty if nothing comes for `timeout` seconds."""
         try:
-            batch = [self._work.get(timeout=patience)]
+            batch = [self._work.get(timeout=timeout)]
         except queue.Empty:
             return []
-        # Asleep, not woken by every row: the thread is one of those that answer requests.
+        # One sleep instead of a wake-up for every row: this thread takes CPU time from those that answer requests.
         time.sleep(max(0.0, ends - time.monotonic()))
         while len(batch) < 1000:
             try:
@@ -131,7 +136,7 @@ def _messages(batch: list[Item]) -> Iterable[list[Wake]]:
         for wake in item if isinstance(item, list) else ():
             lanes[topology.lane(wake.channel, wake.priority)].append(wake)
     for lane, wakes in lanes.items():
-        size = topology.ids_a_message(lane)
+        size = topology.ids_per_message(lane)
         for start in range(0, len(wakes), size):
             yield wakes[start : start + size]
 

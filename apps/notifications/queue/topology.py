@@ -1,4 +1,4 @@
-"""The broker's exchanges and queues, declared by code alone, so that every process agrees on them."""
+"""The broker's exchanges and queues. Only code declares them, so that every process agrees on them."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from apps.users.channels import Channel
 DIRECT = Exchange("notifications.direct", type="direct", durable=True)
 DEAD = Exchange("notifications.dlx", type="direct", durable=True)
 EVENTS = Exchange("notifications.events", type="topic", durable=True)
-"""What became of deliveries, by `<organization's slug>.<channel>.<status>`; who wants them binds a queue."""
+"""Webhook events, by `<organization's slug>.<channel>.<status>`; a program that wants them binds a queue."""
 FAILED = "failed"
 
 BULK_SUFFIX = ".bulk"
@@ -20,7 +20,7 @@ LANES = (*DELIVERY_LANES, CALLBACKS)
 
 _ARGUMENTS: dict[str, Any] = {
     "x-queue-type": "quorum",
-    # What the queue gives up (a rejected or poisoned message) is copied to `failed` before it is let go.
+    # A message that the queue drops (rejected or poisoned) is copied to `failed` first.
     "x-dead-letter-exchange": DEAD.name,
     "x-dead-letter-routing-key": FAILED,
     "x-dead-letter-strategy": "at-least-once",
@@ -41,15 +41,15 @@ FAILED_QUEUE = Queue(
 
 
 BATCH_SIZE = 100
-"""Rows that a sender takes at once."""
+"""Rows that a worker claims at once."""
 SMALL_BATCH = 10
-"""Few enough that a burst spreads over the slots of all workers, which take a message each."""
+"""Small enough that a burst spreads over the slots of all workers, which take a message each."""
 
 
-def ids_a_message(lane: str) -> int:
+def ids_per_message(lane: str) -> int:
     """How many rows a message of this lane names at most."""
     if lane == CALLBACKS:
-        # A receiver may take 15 s: nothing else waits behind it.
+        # A receiver may take 15 s: no other row may wait behind it.
         return 1
     return BATCH_SIZE if is_bulk(lane) else SMALL_BATCH
 

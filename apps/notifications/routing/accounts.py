@@ -1,4 +1,4 @@
-"""A channel's providers as its setting lists them: one URL or several, in the order in which they are tried."""
+"""A channel's provider accounts as its setting lists them: one URL or several, in the order of failover."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -11,8 +11,8 @@ NAME_LIMIT = 64
 
 @dataclass(frozen=True, slots=True)
 class BreakerPolicy:
-    """When a circuit opens: at `ratio` faults among at least `minimum` sends of the last `window` seconds, or
-    after `streak` faults in a row. `pause`: seconds it stays open at first."""
+    """When a circuit opens: at a share of `ratio` errors among at least `minimum` sends of the last `window` seconds,
+    or after `streak` errors in a row. `pause`: seconds that it stays open at first."""
 
     ratio: float = 0.5
     minimum: int = 20
@@ -25,15 +25,15 @@ PRESETS = {
     "ratio": BreakerPolicy(streak=1_000_000),
     "streak": BreakerPolicy(minimum=1_000_000, streak=5, pause=60.0),
 }
-"""`ratio`: half of at least 20, for 30 s. `streak`: 5 in a row, for 60 s. Neither looks at the other's rule."""
+"""`ratio`: half of at least 20, for 30 s. `streak`: 5 in a row, for 60 s. Each switches the other's rule off."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One account with one provider. `url` is without the options that are every provider's.
+    """One account with one provider. `url` is without the options that every provider has (`OPTIONS`).
 
-    Lower `order` comes first; among equals chance decides, by `weight`. `rate`, `domain_rate`: messages a second
-    through the account, and to one recipient domain; 0 is no limit.
+    Lower `order` comes first; among equals the choice is random, by `weight`. `rate`, `domain_rate`: messages a
+    second through the account, and to one recipient domain; 0 is no limit.
     """
 
     name: str
@@ -47,9 +47,9 @@ class Account:
 
 
 def parse(text: str, schemes: Mapping[str, Callable[[str], Any]]) -> list[Account]:
-    """The accounts in `text`, URLs apart by spaces. `schemes`: what checks an URL of each scheme.
+    """The accounts in `text`: URLs separated by spaces. `schemes`: by URL scheme, what validates such a URL.
 
-    Raises ValueError with a sentence that repeats no password.
+    Raises ValueError, whose message contains no password.
     """
     urls = text.split()
     accounts = [_account(url, position, schemes, alone=len(urls) == 1) for position, url in enumerate(urls)]
@@ -89,7 +89,7 @@ def _account(url: str, position: int, schemes: Mapping[str, Callable[[str], Any]
 
 
 def _without(parts: SplitResult) -> str:
-    # The pieces as they were written: what decodes and encodes again may change a password.
+    # The query as it was written: decoding and encoding it again could change a password.
     rest = [piece for piece in parts.query.split("&") if piece and piece.partition("=")[0] not in OPTIONS]
     return urlunsplit(parts._replace(query="&".join(rest)))
 

@@ -1,7 +1,7 @@
-"""The circuit of each provider account: closed, open for a while, then one probe decides.
+"""The circuit breaker of each provider account: closed, open for a while, then half-open, where one probe decides.
 
-The row is the truth, so an open circuit outlives Redis and every process; only the counting that leads to it is
-in Redis. Open means deferred: no attempt of a message is used.
+Its state is a row in PostgreSQL, so an open circuit outlives Redis and every process; only the counts that open it
+are in Redis. While it is open, messages are deferred: no attempt of a message is used.
 """
 
 import random
@@ -31,30 +31,30 @@ log = structlog.get_logger(__name__)
 LONGEST_PAUSE = 600.0
 JITTER = (0.9, 1.1)
 PROBE_SECONDS = 60.0
-"""A probe whose sender died is forgotten after this."""
+"""After this another probe is allowed, if the sender of the last one has died."""
 PROBED_WAIT = 5.0
-"""How long a message waits for somebody else's probe."""
-STANDS_SECONDS = 0.25
-"""How long a process's look at a closed circuit stands. One at an open one doesn't: what is put off for it would wait
-on when it has just been closed."""
+"""How long a message waits while another sender probes."""
+CLOSED_CACHE_SECONDS = 0.25
+"""How long a process caches that a circuit is closed. An open one is not cached: messages would still be deferred
+after it was closed."""
 BY_HAND = "opened_by_hand"
 BY_HAND_SECONDS = 365 * 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """Leave to send. `probe`: the one send that decides on a circuit whose pause is over."""
+    """Permission to send. `probe`: this is the one send that decides on a circuit whose pause is over."""
 
     probe: bool = False
 
 
-def ask(name: str) -> Permit | Outcome:
-    """Leave to send through the provider now, or the outcome of a message that has to wait."""
+def permit_for(name: str) -> Permit | Outcome:
+    """Permission to send through the provider `name` now, or the outcome of a message that has to wait."""
     if (opened := _opened(name)) is None:
         return Permit()
     left, code, detail = opened
     if left > 0:
-        # One that is open until somebody closes it is looked at again from time to time.
+        # A circuit may be open until an operator closes it: look at it again from time to time.
         return Outcome(Result.DEFERRED, code, detail, wait=min(left, LONGEST_PAUSE))
     probing = ProviderState.objects.filter(Q(probe_until=None) | Q(probe_until__lt=Now()), name=name)
     if probing.filter(open_until__lte=Now()).update(probe_until=from_now(PROBE_SECONDS)):
@@ -70,7 +70,7 @@ FROM notifications_providerstate WHERE name = %(name)s AND open_until IS NOT NUL
 
 @storage.operation
 def _opened(name: str) -> tuple[float, str, str] | None:
-    """How many seconds longer the circuit is open, and why; None where it is closed. Asked for every single send."""
+    """How many seconds longer the circuit is open, its code and detail; None if it is closed. Read for every send."""
     return next(iter(run(_OPENED, {"name": name})), None)  # type: ignore[arg-type]
 
 
@@ -81,8 +81,8 @@ def _opened_portably(name: str) -> tuple[float, str, str] | None:
     return None if found is None else (found.left.total_seconds(), found.code, found.detail)
 
 
-def tell(account: Account, permit: Permit, outcome: Outcome) -> None:
-    """What came of a send. Never raises for the database's sake: the send itself is still to be written down."""
+def record(account: Account, permit: Permit, outcome: Outcome) -> None:
+    """Record the outcome of a send. Never raises a database error: the send itself is still to be recorded."""
     try:
         if permit.probe:
             _judge_probe(account, outcome)
@@ -93,7 +93,7 @@ def tell(account: Account, permit: Permit, outcome: Outcome) -> None:
             open_for(
                 account.name, settings.CONFIGURATION_PAUSE_SECONDS, code=outcome.code, detail=outcome.detail
             )
-        elif outcome.provider_error or not _says_nothing(outcome):
+        elif outcome.provider_error or not _is_inconclusive(outcome):
             tally = failure_window.count(
                 account.name, error=outcome.provider_error, window=account.breaker.window
             )
@@ -106,58 +106,59 @@ def tell(account: Account, permit: Permit, outcome: Outcome) -> None:
 
 
 class Permits:
-    """Leave to send, for a chunk's rows: one look at a circuit serves a process's sends of a moment, and those of the
-    chunk that went well are counted at once. Thread-safe."""
+    """The circuit breaker for a batch's rows: that a circuit is closed is cached for a moment, process-wide, and the
+    batch's successful sends are counted together. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._well: Counter[Account] = Counter()
+        self._successes: Counter[Account] = Counter()
 
-    def ask(self, name: str) -> Permit | Outcome:
-        """As `breaker.ask`."""
+    def permit_for(self, name: str) -> Permit | Outcome:
+        """As the function `permit_for`, with the cache."""
         if time.monotonic() < _closed_until.get(name, 0.0):
             return Permit()
-        answer = ask(name)
+        answer = permit_for(name)
         if isinstance(answer, Permit) and not answer.probe:
-            _closed_until[name] = time.monotonic() + STANDS_SECONDS
+            _closed_until[name] = time.monotonic() + CLOSED_CACHE_SECONDS
         return answer
 
-    def tell(self, account: Account, permit: Permit, outcome: Outcome) -> None:
-        """As `breaker.tell`, where need be at the next `settle`."""
+    def record(self, account: Account, permit: Permit, outcome: Outcome) -> None:
+        """As the function `record`; a success is counted at the next `flush`."""
         if outcome.result is Result.SENT and not permit.probe:
             with self._lock:
-                self._well[account] += 1
+                self._successes[account] += 1
             return
-        # In their order: what went well before a fault ends a row of faults.
-        self.settle()
-        tell(account, permit, outcome)
+        # In their order: a success before this error ends a streak of errors.
+        self.flush()
+        record(account, permit, outcome)
         if outcome.provider_error:
             _closed_until.pop(account.name, None)
 
-    def settle(self) -> None:
+    def flush(self) -> None:
+        """Count the successes since the last call."""
         with self._lock:
-            well, self._well = self._well, Counter()
-        for account, sends in well.items():
+            successes, self._successes = self._successes, Counter()
+        for account, sends in successes.items():
             failure_window.count(account.name, error=False, window=account.breaker.window, sends=sends)
 
 
 def _forget(name: str) -> None:
-    """What this process thinks of a circuit that has just changed."""
+    """Drop the counts, and what this process has cached of a circuit that has just changed."""
     failure_window.forget(name)
     _closed_until.pop(name, None)
 
 
 _closed_until: dict[str, float] = {}
-"""By provider: how long the last look stands, which found its circuit closed."""
+"""By provider: until when the cached state `closed` is used, on the monotonic clock."""
 
 
-def _says_nothing(outcome: Outcome) -> bool:
-    """Of whether the provider works."""
+def _is_inconclusive(outcome: Outcome) -> bool:
+    """Whether the outcome shows nothing about the provider's health."""
     return outcome.untried or outcome.result in (Result.DEFERRED, Result.CONFIGURATION)
 
 
 def _facts(tally: failure_window.Tally) -> dict[str, int]:
-    return {"sends": tally.sends, "faults": tally.errors, "streak": tally.streak}
+    return {"sends": tally.sends, "errors": tally.errors, "streak": tally.streak}
 
 
 def _judge_probe(account: Account, outcome: Outcome) -> None:
@@ -166,8 +167,8 @@ def _judge_probe(account: Account, outcome: Outcome) -> None:
         if outcome.result is Result.CONFIGURATION:
             base = settings.CONFIGURATION_PAUSE_SECONDS
         open_for(account.name, base, code=outcome.code, detail=outcome.detail)
-    elif _says_nothing(outcome):
-        # It says nothing of the provider; the next message may ask again.
+    elif _is_inconclusive(outcome):
+        # The probe shows nothing about the provider; the next message may probe again.
         ProviderState.objects.filter(name=account.name).update(probe_until=None)
     else:
         close(account.name, probed=True)
@@ -176,7 +177,7 @@ def _judge_probe(account: Account, outcome: Outcome) -> None:
 def open_for(name: str, base: float, *, code: str, detail: str = "") -> None:
     """Open the circuit for `base` seconds, doubled for every opening since it was last closed.
 
-    One that is open already stays as it is, so that a hundred late answers open it once.
+    A circuit that is open already stays as it is, so that a hundred late errors open it once.
     """
     with transaction.atomic():
         state, _ = ProviderState.objects.select_for_update().get_or_create(name=name)
@@ -188,7 +189,7 @@ def open_for(name: str, base: float, *, code: str, detail: str = "") -> None:
 
 
 def open_by_hand(name: str, *, by: str) -> None:
-    """Give the provider nothing until somebody closes its circuit."""
+    """Send nothing through the provider until an operator (`by`) closes its circuit."""
     with transaction.atomic():
         ProviderState.objects.get_or_create(name=name)
         _open(name, BY_HAND_SECONDS, opens=1, code=BY_HAND, detail=f"Opened by {by}.", by=by)
@@ -205,9 +206,9 @@ def _open(name: str, pause: float, *, opens: int, code: str, detail: str, by: st
 
 
 def close(name: str, *, by: str = "", probed: bool = False) -> bool:
-    """Give the provider messages again; False where its circuit was closed.
+    """Close the circuit: messages go through the provider again. False if it was closed already.
 
-    `probed`: by the word of a probe, which says nothing against whoever opened it anew meanwhile.
+    `by`: the operator who closes it. `probed`: a probe closes it, unless it was opened again meanwhile.
     """
     with transaction.atomic():
         was = ProviderState.objects.filter(name=name, open_until__isnull=False)
@@ -218,12 +219,12 @@ def close(name: str, *, by: str = "", probed: bool = False) -> bool:
         if closed:
             CircuitChange.objects.create(provider=name, kind=CircuitChange.Kind.CLOSED, by=by)
             if by:
-                # Who closes it has seen to the cause: what was put off for it needn't wait any longer. The tick
+                # The operator has removed the cause: what was deferred for it needn't wait any longer. The scheduler
                 # publishes it at its own pace.
                 with everywhere():
                     for model in DELIVERIES.values():
-                        put_off = model.objects.filter(status=Status.QUEUED, provider=name, error_code=code)
-                        put_off.filter(due_at__gt=Now()).update(due_at=Now())
+                        deferred = model.objects.filter(status=Status.QUEUED, provider=name, error_code=code)
+                        deferred.filter(due_at__gt=Now()).update(due_at=Now())
             log.info("circuit_closed", provider=name, by=by)
     _forget(name)
     return bool(closed)

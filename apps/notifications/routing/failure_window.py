@@ -1,4 +1,4 @@
-"""How a provider's last sends went: counted in Redis for all workers, in this process while Redis is away."""
+"""The outcomes of a provider's last sends: counted in Redis for all workers, in this process while Redis is away."""
 
 import threading
 import time
@@ -10,17 +10,17 @@ from apps.notifications.routing.accounts import BreakerPolicy
 from notifier.lib.redis.scripts import RedisScripts
 
 BUCKETS = 10
-"""A window is counted in so many slices: its length is exact to a tenth, and its size bounded."""
+"""A window is counted in so many slices: its length is exact to a tenth, and the memory for it is bounded."""
 
 _COUNT = """
-local name, fault, length, buckets = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local name, failed, length, buckets = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local sends = tonumber(ARGV[4])
 local time = redis.call('TIME')
 local slice = math.floor((time[1] * 1000000 + time[2]) / (length / buckets))
 
-if fault >= 0 then
+if failed >= 0 then
   redis.call('HINCRBY', name, string.format('all:%.0f', slice), sends)
-  if fault == 1 then
+  if failed == 1 then
     redis.call('HINCRBY', name, string.format('bad:%.0f', slice), sends)
     redis.call('HINCRBY', name, 'streak', sends)
   else
@@ -43,24 +43,25 @@ return {all, bad, streak}
 """
 
 LOOK = -1
-"""In place of a fault or none: count nothing."""
+"""In place of 1 (an error) or 0 (none): count nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """The sends within the window, and how many of them, and of the last in a row, were the provider's fault."""
+    """The sends within the window, how many of them were provider errors, and how many of the last in a row."""
 
     sends: int
     errors: int
     streak: int
 
     def trips(self, policy: BreakerPolicy) -> bool:
+        """Whether these counts open the circuit."""
         enough = self.sends >= policy.minimum and self.errors >= policy.ratio * self.sends
         return enough or self.streak >= policy.streak
 
 
 def count(name: str, *, error: bool, window: float, sends: int = 1) -> Tally:
-    """Count sends through the provider `name`; `window` in seconds. Never raises for Redis' sake."""
+    """Count sends through the provider `name`; `window` in seconds. Never raises a Redis error."""
     length = int(window * 1_000_000)
     counted = _scripts.run(_COUNT, keys=[_key(name)], args=[int(error), length, BUCKETS, sends])
     if counted is None:
@@ -69,7 +70,7 @@ def count(name: str, *, error: bool, window: float, sends: int = 1) -> Tally:
 
 
 def rate(name: str, *, window: float) -> float:
-    """Sends a second through the provider within the window, as they were counted."""
+    """Sends a second through the provider within the last `window` seconds, as they were counted."""
     length = int(window * 1_000_000)
     counted = _scripts.run(_COUNT, keys=[_key(name)], args=[LOOK, length, BUCKETS, 0])
     tally = _local.look(name, window=window) if counted is None else Tally(*counted)
@@ -77,7 +78,7 @@ def rate(name: str, *, window: float) -> float:
 
 
 def forget(name: str) -> None:
-    """Begin anew: what led to an open circuit must not open it again."""
+    """Drop the counts: the errors that opened a circuit must not open it again."""
     _scripts.run("redis.call('DEL', KEYS[1]) return 1", keys=[_key(name)], args=[])
     _local.forget(name)
 
@@ -89,7 +90,7 @@ def _key(name: str) -> str:
 @dataclass
 class _Held:
     slices: deque[list[int]] = field(default_factory=deque)
-    """(slice, sends, faults), oldest first."""
+    """(slice, sends, errors), oldest first."""
     streak: int = 0
 
     def tally(self) -> Tally:

@@ -1,8 +1,8 @@
-"""How fast messages go: a second's allowance for each account and recipient domain, shared by all workers.
+"""Rate limits of sending: messages a second for each account and recipient domain, shared by all workers.
 
-An account that complains of our pace is slowed for a while, whether it has an allowance or not. Who comes too
-soon waits a moment in its slot or, for longer, is given the time of its turn: the row is put off until then, and
-a backlog does not come back all at once.
+An account whose provider complains of our rate is slowed for a while, whether it has a limit or not. A message that
+comes too soon waits a moment in its sender thread or, for longer, gets a time slot of its own: its row is put off until
+then, so that a backlog does not come back all at once.
 """
 
 import threading
@@ -16,22 +16,23 @@ from apps.notifications.routing.accounts import Account
 from notifier.lib.redis.scripts import RedisScripts
 
 PATIENCE = 1.0
-"""Seconds that a slot waits for its turn."""
+"""Seconds that a sender thread waits for its reservation at most; for longer, the row is put off."""
 SLOWED_SECONDS = 60.0
-"""So long a complaint is heeded; nobody is put off for longer by it, since the pace is another one then."""
+"""How long a complaint slows the account; no row is put off for longer by it, since the rate has changed by then."""
 LONGEST_WAIT = 24 * 3600.0
-DEAF_SECONDS = 2.0
-"""For so long after a complaint others are of messages that went out before it."""
-SLOWEST = 1.0
-"""Messages a second that an account gets however often it complains."""
-UNHURRIED = 10.0
-"""Messages a second that count as its pace where it was less: one complaint in a quiet hour is no flood."""
+IGNORE_SECONDS = 2.0
+"""How long after a complaint further ones are ignored: they are about messages that went out before it."""
+MIN_RATE = 1.0
+"""Messages a second that an account gets however often its provider complains."""
+MIN_ASSUMED_RATE = 10.0
+"""Messages a second that are taken for the account's rate where it was lower: one complaint in a quiet hour must not
+slow it to a halt."""
 LOOK_EVERY = 1.0
 NAMES_KEPT = 10_000
-"""Without Redis: so many in a process before those are looked for that are past."""
+"""Without Redis: so many entries in a process before expired ones are removed."""
 
-# Each allowance is one number, the time at which it would be used up if it were used evenly (GCRA). `field` has the
-# turn given to the last of those of a lane who were put off, at most `cap` seconds ahead.
+# Each limit is one number, the time at which its allowance would be used up if it were used evenly (GCRA). `field`
+# has the time slot of the last message of a lane that was put off, at most `cap` seconds ahead.
 _TAKE = """
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
@@ -50,19 +51,19 @@ if longest <= patience then
   end
   return {1, string.format('%.6f', longest)}
 end
-local turn = now + longest
+local slot = now + longest
 for i = 1, #KEYS do
   local interval = 1 / tonumber(ARGV[i + 1])
-  turn = math.max(turn, tonumber(redis.call('HGET', KEYS[i], field) or 0) + interval)
+  slot = math.max(slot, tonumber(redis.call('HGET', KEYS[i], field) or 0) + interval)
 end
-turn = math.min(turn, now + math.max(longest, cap))
+slot = math.min(slot, now + math.max(longest, cap))
 for i = 1, #KEYS do
-  redis.call('HSET', KEYS[i], field, string.format('%.6f', turn))
-  redis.call('PEXPIRE', KEYS[i], math.ceil((turn - now) * 1000) + 60000)
+  redis.call('HSET', KEYS[i], field, string.format('%.6f', slot))
+  redis.call('PEXPIRE', KEYS[i], math.ceil((slot - now) * 1000) + 60000)
 end
-return {0, string.format('%.6f', turn - now)}
+return {0, string.format('%.6f', slot - now)}
 """
-# Answers to what was under way already say nothing of the new pace.
+# Replies to messages that were on their way already say nothing about the new rate.
 _SLOW = """
 if not redis.call('SET', KEYS[2], '1', 'PX', ARGV[4], 'NX') then return 0 end
 local rate = math.max(tonumber(redis.call('GET', KEYS[1]) or ARGV[1]) / 2, tonumber(ARGV[2]))
@@ -72,17 +73,17 @@ return 1
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """Whether it is ours, and the seconds until it is."""
+class Reservation:
+    """`granted`: the message may be sent, after `wait` seconds. Otherwise `wait` is the time until its time slot."""
 
     granted: bool
     wait: float
 
 
 def refusal(account: Account, domain: str, *, urgent: bool = False) -> Outcome | None:
-    """Wait for the account's turn, a moment at most; the outcome of a message that has to wait longer.
+    """Wait until the account's limits allow a message; the outcome of one that has to wait longer than `PATIENCE`.
 
-    `urgent`: of the transactional lane, whose line is its own. A code does not stand behind a newsletter.
+    `urgent`: it is of the transactional lane, which has its own time slots: a code does not wait behind a newsletter.
     """
     slowed = _slowed.rate(account.name)
     rate = min((rate for rate in (account.rate, slowed) if rate), default=0.0)
@@ -91,31 +92,33 @@ def refusal(account: Account, domain: str, *, urgent: bool = False) -> Outcome |
         limits.append((f"pace:{account.name}:{domain}", account.domain_rate))
     if not limits:
         return None
-    turn = _take(limits, longest=SLOWED_SECONDS if slowed else LONGEST_WAIT, urgent=urgent)
-    if turn.granted:
-        time.sleep(max(0.0, turn.wait))
+    reservation = _take(limits, longest=SLOWED_SECONDS if slowed else LONGEST_WAIT, urgent=urgent)
+    if reservation.granted:
+        time.sleep(max(0.0, reservation.wait))
         return None
     return Outcome(
         Result.DEFERRED,
         "paced",
         f"{account.name} takes {rate or account.domain_rate:g} a second.",
-        wait=turn.wait,
+        wait=reservation.wait,
     )
 
 
 def slow_down(account: Account) -> None:
-    """The provider said that we are too fast: half the pace of the last seconds, for a minute."""
-    pace = account.rate or max(failure_window.rate(account.name, window=account.breaker.window), UNHURRIED)
+    """After a complaint of the provider: half the rate of the last seconds, for a minute."""
+    rate = account.rate or max(
+        failure_window.rate(account.name, window=account.breaker.window), MIN_ASSUMED_RATE
+    )
     _scripts.run(
         _SLOW,
         keys=_slow_keys(account.name),
-        args=[pace, SLOWEST, int(SLOWED_SECONDS * 1000), int(DEAF_SECONDS * 1000)],
+        args=[rate, MIN_RATE, int(SLOWED_SECONDS * 1000), int(IGNORE_SECONDS * 1000)],
     )
-    _slowed.slow(account.name, pace)
+    _slowed.slow(account.name, rate)
 
 
 def forget(name: str) -> None:
-    """Full pace again."""
+    """Remove the slow-down and the account's used allowance."""
     _scripts.run(
         "return redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])",
         keys=[f"pace:{name}", *_slow_keys(name)],
@@ -126,7 +129,7 @@ def forget(name: str) -> None:
 
 def _take(
     limits: Sequence[tuple[str, float]], *, longest: float = LONGEST_WAIT, urgent: bool = False
-) -> Turn:
+) -> Reservation:
     booked = "booked_urgent" if urgent else "booked"
     answer = _scripts.run(
         _TAKE,
@@ -135,7 +138,7 @@ def _take(
     )
     if answer is None:
         return _local.take(limits, most=longest, urgent=urgent)
-    return Turn(bool(answer[0]), float(answer[1]))
+    return Reservation(bool(answer[0]), float(answer[1]))
 
 
 def _slow_key(name: str) -> str:
@@ -143,12 +146,12 @@ def _slow_key(name: str) -> str:
 
 
 def _slow_keys(name: str) -> list[str]:
-    """The pace that it is slowed to, and whether a complaint was heard a moment ago."""
+    """The Redis keys of the rate that it is slowed to, and of whether it has complained a moment ago."""
     return [_slow_key(name), f"{_slow_key(name)}:heard"]
 
 
 class LocalPace:
-    """This process's own allowances, by the same arithmetic. `clock`: seconds that never go back."""
+    """This process's own limits, by the same arithmetic. `clock`: seconds that never go back."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -159,7 +162,7 @@ class LocalPace:
 
     def take(
         self, limits: Sequence[tuple[str, float]], *, most: float = LONGEST_WAIT, urgent: bool = False
-    ) -> Turn:
+    ) -> Reservation:
         with self._lock:
             now = self._clock()
             self._forget(now)
@@ -167,30 +170,30 @@ class LocalPace:
             longest = max(0.0, *(used[name] - now - max(1.0, 1 / rate) for name, rate in limits))
             if longest <= PATIENCE:
                 self._used |= used
-                return Turn(True, longest)
+                return Reservation(True, longest)
             wait = max(
                 longest, *(self._booked.get((name, urgent), 0.0) + 1 / rate - now for name, rate in limits)
             )
             wait = min(wait, max(longest, most))
             self._booked |= {(name, urgent): now + wait for name, _ in limits}
-            return Turn(False, wait)
+            return Reservation(False, wait)
 
     def _forget(self, now: float) -> None:
-        """What is past says nothing any more; there is a name for each domain that anybody wrote to."""
+        """Remove expired entries: there is one for each recipient domain."""
         if len(self._used) + len(self._booked) > self._look_at:
             self._used = {name: ends for name, ends in self._used.items() if ends > now}
-            self._booked = {name: turn for name, turn in self._booked.items() if turn > now}
+            self._booked = {name: at for name, at in self._booked.items() if at > now}
             self._look_at = max(NAMES_KEPT, 2 * (len(self._used) + len(self._booked)))
 
 
 class _Slowed:
-    """The paces of accounts that complained, looked up at most once a second."""
+    """The rates of accounts that are slowed, looked up at most once a second."""
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[float, float]] = {}
         """name: (when looked up, rate; 0 for full speed)."""
         self._own: dict[str, tuple[float, float]] = {}
-        """name: (until when, rate), of this process alone: what counts while Redis is away."""
+        """name: (until when, rate), of this process alone: used while Redis is away."""
 
     def rate(self, name: str) -> float:
         now = time.monotonic()
@@ -206,12 +209,12 @@ class _Slowed:
         self._seen[name] = (now, rate)
         return rate
 
-    def slow(self, name: str, pace: float) -> None:
+    def slow(self, name: str, full_rate: float) -> None:
         now = time.monotonic()
         until, own = self._own.get(name, (0.0, 0.0))
-        if now < until - SLOWED_SECONDS + DEAF_SECONDS:
+        if now < until - SLOWED_SECONDS + IGNORE_SECONDS:
             return
-        rate = max((own if now < until else pace) / 2, SLOWEST)
+        rate = max((own if now < until else full_rate) / 2, MIN_RATE)
         self._own[name] = (now + SLOWED_SECONDS, rate)
         self._seen.pop(name, None)
 

@@ -1,4 +1,4 @@
-"""The accounts that a channel sends through, made from the settings' URLs once a process."""
+"""The provider accounts of each channel, made from the settings' URLs once a process."""
 
 import threading
 from typing import NamedTuple
@@ -22,7 +22,7 @@ Provider = EmailProvider | PushProvider
 
 
 class Ready(NamedTuple):
-    """An account, and what sends through it."""
+    """An account, and the provider object that sends through it."""
 
     account: Account
     provider: Provider
@@ -34,7 +34,8 @@ _made: dict[Account, Provider] = {}
 
 
 def accounts_for(channel: str, *, live: bool) -> list[Ready]:
-    """What may send; at least one, which says why where nothing can. What isn't live goes to the sandbox."""
+    """The channel's accounts; at least one, whose provider fails with the reason where none is usable. Test messages
+    (not `live`) get the sandbox."""
     if not live:
         return [_SANDBOX]
     try:
@@ -64,7 +65,7 @@ def setting_of(channel: str) -> str:
 
 
 def close_all() -> None:
-    """Hang up; the next use makes the providers anew, from the settings of then."""
+    """Close all connections; the next use makes the providers anew, from the settings of that moment."""
     with _lock:
         for provider in _made.values():
             provider.close()
@@ -77,7 +78,7 @@ def _ready(channel: str, account: Account) -> Ready:
             try:
                 _made[account] = _make(account.name, SCHEMES[channel][account.scheme](account.url))
             except (ValueError, OSError) as error:
-                # Not kept: the file may be there the next time.
+                # Not cached: a missing file may be there the next time.
                 return _unusable(account, "provider_unusable", str(error))
         return Ready(account, _made[account])
 

@@ -1,4 +1,4 @@
-"""What the URLs of the two channels' providers begin with, and what reads them."""
+"""The URL schemes of each channel's providers, and the settings classes that read these URLs."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -25,5 +25,5 @@ SCHEMES: dict[str, dict[str, Callable[[str], Any]]] = {
 
 @lru_cache(maxsize=16)
 def accounts_in(channel: str, text: str) -> tuple[Account, ...]:
-    """The accounts in a provider setting's text. Raises ValueError with a sentence."""
+    """The accounts in a provider setting's text. Raises ValueError with a message for the operator."""
     return tuple(parse(text, SCHEMES[channel]))

@@ -1,6 +1,6 @@
-"""How much waits and what rests: looked up by the one process that ticks, every few seconds.
+"""Gauges of backlogs, circuits and queues: looked up by the scheduler that holds the lease, every few seconds.
 
-Counts stop at a bound and run along partial indexes: a backlog of millions costs no more than one of `ENOUGH`.
+Counts stop at a bound and use partial indexes: a backlog of millions costs no more than one of `COUNT_LIMIT`.
 """
 
 import time
@@ -27,13 +27,13 @@ from apps.notifications.queue.broker import Broker, BrokerUnavailable
 from apps.notifications.routing.registry import configured
 
 EVERY_SECONDS = 10.0
-ENOUGH = 50_000
-"""What is more than this is shown as this."""
+COUNT_LIMIT = 50_000
+"""A larger count is shown as this."""
 CLOSED, OPEN, PROBING = 0, 1, 2
 
 
 class Gauges:
-    """`broker`: the tick's own connection."""
+    """`broker`: the scheduler's own connection."""
 
     _next_at: float
 
@@ -41,11 +41,11 @@ class Gauges:
         self._broker = broker
         self.forget()
 
-    def turn(self) -> int:
-        """Look again once it is time. Returns 0: nothing was done."""
+    def refresh_if_due(self) -> int:
+        """Look the gauges up again once it is time. Returns 0: no rows were changed."""
         if time.monotonic() >= self._next_at:
             self._next_at = time.monotonic() + EVERY_SECONDS
-            # Nothing known is better than something old.
+            # If a query fails, no values are better than old ones.
             LOOKED.families = ()
             LOOKED.families = (
                 *_waiting(),
@@ -58,7 +58,7 @@ class Gauges:
         return 0
 
     def forget(self) -> None:
-        """Another process looks from now on."""
+        """Drop the values: another process looks them up from now on."""
         LOOKED.families = ()
         self._next_at = 0.0
 
@@ -78,7 +78,7 @@ class Gauges:
 
 def _waiting() -> Iterator[Metric]:
     rows = GaugeMetricFamily(
-        "notifier_due_rows", f"Rows that are due and not taken; at most {ENOUGH}.", labels=["lane"]
+        "notifier_due_rows", f"Rows that are due and not taken; at most {COUNT_LIMIT}.", labels=["lane"]
     )
     oldest = GaugeMetricFamily(
         "notifier_oldest_due_seconds",
@@ -87,7 +87,7 @@ def _waiting() -> Iterator[Metric]:
     )
     for lane, due in _lanes():
         first = due.order_by("due_at").annotate(age=Now() - F("due_at")).values_list("age", flat=True).first()
-        rows.add_metric([lane], due.order_by()[:ENOUGH].count() if first is not None else 0)
+        rows.add_metric([lane], due.order_by()[:COUNT_LIMIT].count() if first is not None else 0)
         oldest.add_metric([lane], first.total_seconds() if first is not None else 0.0)
     yield rows
     yield oldest
@@ -102,7 +102,7 @@ def _lanes() -> Iterator[tuple[str, QuerySet[Any]]]:
 
 
 def _circuit_breakers() -> Metric:
-    """Of the accounts that the settings name: what rests without being used is nobody's worry."""
+    """For the accounts in the settings: an open circuit of an unused account needs no operator."""
     states = {account.name: CLOSED for channel in DELIVERIES for account in configured(channel)}
     opened = ProviderState.objects.filter(name__in=states, open_until__isnull=False)
     for name, over in opened.annotate(over=Q(open_until__lte=Now())).values_list("name", "over"):
@@ -118,16 +118,16 @@ def _circuit_breakers() -> Metric:
 
 
 def _dead_letters() -> Metric:
-    waiting = DeadLetter.objects.filter(state=DeadLetter.State.OPEN).order_by()[:ENOUGH].count()
+    waiting = DeadLetter.objects.filter(state=DeadLetter.State.OPEN).order_by()[:COUNT_LIMIT].count()
     return GaugeMetricFamily(
         "notifier_dead_letters_open",
-        f"Dead letters that wait for an operator; at most {ENOUGH}.",
+        f"Dead letters that wait for an operator; at most {COUNT_LIMIT}.",
         value=waiting,
     )
 
 
 def _unread() -> Metric:
-    waiting = UnreadEvent.objects.filter(state=UnreadEvent.State.OPEN).order_by()[:ENOUGH].count()
+    waiting = UnreadEvent.objects.filter(state=UnreadEvent.State.OPEN).order_by()[:COUNT_LIMIT].count()
     return GaugeMetricFamily(
         "notifier_unread_events",
         "Events of email services in a shape that is not known here.",

@@ -1,4 +1,4 @@
-"""The scheduler's loop (`manage.py tick`): a turn a second, in one process at a time."""
+"""The scheduler's loop (`manage.py tick`): one pass a second, in one process at a time."""
 
 import os
 import secrets
@@ -26,7 +26,7 @@ NAME = "tick"
 
 
 def hold_lease(holder: str) -> bool:
-    """Take or keep the lease by one conditional UPDATE; a second scheduler finds it taken and does nothing."""
+    """Take or keep the lease by one conditional UPDATE; a second scheduler finds it held and does nothing."""
     mine = TickLease.objects.filter(name=NAME, holder=holder)
     lapsed = TickLease.objects.filter(name=NAME, lease_until__lt=Now())
     for rows in (mine, lapsed):
@@ -42,7 +42,7 @@ def hold_lease(holder: str) -> bool:
 
 
 def run(stop: threading.Event) -> None:
-    """Turn until `stop` is set. A step that raises is logged, and none keeps another from its work."""
+    """Run passes until `stop` is set. A step that raises is logged, and the other steps run all the same."""
     holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     republisher = Republisher()
     dead_letter_consumer = DeadLetterConsumer()
@@ -52,9 +52,9 @@ def run(stop: threading.Event) -> None:
         "freed": Loop("free-lapsed", free_lapsed),
         "published": Loop("republisher", republisher.republish),
         "tracking_events": Loop("tracking-events", settle_due),
-        "dead_letters": Loop("dead-letter-consumer", dead_letter_consumer.turn),
+        "dead_letters": Loop("dead-letter-consumer", dead_letter_consumer.consume_if_due),
         "let_go": Loop("deletion", deletion.turn),
-        "looked": Loop("gauges", gauges.turn),
+        "looked": Loop("gauges", gauges.refresh_if_due),
     }
     while not stop.is_set():
         began = time.monotonic()

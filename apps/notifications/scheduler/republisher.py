@@ -1,4 +1,4 @@
-"""What the tick does each time: free what dead workers held, and wake workers for what is due."""
+"""What the scheduler does in each pass: free the rows of dead workers, and wake workers for due rows."""
 
 from typing import Any
 
@@ -16,18 +16,18 @@ from apps.notifications.webhooks.delivery import free_lapsed as free_lapsed_call
 log = structlog.get_logger(__name__)
 
 FRESH_SECONDS = 2
-"""A row younger than this is still in its API process's hands."""
+"""A row younger than this is still to be published by the API process that stored it."""
 QUIET_SECONDS = 60
 """A published row that is still due after this, with nothing waiting in its queue: the message is lost."""
 STALE_SECONDS = 15 * 60
 """A published row that is still due after this is published again, whatever its queue says."""
 ROWS_PER_PASS = 1000
 FEW_ROWS = 100
-"""So few go out in a message each, to spread over every slot there is: they may have been held up in one."""
+"""So few rows get a message each, to spread over all slots: they may have waited in one slot before."""
 
 
 def free_lapsed() -> int:
-    """Rows whose sender stopped renewing: nobody knows whether they went out. Returns how many."""
+    """End the claims whose lease has lapsed: it is unknown whether the messages went out. Returns how many rows."""
     freed = 0
     for model in DELIVERIES.values():
         lapsed = model.objects.lapsed().select_related("notification__template_version__template")
@@ -42,20 +42,20 @@ def free_lapsed() -> int:
                         lapsed=True,
                     )
             except IntegrityError:
-                # One row that can't be freed must not keep the others.
+                # A row that can't be freed must not block the others.
                 log.exception("row_not_freed", delivery_id=str(row.pk))
     return freed + free_lapsed_callbacks(ROWS_PER_PASS)
 
 
 class Republisher:
-    """Publishes due rows that no message stands for any more."""
+    """Publishes due rows that no message in a queue names any more."""
 
     def __init__(self) -> None:
         self.broker = Broker()
         self._connects_seen = 0
 
     def republish(self) -> int:
-        """Wake workers for what needs it; returns the number of rows. Raises nothing: the next sweep tries again."""
+        """Wake workers for what needs it; returns the number of rows. Raises nothing: the next pass tries again."""
         published = 0
         try:
             for channel, model in DELIVERIES.items():
@@ -74,18 +74,18 @@ class Republisher:
             return 0
         age = STALE_SECONDS
         if self.broker.ready_messages(lane) == 0:
-            # A broker that was away may have come back without its messages: then nothing is worth the wait.
+            # A broker that was away may have come back without its messages: then there is nothing to wait for.
             age = 0 if self.broker.connects != self._connects_seen else QUIET_SECONDS
-        # Two looks, each along an index: the rows that rightly wait in the queue may be a million.
+        # Two queries, each by an index: the rows that rightly wait in the queue may be a million.
         never = due.filter(published_at=None, created_at__lt=from_now(-FRESH_SECONDS)).order_by("due_at")
         lost = due.filter(published_at__lt=from_now(-age)).order_by("published_at")
         rows = list(never.values_list("pk", "fence")[:ROWS_PER_PASS])
         rows += lost.values_list("pk", "fence")[: ROWS_PER_PASS - len(rows)]
-        size = 1 if len(rows) <= FEW_ROWS else topology.ids_a_message(lane)
+        size = 1 if len(rows) <= FEW_ROWS else topology.ids_per_message(lane)
         for start in range(0, len(rows), size):
             batch = rows[start : start + size]
             self.broker.wake(lane, channel, [str(pk) for pk, _ in batch])
-            # By fence, for the same reason as the publisher's.
+            # By fence, for the same reason as in `publisher.Wake`.
             for fence in {fence for _, fence in batch}:
                 same = [pk for pk, own in batch if own == fence]
                 due.model.objects.filter(pk__in=same, fence=fence).update(published_at=Now())

@@ -15,7 +15,7 @@ def publish(row: Callback) -> None:
     data = row.payload["data"]
     key = f"{row.organization.slug}.{data['channel']}.{data['status']}"
     with _lock:
-        _broker.tell(row.payload, key=key, message_id=str(row.pk))
+        _broker.publish_webhook_event(row.payload, key=key, message_id=str(row.pk))
 
 
 def close() -> None:

@@ -183,7 +183,7 @@ def test_an_odd_header_does_not_block_the_drain(channel, dead_letter_consumer, t
 
     def done():
         try:
-            dead_letter_consumer.turn_now()
+            dead_letter_consumer.consume_now()
         except Exception as error:  # noqa: BLE001 - the scheduler logs loop_failed
             errors.append(f"{type(error).__name__}: {error}")
         return DeadLetter.objects.count() == 2 or len(errors) > 20
@@ -204,7 +204,7 @@ def test_two_letters_of_one_hash_do_not_block_the_drain(channel, dead_letter_con
 
     def done():
         try:
-            dead_letter_consumer.turn_now()
+            dead_letter_consumer.consume_now()
         except Exception as error:  # noqa: BLE001
             errors.append(type(error).__name__)
         return DeadLetter.objects.filter(body=b"good").exists() or len(errors) > 20
@@ -216,9 +216,9 @@ def test_two_letters_of_one_hash_do_not_block_the_drain(channel, dead_letter_con
 def test_a_full_turn_is_followed_by_another(channel, dead_letter_consumer, transactional_db):  # noqa: F811
     for n in range(110):
         put_failed(channel, str(n).encode())
-    wait_until(lambda: dead_letter_consumer.turn_now() == 100 or DeadLetter.objects.count() >= 100)
+    wait_until(lambda: dead_letter_consumer.consume_now() == 100 or DeadLetter.objects.count() >= 100)
     assert (
-        dead_letter_consumer.turn() > 0
+        dead_letter_consumer.consume_if_due() > 0
     )  # else 20 a second at most, and `failed` grows without bound in a mass failure
 
 

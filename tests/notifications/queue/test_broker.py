@@ -1,4 +1,4 @@
-"""The topology on the broker, the publisher, and messages nobody can read."""
+"""The topology on the broker, the publisher, and messages that no worker can read."""
 
 import json
 import os
@@ -92,7 +92,7 @@ def test_a_deleted_queue_is_declared_again_by_the_next_publish(broker, channel):
 
 @pytest.mark.chaos
 def test_what_comes_after_a_queue_was_deleted_is_consumed(api, user, version, smtp, worker, channel):
-    # Whoever publishes is connected already: to connect is to declare.
+    # The publisher is connected already, and a queue is declared only on connecting.
     post(api, user, channels=["email"])
     settled("sent")
     channel.queue_delete("email")
@@ -101,7 +101,7 @@ def test_what_comes_after_a_queue_was_deleted_is_consumed(api, user, version, sm
     assert len(smtp.wait_for(2)) == 2
 
 
-def test_a_broker_that_refuses_is_left_alone_for_a_while(broker, monkeypatch):
+def test_nothing_is_sent_for_a_while_to_a_broker_that_refuses(broker, monkeypatch):
     monkeypatch.setattr(
         current_app, "connection_for_write", lambda **options: Connection("amqp://127.0.0.1:1//", **options)
     )
@@ -136,7 +136,7 @@ def test_a_burst_becomes_few_messages():
     assert sizes == [10, 10, 5, 1]
 
 
-def test_a_failure_is_copied_to_failed_and_the_drain_lets_known_ones_go(
+def test_a_failure_is_copied_to_failed_and_the_consumer_drops_known_ones(
     api, user, version, smtp, worker, channel, dead_letter_consumer
 ):
     smtp.scripts["rcpt"] = "550 5.1.1 no such user"
@@ -148,7 +148,7 @@ def test_a_failure_is_copied_to_failed_and_the_drain_lets_known_ones_go(
     assert "ada@" not in copy.body
 
     Producer(channel).publish(body, exchange="notifications.dlx", routing_key="failed", serializer="json")
-    wait_until(dead_letter_consumer.turn_now)
+    wait_until(dead_letter_consumer.consume_now)
     assert DeadLetter.objects.count() == 1
 
 
@@ -185,7 +185,7 @@ def test_poison_is_stored_and_the_queue_flows_on(
         )
 
     def stored():
-        dead_letter_consumer.turn_now()
+        dead_letter_consumer.consume_now()
         return DeadLetter.objects.count() == len(poisons)
 
     wait_until(stored)
@@ -195,8 +195,8 @@ def test_poison_is_stored_and_the_queue_flows_on(
         body for body, _, _ in poisons
     )
     assert secret.decode() not in caplog.text
-    told = "email" if queue == "callbacks" else queue.partition(".")[0]
-    post(api, user, channels=[told], priority=1 if queue.endswith("bulk") else 5)
+    sent_to = "email" if queue == "callbacks" else queue.partition(".")[0]
+    post(api, user, channels=[sent_to], priority=1 if queue.endswith("bulk") else 5)
     # Push has no provider here: that it was found missing shows that the lane is read as well.
     wait_until(lambda: all(row.status == "sent" or row.error_code for row in deliveries()))
 
@@ -209,13 +209,13 @@ def test_a_dead_lettered_wake_up_wakes_its_rows_again(
     row = EmailLog.objects.get()
     message = [[], {"v": 1, "channel": "email", "ids": [str(row.pk)]}, {}]
     Producer(channel).publish(message, exchange="notifications.dlx", routing_key="failed", serializer="json")
-    wait_until(lambda: dead_letter_consumer.turn_now())
+    wait_until(lambda: dead_letter_consumer.consume_now())
     assert EmailLog.objects.get().published_at is None
 
 
 def test_a_large_foreign_message_is_kept_in_part(channel, dead_letter_consumer, transactional_db):
     Producer(channel).publish(b"x" * 1_000_000, exchange="notifications.dlx", routing_key="failed")
-    wait_until(dead_letter_consumer.turn_now)
+    wait_until(dead_letter_consumer.consume_now)
     dead_letter = DeadLetter.objects.get()
     assert len(bytes(dead_letter.body)) == 4096
     assert "1000000 bytes" in dead_letter.detail

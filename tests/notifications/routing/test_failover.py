@@ -165,54 +165,54 @@ class TestBreaker:
     def account(self, **rules):
         return Account("one", breaker=BreakerPolicy(**rules))
 
-    def tell(self, account, *ends, permit=None):
+    def record(self, account, *ends, permit=None):
         for end in ends:
-            circuit_breaker.tell(account, permit or circuit_breaker.Permit(), end)
+            circuit_breaker.record(account, permit or circuit_breaker.Permit(), end)
 
     def test_half_of_at_least_twenty(self):
         account = self.account(streak=1000)
-        self.tell(account, *[TAKEN] * 10, *[ERROR] * 9)
-        assert isinstance(circuit_breaker.ask("one"), circuit_breaker.Permit), "nineteen are too few"
-        self.tell(account, ERROR)
-        assert circuit_breaker.ask("one").code == "connect_failed"
+        self.record(account, *[TAKEN] * 10, *[ERROR] * 9)
+        assert isinstance(circuit_breaker.permit_for("one"), circuit_breaker.Permit), "nineteen are too few"
+        self.record(account, ERROR)
+        assert circuit_breaker.permit_for("one").code == "connect_failed"
 
     def test_less_than_half_is_endured(self):
         account = self.account(streak=1000)
-        self.tell(account, *[TAKEN] * 21, *[ERROR] * 20)
-        assert circuit_breaker.ask("one") == circuit_breaker.Permit()
+        self.record(account, *[TAKEN] * 21, *[ERROR] * 20)
+        assert circuit_breaker.permit_for("one") == circuit_breaker.Permit()
 
-    def test_a_success_ends_a_row_of_faults(self):
+    def test_a_success_ends_a_streak_of_errors(self):
         account = self.account(streak=3, minimum=1000)
-        self.tell(account, ERROR, ERROR, TAKEN, ERROR, REFUSED, ERROR, ERROR)
-        assert circuit_breaker.ask("one") == circuit_breaker.Permit()
-        self.tell(account, ERROR)
-        assert isinstance(circuit_breaker.ask("one"), Outcome)
+        self.record(account, ERROR, ERROR, TAKEN, ERROR, REFUSED, ERROR, ERROR)
+        assert circuit_breaker.permit_for("one") == circuit_breaker.Permit()
+        self.record(account, ERROR)
+        assert isinstance(circuit_breaker.permit_for("one"), Outcome)
 
     def test_what_left_the_window_is_forgotten(self):
         account = self.account(streak=1000, minimum=4, window=1.0)
-        self.tell(account, ERROR, ERROR, ERROR)
+        self.record(account, ERROR, ERROR, ERROR)
         wait_until(lambda: failure_window.rate("one", window=1.0) == 0)
-        self.tell(account, ERROR)
-        assert circuit_breaker.ask("one") == circuit_breaker.Permit()
+        self.record(account, ERROR)
+        assert circuit_breaker.permit_for("one") == circuit_breaker.Permit()
 
     def test_of_fifty_at_once_one_probes(self):
         account = self.account(streak=1)
-        self.tell(account, ERROR)
+        self.record(account, ERROR)
         ProviderState.objects.update(open_until=timezone.now() - timedelta(seconds=1))
         answers = []
         gate = threading.Barrier(50)
 
-        def ask():
+        def take_permit():
             from django.db import connection
 
             gate.wait()
             # The pool has fewer connections than there are threads here.
             with slots:
-                answers.append(circuit_breaker.ask("one"))
+                answers.append(circuit_breaker.permit_for("one"))
                 connection.close()
 
         slots = threading.Semaphore(8)
-        threads = [threading.Thread(target=ask) for _ in range(50)]
+        threads = [threading.Thread(target=take_permit) for _ in range(50)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -221,53 +221,53 @@ class TestBreaker:
 
     def test_a_failed_probe_doubles_the_pause_up_to_ten_minutes(self):
         account = self.account(streak=1, pause=30)
-        self.tell(account, ERROR)
-        waits = []
+        self.record(account, ERROR)
+        delays = []
         for _ in range(7):
             ProviderState.objects.update(open_until=timezone.now() - timedelta(seconds=1))
-            permit = circuit_breaker.ask("one")
+            permit = circuit_breaker.permit_for("one")
             assert permit.probe
-            self.tell(account, ERROR, permit=permit)
-            waits.append(circuit_breaker.ask("one").wait)
+            self.record(account, ERROR, permit=permit)
+            delays.append(circuit_breaker.permit_for("one").wait)
         assert all(
-            0.85 * due < wait < 1.15 * due for due, wait in zip([60, 120, 240, 480], waits, strict=False)
+            0.85 * due < wait < 1.15 * due for due, wait in zip([60, 120, 240, 480], delays, strict=False)
         )
-        assert max(waits) <= 660
+        assert max(delays) <= 660
 
-    def test_a_probe_that_says_nothing_leaves_the_question_open(self):
+    def test_an_inconclusive_probe_leaves_the_circuit_half_open(self):
         account = self.account(streak=1)
-        self.tell(account, ERROR)
+        self.record(account, ERROR)
         ProviderState.objects.update(open_until=timezone.now() - timedelta(seconds=1))
-        permit = circuit_breaker.ask("one")
-        self.tell(account, Outcome(Result.DEFERRED, "pool_exhausted"), permit=permit)
-        assert circuit_breaker.ask("one").probe
+        permit = circuit_breaker.permit_for("one")
+        self.record(account, Outcome(Result.DEFERRED, "pool_exhausted"), permit=permit)
+        assert circuit_breaker.permit_for("one").probe
 
-    def test_a_hundred_late_faults_open_it_once(self):
+    def test_a_hundred_late_errors_open_it_once(self):
         account = self.account(streak=1)
-        self.tell(account, *[ERROR] * 100)
+        self.record(account, *[ERROR] * 100)
         assert CircuitChange.objects.count() == 1
         assert ProviderState.objects.get().opens == 1
 
     def test_a_flushed_redis_does_not_close_it(self):
         from django_redis import get_redis_connection
 
-        self.tell(self.account(streak=1), ERROR)
+        self.record(self.account(streak=1), ERROR)
         get_redis_connection().flushdb()
-        assert isinstance(circuit_breaker.ask("one"), Outcome)
+        assert isinstance(circuit_breaker.permit_for("one"), Outcome)
 
     def test_without_redis_each_process_counts_for_itself(self, settings):
         settings.REDIS_URL = ""
-        self.tell(self.account(streak=3, minimum=1000), ERROR, ERROR)
-        assert circuit_breaker.ask("one") == circuit_breaker.Permit()
-        self.tell(self.account(streak=3, minimum=1000), ERROR)
-        assert isinstance(circuit_breaker.ask("one"), Outcome)
+        self.record(self.account(streak=3, minimum=1000), ERROR, ERROR)
+        assert circuit_breaker.permit_for("one") == circuit_breaker.Permit()
+        self.record(self.account(streak=3, minimum=1000), ERROR)
+        assert isinstance(circuit_breaker.permit_for("one"), Outcome)
         failure_window.forget("one")
 
     def test_opened_by_hand_it_stays_until_closed_by_hand(self):
         circuit_breaker.open_by_hand("one", by="user:7")
-        assert circuit_breaker.ask("one").wait == circuit_breaker.LONGEST_PAUSE
+        assert circuit_breaker.permit_for("one").wait == circuit_breaker.LONGEST_PAUSE
         assert circuit_breaker.close("one", by="user:7")
-        assert circuit_breaker.ask("one") == circuit_breaker.Permit()
+        assert circuit_breaker.permit_for("one") == circuit_breaker.Permit()
         assert list(CircuitChange.objects.order_by("id").values_list("kind", "by")) == [
             ("opened", "user:7"),
             ("closed", "user:7"),

@@ -1,4 +1,4 @@
-"""The circuits over the API: seen by operators, switched by whoever runs the host."""
+"""The circuits over the API: seen by operators, switched by those who run the host."""
 
 import pytest
 from rest_framework.test import APIClient
@@ -38,7 +38,7 @@ def test_a_circuit_is_opened_and_closed_by_hand(api, user, smtp):
     assert (row.status, row.error_code, row.attempts) == ("queued", "opened_by_hand", 0)
     assert smtp.connections == 0
     assert api.post("/api/v1/providers/smtp/close/").json()["data"]["state"] == "closed"
-    # The tick finds it at once, not when its wait is over.
+    # The scheduler finds it at once, not when its wait is over.
     assert EmailLog.objects.due().exists() or EmailLog.objects.get().status == "sent"
     kinds = [
         (one["kind"], one["by"][:4]) for one in api.get("/api/v1/providers/smtp/history/").json()["data"]
@@ -61,21 +61,21 @@ def test_closing_it_wakes_every_organizations_messages(api, user, version, unpub
 def test_a_probe_does_not_close_what_somebody_opened_meanwhile(db, settings):
     account = Account("smtp")
     circuit_breaker.open_for("smtp", 0.0, code="connect_failed")
-    permit = circuit_breaker.ask("smtp")
+    permit = circuit_breaker.permit_for("smtp")
     assert permit.probe
     circuit_breaker.open_by_hand("smtp", by="user:1")
-    circuit_breaker.tell(account, permit, Outcome(Result.SENT, "accepted"))
-    assert circuit_breaker.ask("smtp").code == "opened_by_hand"
+    circuit_breaker.record(account, permit, Outcome(Result.SENT, "accepted"))
+    assert circuit_breaker.permit_for("smtp").code == "opened_by_hand"
 
 
 def test_a_message_that_was_never_tried_closes_nothing(db):
     account = Account("smtp")
     circuit_breaker.open_for("smtp", 0.0, code="connect_failed")
-    permit = circuit_breaker.ask("smtp")
-    circuit_breaker.tell(account, permit, Outcome(Result.PERMANENT, "address_invalid", untried=True))
+    permit = circuit_breaker.permit_for("smtp")
+    circuit_breaker.record(account, permit, Outcome(Result.PERMANENT, "address_invalid", untried=True))
     assert ProviderState.objects.get().open_until is not None
     # And the next one may probe.
-    assert circuit_breaker.ask("smtp").probe
+    assert circuit_breaker.permit_for("smtp").probe
 
 
 def test_an_unknown_one_is_not_found(api):
@@ -90,8 +90,8 @@ def test_an_organizations_administrator_may_look_and_not_switch(organization, db
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {AccessToken.for_user(admin)}")
     assert client.get("/api/v1/providers/").status_code == 200
     assert client.post("/api/v1/providers/smtp/open/").status_code == 403
-    asked = {"name": "Sneaky", "scopes": [Scope.PROVIDERS_WRITE]}
-    refused = client.post("/api/v1/admin/api-keys/", asked, format="json")
+    body = {"name": "Sneaky", "scopes": [Scope.PROVIDERS_WRITE]}
+    refused = client.post("/api/v1/admin/api-keys/", body, format="json")
     assert refused.json()["errors"][0]["code"] == "beyond"
     admin.is_superuser = True
     admin.save()

@@ -1,4 +1,4 @@
-"""Allowances a second, shared by workers: as arithmetic, in Redis, and through the whole path."""
+"""Rate limits, shared by workers: as arithmetic, in Redis, and through the whole path."""
 
 import random
 import threading
@@ -35,12 +35,12 @@ def test_no_second_gets_more_than_its_allowance_and_one_burst(rate, gaps):
     granted = []
     for gap in gaps:
         clock.now += gap
-        turn = pace.take([("x", rate)])
-        if turn.granted:
-            granted.append(clock.now + turn.wait)
-            assert turn.wait <= PATIENCE
+        reservation = pace.take([("x", rate)])
+        if reservation.granted:
+            granted.append(clock.now + reservation.wait)
+            assert reservation.wait <= PATIENCE
         else:
-            assert turn.wait > 0
+            assert reservation.wait > 0
     for begin in granted:
         within = [at for at in granted if begin <= at < begin + 1]
         assert len(within) <= 2 * max(1.0, rate) + 1.001
@@ -61,13 +61,13 @@ def test_domains_of_long_ago_are_forgotten(monkeypatch):
     assert pace.take([("account:busy.test", 1)]).wait > 0
 
 
-def test_those_put_off_get_turns_one_after_the_other():
+def test_those_put_off_get_time_slots_one_after_the_other():
     clock = Clock()
     pace = LocalPace(clock)
     while pace.take([("x", 10)]).granted:
         pass
-    waits = [pace.take([("x", 10)]).wait for _ in range(50)]
-    steps = [after - before for before, after in zip(waits, waits[1:], strict=False)]
+    delays = [pace.take([("x", 10)]).wait for _ in range(50)]
+    steps = [after - before for before, after in zip(delays, delays[1:], strict=False)]
     assert steps == pytest.approx([0.1] * 49)
 
 
@@ -80,7 +80,7 @@ def test_the_narrower_of_two_limits_decides_and_costs_the_other_nothing():
     assert all(pace.take([("account", 100)]).wait == 0 for _ in range(90))
 
 
-def test_redis_and_the_local_fallback_reckon_alike(transactional_db):
+def test_redis_and_the_local_fallback_agree(transactional_db):
     """The same requests at the same moment, in both, but for the time that the calls take."""
     for _ in range(10):
         name, rate = f"alike-{random.random()}", random.choice([1, 3, 10, 40])
@@ -126,22 +126,22 @@ def test_many_complaints_of_one_moment_are_one(transactional_db):
 
 @pytest.fixture(params=["in Redis", "in this process"])
 def impatient(request, monkeypatch):
-    """Nobody waits in their slot, with Redis and without."""
+    """No sender thread waits in its slot; with Redis, and without."""
     if request.param == "in this process":
         monkeypatch.setattr(rate_limit._scripts, "run", lambda *_, **__: None)
     monkeypatch.setattr(rate_limit, "PATIENCE", 0.0)
 
 
-def test_a_complaint_puts_nobody_off_for_longer_than_it_is_heeded(impatient, transactional_db):
-    account = Account(f"line-{random.random()}", rate=2)
+def test_a_complaint_puts_no_message_off_for_longer_than_it_counts(impatient, transactional_db):
+    account = Account(f"queue-{random.random()}", rate=2)
     rate_limit.slow_down(account)
-    waits = [outcome.wait for _ in range(200) if (outcome := rate_limit.refusal(account, "")) is not None]
-    assert max(waits) <= rate_limit.SLOWED_SECONDS
-    assert sum(wait > 50 for wait in waits) > 100
+    delays = [outcome.wait for _ in range(200) if (outcome := rate_limit.refusal(account, "")) is not None]
+    assert max(delays) <= rate_limit.SLOWED_SECONDS
+    assert sum(wait > 50 for wait in delays) > 100
     rate_limit.forget(account.name)
 
 
-def test_what_is_urgent_does_not_stand_behind_a_long_line(impatient, transactional_db):
+def test_what_is_urgent_does_not_wait_behind_a_backlog(impatient, transactional_db):
     account = Account(f"lanes-{random.random()}", rate=1)
     for _ in range(100):
         rate_limit.refusal(account, "")
@@ -151,7 +151,7 @@ def test_what_is_urgent_does_not_stand_behind_a_long_line(impatient, transaction
 
 @pytest.mark.usefixtures("worker", "version")
 class TestPath:
-    def test_beyond_its_allowance_a_message_gets_a_turn_and_burns_nothing(
+    def test_beyond_its_allowance_a_message_gets_a_time_slot_and_uses_no_attempt(
         self, api, user, smtp, settings, time_passes
     ):
         settings.EMAIL_PROVIDER_URL += "&rate=1"
@@ -183,15 +183,15 @@ class TestPath:
         wait_until(lambda: EmailLog.objects.filter(error_code="paced", email__endswith="crowd.test").exists())
 
     def test_a_provider_that_complains_is_slowed_for_all(self, api, user, fcm, monkeypatch):
-        monkeypatch.setattr(rate_limit, "DEAF_SECONDS", 0.001)
+        monkeypatch.setattr(rate_limit, "IGNORE_SECONDS", 0.001)
         fcm.script("ada-phone-token-0001", fcm_answers.quota("60"))
         post(api, user, channels=["push"])
         wait_until(lambda: rate_limit._slowed.rate("fcm") > 0)
-        assert rate_limit._slowed.rate("fcm") == rate_limit.UNHURRIED / 2
+        assert rate_limit._slowed.rate("fcm") == rate_limit.MIN_ASSUMED_RATE / 2
         account = Account("fcm")
         for _ in range(5):
             time.sleep(0.01)
             rate_limit.slow_down(account)
-        assert rate_limit._slowed.rate("fcm") == rate_limit.SLOWEST
+        assert rate_limit._slowed.rate("fcm") == rate_limit.MIN_RATE
         rate_limit.forget("fcm")
         assert rate_limit._slowed.rate("fcm") == 0

@@ -1,4 +1,4 @@
-"""Recovery: what the tick publishes, frees and leaves alone."""
+"""Recovery: what the scheduler publishes, frees and leaves alone."""
 
 import threading
 
@@ -15,7 +15,7 @@ from tests.notifications.delivery.attempts import claim, record_sent
 
 
 class RecordingBroker:
-    """Stands in for the broker's far end: which ids were published, and how much waits in each queue."""
+    """Stands in for the broker: which ids were published, and how much waits in each queue."""
 
     def __init__(self, ready=0):
         self.published = []
@@ -35,7 +35,7 @@ def row(api, user, version, db):
     return EmailLog.objects.get()
 
 
-def swept(ready=0, connects=1):
+def republished(ready=0, connects=1):
     republisher = Republisher()
     republisher.broker.close()
     republisher.broker = RecordingBroker(ready)
@@ -47,26 +47,26 @@ def swept(ready=0, connects=1):
 @pytest.mark.parametrize(
     ("fields", "ready", "expected"),
     [
-        ({"created_at": -1}, 0, False),  # the API process has it in hand
-        ({"created_at": -3}, 0, True),  # nobody confirmed it
+        ({"created_at": -1}, 0, False),  # the API process is about to publish it
+        ({"created_at": -3}, 0, True),  # never confirmed by the broker
         ({"created_at": -100, "published_at": -50}, 0, False),
         ({"created_at": -100, "published_at": -61}, 0, True),  # its queue is empty
-        ({"created_at": -100, "published_at": -61}, 7, False),  # it waits its turn
+        ({"created_at": -100, "published_at": -61}, 7, False),  # it waits in its queue
         ({"created_at": -9999, "published_at": -901}, 7, True),  # too long for any queue
         ({"created_at": -100, "due_at": 60}, 0, False),  # not due
     ],
 )
 def test_what_is_published_again(fields, ready, expected, row):
     EmailLog.objects.update(**{name: from_now(seconds) for name, seconds in fields.items()})
-    assert bool(swept(ready)) is expected
+    assert bool(republished(ready)) is expected
     if expected:
         assert (timezone.now() - EmailLog.objects.get().published_at).total_seconds() < 5
 
 
-def test_a_new_connection_to_an_empty_queue_means_a_broker_that_forgot(row):
+def test_a_new_connection_to_an_empty_queue_means_a_broker_that_lost_its_messages(row):
     EmailLog.objects.update(created_at=from_now(-100), published_at=from_now(-1))
-    assert swept(connects=1) == []
-    assert swept(connects=0) == [str(row.pk)]
+    assert republished(connects=1) == []
+    assert republished(connects=0) == [str(row.pk)]
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_a_new_connection_to_an_empty_queue_means_a_broker_that_forgot(row):
 )
 def test_nothing_but_queued_rows_is_published(status, row):
     EmailLog.objects.update(status=status, created_at=from_now(-1000))
-    assert swept() == []
+    assert republished() == []
 
 
 def test_a_dead_senders_row_is_named_unknown(row):
@@ -128,7 +128,7 @@ def test_a_late_answer_is_kept_but_never_over_anothers_claim(row):
     assert (row.status, row.claimed_by) == ("sending", "next")
 
 
-def test_one_tick_works_and_the_second_waits(transactional_db):
+def test_one_scheduler_works_and_the_second_waits(transactional_db):
     assert loop.hold_lease("first")
     assert not loop.hold_lease("second")
     assert loop.hold_lease("first")
