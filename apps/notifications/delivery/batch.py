@@ -1,8 +1,8 @@
-"""The rows that one claim took, sent by as many sender threads as help, and written down together.
+"""The rows of one claim: sent by one or more sender threads, and recorded together.
 
-A sender thread takes a row after another. One thread does for a quick provider; where answers are slow, free send
-slots take more. What no thread has begun is given back when it waits too long: a password reset must not wait
-behind a relay that takes minutes to answer.
+A sender thread takes one row after another. One thread is enough for a quick provider; where replies are slow, more
+threads take free send slots. Rows that no thread has begun are released when they wait too long: a password reset
+must not wait behind a relay that takes minutes to reply.
 """
 
 import threading
@@ -25,14 +25,14 @@ from apps.notifications.transitions.outcomes import record_attempts
 log = structlog.get_logger(__name__)
 
 HELD_UP_SECONDS, HELD_UP_BULK_SECONDS = 2.0, 30.0
-"""So long no thread takes a batch's next row before the rest is given back. Bulk mail can wait for a slow relay;
-what is given back too soon is claimed again and again."""
+"""If no thread takes a batch's next row for so long, the rest is released. Bulk mail can wait for a slow relay; rows
+that are released too soon are claimed again and again."""
 TOO_LONG_SECONDS = 120.0
-"""A row that is not begun after this is left to another worker."""
+"""A row that is not begun after this is released to another worker."""
 RECORD_AT, RECORD_EVERY_SECONDS, RECORD_BULK_EVERY_SECONDS = 100, 0.25, 1.0
-"""How many attempts are written at once, and how long after the last time: a few rows cost as much as a hundred."""
+"""How many attempts are recorded at once, and how long after the last time: a few cost as much as a hundred."""
 WORTH_A_SLOT = 0.2
-"""Seconds of sending that are left for each sender thread before another is asked for."""
+"""Seconds of sending that are left for each sender thread before another thread is started."""
 
 
 class Pace:
@@ -46,13 +46,15 @@ class Pace:
 
 
 Send = Callable[["Batch", DeliveryAttempt, DeliveryAttempt | None], DeliveryAttempt | None]
-"""What a sender thread does with an attempt. It is given the one that it will probably turn to next, too, and
-returns the attempt once it has ended, or None where its row was given back."""
+"""What a sender thread does with an attempt. It also gets the attempt that the thread will probably send next (for
+pipelining), and returns the attempt once it has ended, or None if its row was released."""
 
 
 class Batch:
-    """Thread-safe. `expires`: the end of the rows' lease, on the monotonic clock. `ended`: called when a sender
-    thread has nothing left to do."""
+    """The rows of one claim while they are sent. Thread-safe.
+
+    `expires`: the end of the rows' lease, on the monotonic clock. `ended`: called when a sender thread has nothing
+    left to do."""
 
     def __init__(
         self,
@@ -73,7 +75,7 @@ class Batch:
         self._runtime, self._send, self._bulk, self._ended = runtime, send, bulk, ended
         self._waiting = deque(DeliveryAttempt(one, journal=segment, expires=expires) for one in deliveries)
         self._reserved: dict[object, DeliveryAttempt] = {}
-        """By sender thread: what it turns to next, unless another one has nothing left to do."""
+        """By sender thread: its next attempt, which another thread takes if it has nothing else left."""
         self._done: deque[DeliveryAttempt] = deque()
         self._lock, self._recording = threading.Lock(), threading.Lock()
         self._senders, self._writing = 1, 0
@@ -81,14 +83,14 @@ class Batch:
         self._pace = _paces.setdefault(model, Pace())
 
     def work(self) -> None:
-        """Send what there is, with whatever threads help. Raises what `retry_until_recorded` raises."""
+        """Send all rows, with the help of other sender threads. Raises what `retry_until_recorded` raises."""
         if self.size > 1:
             self._runtime.watch(self)
         self._work(lambda: False)
 
     def look(self) -> None:
-        """What the process's watcher does: get help where sending is slow, write what is known, give back what waits
-        too long."""
+        """Called regularly by the process's watcher: start another sender thread where sending is slow, record ended
+        attempts, release rows that wait too long."""
         now = time.monotonic()
         if now - self._recorded_at > (RECORD_BULK_EVERY_SECONDS if self._bulk else LOOK_EVERY_SECONDS):
             self._record()
@@ -119,7 +121,7 @@ class Batch:
                     self._give_back()
                     self._record()
             finally:
-                # A sender may have written on the way, and its thread may be idle for long.
+                # The thread may have used a database connection, and may be idle for long.
                 connection.close()
                 self._ended()
 
@@ -127,11 +129,11 @@ class Batch:
         try:
             self._work(lambda: self._runtime.slots.has_waiters)
         except Exception:
-            # No caller waits for this thread's end: the log is where it is seen.
+            # No caller waits for this thread: only the log shows the error.
             log.exception("sender_thread_failed", channel=self.model.channel)
 
     def _get_help(self) -> bool:
-        """Ask for another sender thread; False where no slot is free, or none of the rows may be sent now."""
+        """Start another sender thread; False if no slot is free, or none of the rows may be sent now."""
         if not self._bulk and not self._any_allowed():
             return False
         with self._lock:
@@ -145,9 +147,9 @@ class Batch:
         return True
 
     def _take(self, sender: object) -> DeliveryAttempt | None:
-        """What this sender had reserved, else the next row that may be sent now; when nothing else is left, what
-        another sender had reserved. None, with rows left, where their organizations have their share of this
-        process: the sender that ends one of theirs takes the next."""
+        """This sender's reserved attempt, else the next that may be sent now; when nothing else is left, one that
+        another sender has reserved. None although rows are left, if their organizations have used up their share of
+        this process: the sender that ends one of their attempts takes the next."""
         with self._lock:
             if (reserved := self._reserved.pop(sender, None)) is not None:
                 self._waiting.appendleft(reserved)
@@ -176,7 +178,7 @@ class Batch:
     def _reserve_next(self, sender: object) -> DeliveryAttempt | None:
         with self._lock:
             if not self._waiting or len(self._waiting) < self._senders:
-                # Another sender will have nothing left before it is this one's turn.
+                # Another sender will be idle before this one could send it.
                 return None
             self._reserved[sender] = attempt = self._waiting.popleft()
             return attempt
@@ -194,25 +196,25 @@ class Batch:
         self._pace.took(now - began)
         if done is not None:
             self._done.append(done)
-        # In the bulk lanes the watcher writes, and no sender stops for it.
+        # In the bulk lanes the watcher records, so that no sender thread stops for it.
         if len(self._done) >= RECORD_AT or (
             not self._bulk and now - self._recorded_at > RECORD_EVERY_SECONDS
         ):
             self._record()
 
     def _record(self) -> None:
-        """Write down what came of the rows so far and, when that is all, let the journal go."""
-        # One at a time: when the last sender ends, everything is written, whichever thread wrote it.
+        """Record the attempts that have ended and, once all rows are recorded, close the journal's segment."""
+        # One thread at a time: when the last sender has been here, everything is recorded, whichever thread did it.
         with self._recording:
             self._recorded_at = time.monotonic()
             done = []
-            # Senders go on adding to it.
+            # Senders go on adding to it meanwhile.
             while self._done:
                 done.append(self._done.popleft())
             if done:
                 self._writing += 1
                 self._runtime.retry_until_recorded("outcomes_not_recorded", lambda: record_attempts(done))
-                # Not reached where it could not be written: then the journal stays, for crash recovery.
+                # Not reached if recording failed: then the journal stays, for crash recovery.
                 self._writing -= 1
                 self.permits.flush()
             with self._lock:
@@ -224,7 +226,7 @@ class Batch:
             self._runtime.journal.close(self.segment)
 
     def _give_back(self) -> None:
-        """Leave what no sender has begun to the scheduler, which wakes another worker."""
+        """Release the rows that no sender has begun; the scheduler wakes another worker for them."""
         with self._lock:
             left = [*self._waiting, *self._reserved.values()]
             self._waiting.clear()

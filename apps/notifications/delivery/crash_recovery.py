@@ -1,4 +1,4 @@
-"""What dead sender processes left: their journals say which of their rows went out, may have, or never did."""
+"""Recovery after a sender process died: its journal shows which of its rows went out, may have, or never did."""
 
 import fcntl
 import os
@@ -23,26 +23,26 @@ log = structlog.get_logger(__name__)
 
 EVERY_SECONDS = 5.0
 GRACE_SECONDS = 4.0
-"""A claim that its sender's end overtook may still be committed by the database: a file is looked at once more."""
+"""The database may commit a claim after its sender has died: a file is read once more after this."""
 RESEND_SECONDS = 20.0
-"""A process that dies again and again must not use up the one resend of what it holds."""
+"""Delay of a resend: a process that dies again and again must not use up the one resend of its rows."""
 LOST = "sender_lost"
 
 
 class CrashRecovery:
-    """`turn` is called at a sender process's start and every few seconds."""
+    """Settles the rows of dead sender processes. `recover` runs at a worker's start and every few seconds."""
 
     def __init__(self) -> None:
         self._settled_at: dict[Path, float] = {}
 
-    def turn(self) -> int:
+    def recover(self) -> int:
         """Settle the journals whose writers are dead; returns how many rows moved. Raises OSError, DatabaseError."""
         moved = 0
         for path in sorted(Path(settings.JOURNAL_DIR).glob(f"*{SUFFIX}")):
             try:
                 moved += self._settle(path)
             except Undecryptable as error:
-                # Its rows are unknown once their lease is over; the other files need not wait for that.
+                # Its rows become `unknown` once their lease is over; the other files need not wait for that.
                 log.error("journal_not_settled", file=path.name, reason=str(error))
         return moved
 
@@ -59,8 +59,8 @@ class CrashRecovery:
                 path.unlink(missing_ok=True)
                 del self._settled_at[path]
         except (BlockingIOError, FileNotFoundError):
-            # Its writer lives, or another janitor is at it or was quicker. One that was found before its writer had
-            # locked it is not settled.
+            # Its writer is alive, or another process's crash recovery has the lock or has removed the file. A file
+            # that was found before its writer had locked it is not settled.
             self._settled_at.pop(path, None)
             return 0
         finally:
@@ -71,13 +71,13 @@ class CrashRecovery:
 
 
 def _replay(name: str, records: Records) -> int:
-    # A file of an earlier run of the machine may have lost lines with it: nothing in it is a proof.
-    believed = f".{BOOT}." in name
+    # The host may have lost the last lines when it went down: a file from before a reboot proves nothing.
+    trusted = f".{BOOT}." in name
     moved = 0
     for model in DELIVERIES.values():
-        moved += _record_answered(model, records) if believed else 0
+        moved += _record_answered(model, records) if trusted else 0
         for row in claims.of_sender(model, name):
-            if (str(row.pk), row.fence) not in records and believed:
+            if (str(row.pk), row.fence) not in records and trusted:
                 claims.give_back(model, row.claimed_by, [row.pk])
             else:
                 with transaction.atomic():
@@ -93,7 +93,7 @@ def _replay(name: str, records: Records) -> int:
 
 
 def _record_answered(model: type[Delivery], records: Records) -> int:
-    """Write down what the dead process knew; a row that was claimed again since has another fence."""
+    """Record the outcomes in a dead process's journal; a row that was claimed again since has another fence."""
     answers = {pk: (fence, answer) for (pk, fence), answer in records.items() if answer is not None}
     if not answers:
         return 0

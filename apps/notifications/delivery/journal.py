@@ -1,10 +1,10 @@
-"""What a sender process has begun and been answered, in a file that outlives a kill -9.
+"""The journal of a sender process: which sends it has begun and how they ended, in a file that survives a kill -9.
 
-A line before the step that can't be taken back, a line after the provider's answer; the rows themselves are
-written in bulk afterwards. A plain append is enough against a dying process: the kernel has it. A host that goes
-down may lose some, and then nothing of its files is believed (see `janitor`).
+It gets a line before the irrevocable step and a line after the provider's reply; the rows themselves are written in
+bulk afterwards. A plain append is enough when the process dies: the kernel has the data. A host that goes down may
+lose some, and then its files prove nothing (see `crash_recovery`).
 
-The process that writes a file holds its lock, so whoever gets that lock knows the writer is dead.
+The process that writes a file holds a lock on it: a process that gets the lock knows that the writer is dead.
 """
 
 import fcntl
@@ -26,28 +26,29 @@ log = structlog.get_logger(__name__)
 
 SUFFIX = ".journal"
 ROTATE_AT = 1024 * 1024
-"""Bytes after which new chunks write to a new file; the old one goes with its last chunk."""
+"""Bytes after which new batches write to a new file; the old one is removed with its last batch."""
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 BOOT = _BOOT_ID.read_text().strip()[:8] if _BOOT_ID.exists() else secrets.token_hex(4)
-"""This run of the machine; elsewhere than on Linux, of this process, whose files nobody else believes then."""
+"""Identifies this boot of the host. Elsewhere than on Linux it identifies this process, and no other process trusts
+its files."""
 
 
 _KEYS = {field.name: field.name for field in fields(Outcome) if field.name != "feedback"} | {
     "provider_error": "provider_fault",
 }
-"""What an outcome's fields are called in a line. A process of the last release may have written it, or may have to
-read it: names in here outlive those in the code."""
+"""By an outcome's field, its key in a line. A process of the previous release may have written the line, or may have
+to read it: the keys outlive the names in the code."""
 _FIELDS = {key: name for name, key in _KEYS.items()}
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 Records = dict[tuple[str, int], tuple[Outcome, str] | None]
-"""By row id and fence, how far each claim got: what its provider answered and the account's name; None where the
-process didn't live to see an answer."""
+"""By row id and fence: the claim's outcome and the account's name; None if the process died before the provider's
+reply."""
 
 
 class Segment:
-    """One file. Thread-safe: each line is one write."""
+    """One journal file. Thread-safe: each line is one write."""
 
     def __init__(self, folder: Path) -> None:
         """Raises OSError."""
@@ -64,15 +65,16 @@ class Segment:
         return self._size >= ROTATE_AT
 
     def begin(self, pk: Any, fence: int) -> bool:
-        """Note that the row's message is about to be given away. False: it couldn't be noted, and must not be."""
+        """Note that the row's message is about to be sent. False: it couldn't be noted, so it must not be sent."""
         return self._write(f"begun {pk} {fence}\n")
 
     def answer(self, pk: Any, fence: int, outcome: Outcome, provider: str) -> None:
-        """Note what came of it. If that fails, a crash before the row is written leaves it unknown."""
+        """Note the outcome. If that fails, a crash before the row is recorded leaves the row `unknown`."""
         fields_set = {key: value for name, key in _KEYS.items() if (value := getattr(outcome, name))}
         self._write(f"answered {pk} {fence} {_encode([provider, fields_set])}\n")
 
     def remove(self) -> None:
+        """Delete the file and release its lock."""
         self._path.unlink(missing_ok=True)
         os.close(self._file)
 
@@ -88,7 +90,7 @@ class Segment:
 
 
 class Journal:
-    """This process's file for the time being."""
+    """This process's current segment, and the rotation to the next."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -96,7 +98,7 @@ class Journal:
         self._pid = 0
 
     def open(self) -> Segment:
-        """The file for a chunk that begins now; `close` it when every row of the chunk is written. Raises OSError."""
+        """The segment for a batch that begins now; `close` it when every row of it is recorded. Raises OSError."""
         with self._lock:
             if self._segment is None or self._segment.full or self._pid != os.getpid():
                 if self._segment is not None and not self._segment.batches and self._pid == os.getpid():
@@ -106,13 +108,14 @@ class Journal:
             return self._segment
 
     def close(self, segment: Segment) -> None:
+        """A batch that `open` gave this segment to is recorded; a rotated segment without batches is removed."""
         with self._lock:
             segment.batches -= 1
             if not segment.batches and segment is not self._segment:
                 segment.remove()
 
     def end(self) -> None:
-        """Leave no file behind, unless rows of it are still unwritten."""
+        """Remove the file, unless some of its rows are not recorded yet."""
         with self._lock:
             if self._segment is not None and not self._segment.batches and self._pid == os.getpid():
                 self._segment.remove()
@@ -120,7 +123,7 @@ class Journal:
 
 
 def read(path: Path) -> Records:
-    """A dead process's file: by row and fence, how far it got. A line that was cut short says nothing."""
+    """Read a dead process's file. A line that was cut short is ignored."""
     found: Records = {}
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         kind, _, rest = line.partition(" ")

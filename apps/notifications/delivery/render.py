@@ -1,4 +1,4 @@
-"""What one delivery says: its pinned version, or the template's fallback, rendered for one person."""
+"""Rendering one delivery: its pinned template version, or the template's fallback version, for one person."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -24,7 +24,7 @@ from notifier.lib.bounded_cache import BoundedCache
 from notifier.lib.email_addresses import sender
 
 SOURCES_LIMIT = 32 * 1024 * 1024
-"""Bytes, roughly, of all sources that a process keeps."""
+"""Bytes, roughly, of all template sources that a process caches."""
 
 
 def _rendered(
@@ -36,7 +36,7 @@ def _rendered(
         raise rendering.RenderError(
             f"The version has no {delivery.channel} content in {delivery.language}.", "language"
         )
-    # A caller's own comes before it.
+    # A variable of the same name from the caller overrides it.
     return rendering.render(source, {"unsubscribe_url": page or None, **variables})
 
 
@@ -48,14 +48,14 @@ def _read_source(
 
 
 _source = BoundedCache(_read_source, most=SOURCES_LIMIT)
-"""A version's sources for a language, read once a process: neither a version nor its contents ever change."""
+"""Cache of a version's sources for a language: neither a version nor its contents ever change."""
 
 
 def _page(delivery: ClaimedDelivery) -> str:
-    """Where the recipient chooses what they get; empty where there is no such place."""
+    """URL of the recipient's preference page; empty if there is none."""
     if delivery.user_id:
         return links.page_for(delivery.user_id, delivery.category_id)
-    # An address that is nobody's here has no preferences, and can refuse what may be refused. A device can't.
+    # An address without a person has no preferences, but can unsubscribe from what isn't mandatory. A device can't.
     if delivery.channel != Channel.EMAIL or delivery.category_id is None or delivery.mandatory:
         return ""
     hashed = recipient_hash(Channel.EMAIL, delivery.recipient)
@@ -65,9 +65,9 @@ def _page(delivery: ClaimedDelivery) -> str:
 def _fallback(
     delivery: ClaimedDelivery, page: str, error: rendering.RenderError
 ) -> EmailContent | PushContent:
-    """What the template's fallback version says where the promised one can't be rendered, which is `fault`.
+    """The content of the template's fallback version, where the pinned one can't be rendered, which is `error`.
 
-    The timeline says so, once an attempt however often that is put off. Raises RenderError.
+    It is noted in the timeline once an attempt, however often that is deferred. Raises RenderError.
     """
     fallback = TemplateVersion.objects.filter(
         template__versions=delivery.version_id, pk=F("template__fallback_version")
@@ -75,7 +75,7 @@ def _fallback(
     instead = fallback.exclude(pk=delivery.version_id).first()
     if instead is None:
         raise error
-    # Those of the promised one were filled in on acceptance.
+    # The defaults of the pinned version were filled in on acceptance.
     variables, _ = instead.ready(delivery.variables)
     try:
         text = _rendered(delivery, instead.pk, variables, page)
@@ -111,7 +111,7 @@ def render(delivery: ClaimedDelivery) -> EmailMessage | PushMessage:
         text = _fallback(delivery, page, error)
     if isinstance(text, EmailContent):
         return EmailMessage(
-            # The same for every try of a delivery: a mailbox that gets two shows one.
+            # The same for every attempt of a delivery: a mailbox that gets two copies shows one.
             message_id=f"<{delivery.pk}@{sender(settings.EMAIL_FROM).domain}>",
             sender=settings.EMAIL_FROM,
             to=delivery.recipient,
@@ -132,7 +132,7 @@ def render(delivery: ClaimedDelivery) -> EmailMessage | PushMessage:
         link=text.link,
         data={
             **text.data,
-            # The same for every try: nothing else tells an app that it has had this one.
+            # The same for every attempt: by this alone an app recognizes a message that it has had.
             "notification_id": str(delivery.notification_id),
         },
         expires_at=delivery.expires_at,

@@ -1,7 +1,7 @@
-"""Which of a channel's accounts takes a message: the first whose circuit is closed and whose rate limit lets it.
+"""Which of a channel's accounts sends a message: the first whose circuit is closed and whose rate limit allows it.
 
-The next one is tried where the error was the provider's own and the message is certainly not on its way, never after
-an unknown outcome.
+The next one is tried where the error was the provider's own and the message was certainly not sent, never after an
+unknown outcome.
 """
 
 import random
@@ -27,39 +27,39 @@ from apps.templates.authoring.redaction import redacted, secrets_in
 log = structlog.get_logger(__name__)
 
 THROTTLED = "throttled"
-_MILDEST = (Result.DEFERRED, Result.CONFIGURATION, Result.RETRY)
-"""Ends after which the message is certainly not on its way, the one that costs it least first."""
+_NOT_SENT = (Result.DEFERRED, Result.CONFIGURATION, Result.RETRY)
+"""Results after which the message was certainly not sent; the one that costs the delivery least comes first."""
 
 
 class _Ended(NamedTuple):
-    """What came of one account. `asked`: the provider was, and not only its circuit or its rate limit."""
+    """The outcome of one account. `attempted`: its provider was called, not refused by the circuit or rate limit."""
 
     outcome: Outcome
     account: str
-    asked: bool
+    attempted: bool
 
     @property
     def cost(self) -> tuple[int, float]:
-        return _MILDEST.index(self.outcome.result), self.outcome.wait or 0.0
+        return _NOT_SENT.index(self.outcome.result), self.outcome.wait or 0.0
 
 
 def route(
     attempt: DeliveryAttempt, permits: Permits, pipelined_next: Message | None = None
 ) -> tuple[Outcome, str]:
-    """Send the attempt's message through the accounts in their order; the outcome, and the name of the account
-    that it is of. `pipelined_next`: what this thread probably sends next."""
+    """Send the attempt's message through the accounts in failover order; the outcome, and the name of the account
+    that it comes from. `pipelined_next`: the message that this thread probably sends next."""
     delivery = attempt.delivery
-    # Before anything is begun: once it is, nothing may fail for want of a database.
+    # Read first: once the send has begun, nothing may fail because the database is away.
     attempt.secrets = secrets_in(delivery.version_id, delivery.variables)
     failed: list[_Ended] = []
     accounts = accounts_for(delivery.channel, live=delivery.live)
     if len(accounts) > 1 and not _first_is_certain(accounts):
         pipelined_next = None
     for ready in failover_order(accounts):
-        # What was tried in vain is written down before the next one is asked.
+        # A failed account is noted before the next one is tried.
         _note(delivery, failed[-1:])
-        ended = _through(ready, attempt, permits, None if failed else pipelined_next)
-        if not _moves_on(ended):
+        ended = _send_through(ready, attempt, permits, None if failed else pipelined_next)
+        if not _fails_over(ended):
             return ended.outcome, ended.account
         failed.append(ended)
     mildest = min(failed, key=lambda ended: ended.cost)
@@ -69,37 +69,37 @@ def route(
 
 
 def failover_order(accounts: list[Ready], chance: Callable[[], float] = random.random) -> list[Ready]:
-    """By their order; among equals at random, by weight."""
+    """The accounts by `order`; among equals at random, by `weight`."""
     return sorted(accounts, key=lambda one: (one.account.order, -(chance() ** (1 / one.account.weight))))
 
 
 def _first_is_certain(accounts: list[Ready]) -> bool:
-    """Whether the next message goes to the same one: not where chance decides."""
+    """Whether the next message goes to the same account: not where the choice is random."""
     orders = [one.account.order for one in accounts]
     return orders.count(min(orders)) == 1
 
 
-def _moves_on(ended: _Ended) -> bool:
-    return not ended.asked or (ended.outcome.provider_error and ended.outcome.result in _MILDEST)
+def _fails_over(ended: _Ended) -> bool:
+    return not ended.attempted or (ended.outcome.provider_error and ended.outcome.result in _NOT_SENT)
 
 
 def _note(delivery: ClaimedDelivery, failed: list[_Ended]) -> None:
-    for outcome, account, asked in failed:
-        if asked:
+    for outcome, account, attempted in failed:
+        if attempted:
             timeline.note(
                 delivery, timeline.PASSED_ON, provider=account, code=outcome.code, detail=outcome.detail
             )
             OUTCOMES.labels(delivery.channel, account, timeline.PASSED_ON, outcome.code).inc()
 
 
-def _through(
+def _send_through(
     ready: Ready, attempt: DeliveryAttempt, permits: Permits, pipelined_next: Message | None
 ) -> _Ended:
     account = ready.account
     permit = permits.permit_for(account.name)
     if isinstance(permit, Outcome):
-        return _Ended(permit, account.name, asked=False)
-    # Django keeps a connection until it is closed; a turn may be a second away, a provider's answer minutes.
+        return _Ended(permit, account.name, attempted=False)
+    # Django keeps a connection until it is closed; the rate limit may take a second, a provider's reply minutes.
     if connection.connection is not None:
         connection.close()
     domain = attempt.delivery.recipient.rpartition("@")[2].lower()
@@ -108,12 +108,12 @@ def _through(
     permits.record(account, permit, outcome)
     if outcome.code == THROTTLED:
         rate_limit.slow_down(account)
-    return _Ended(outcome, account.name, asked=paced is None)
+    return _Ended(outcome, account.name, attempted=paced is None)
 
 
 def _send(ready: Ready, attempt: DeliveryAttempt, pipelined_next: Message | None) -> Outcome:
     begun_before, attempt.begun = attempt.begun, False
-    # A channel's accounts have its provider, and its rows its message.
+    # The types fit: a channel's accounts have its kind of provider, and its rows its kind of message.
     provider: Any = ready.provider
     began = time.monotonic()
     try:
@@ -123,7 +123,7 @@ def _send(ready: Ready, attempt: DeliveryAttempt, pipelined_next: Message | None
         detail = redacted(outcome.detail, attempt.secrets)
         return outcome if detail == outcome.detail else replace(outcome, detail=detail)
     except Exception:
-        # An error of ours. Before the point of no return another try is safe; after it the outcome is unknown.
+        # A bug of ours. Before the point of no return another attempt is safe; after it the outcome is unknown.
         log.exception("provider_raised", provider=ready.account.name)
         result = Result.UNKNOWN if attempt.begun else Result.RETRY
         return Outcome(
@@ -135,7 +135,7 @@ def _send(ready: Ready, attempt: DeliveryAttempt, pipelined_next: Message | None
 
 
 def cleaned(outcome: Outcome) -> Outcome:
-    """Without what a provider may say and a database can't hold: NUL, and halves of characters (JSON has them)."""
+    """The outcome without what PostgreSQL can't store of a reply: NUL, and lone surrogates (JSON may have them)."""
     detail, message_id = _storable(outcome.detail), _storable(outcome.provider_message_id)
     if detail == outcome.detail and message_id == outcome.provider_message_id:
         return outcome

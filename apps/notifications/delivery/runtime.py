@@ -1,5 +1,5 @@
-"""What a worker process keeps beside its tasks: send slots, a journal, the batches in hand, and the loops that look
-after them. One object starts, watches and stops it all."""
+"""What a worker process has beside its tasks: send slots, a journal, the batches that are being sent, and the loops
+that watch them. One object starts, watches and stops it all."""
 
 import threading
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from django.db import connection
 
 from apps.notifications.delivery.crash_recovery import EVERY_SECONDS, CrashRecovery
-from apps.notifications.delivery.fair_claims import BulkTurns
+from apps.notifications.delivery.fair_claims import BulkRoundRobin
 from apps.notifications.delivery.journal import Journal
 from apps.notifications.delivery.send_slots import SendSlots
 from apps.notifications.observability.exposition import exposition
@@ -21,35 +21,37 @@ from notifier.lib.threads import Loop
 
 LOOK_EVERY_SECONDS = 0.5
 POOL_PATIENCE = 10.0
-"""Seconds that a sender waits for one of its process's connections. A request has to give up after one; a burst of
-claims on a small pool is served in turn, and took for an outage it would put its rows back."""
+"""Seconds that a sender waits for a connection of its process's pool. A request has to give up after one second; a
+burst of claims on a small pool is served one by one, and an error would count as an outage and release the rows."""
 BATCHES_AT_ONCE, SLOTS_PER_BATCH = 4, 2
-"""How many batches a worker of the bulk lanes has in hand: at least the first if it has the slots, and one for
-so many of these. Every slot that joins a batch waits once more for its first message, and its end is sent over
-fewer and fewer."""
+"""How many batches a worker of the bulk lanes sends at once: the first number if it has the slots, or one for every
+`SLOTS_PER_BATCH` slots if that is more. Every slot that joins a batch waits once for its first message, and the end
+of a batch is sent through fewer and fewer slots."""
 
 
 class Watched(Protocol):
-    """A batch, as the loop that looks after it sees it."""
+    """A batch, as the loop that watches it uses it."""
 
     def look(self) -> None: ...
 
 
 class WorkerRuntime:
+    """One object a worker process. Thread-safe once it is started."""
+
     def __init__(self) -> None:
         self.stopping = threading.Event()
-        """Set when the process is asked to end: what is not begun is left to others."""
+        """Set when the process is to end: rows that are not begun are left to other workers."""
         self.slots = SendSlots()
         self.journal = Journal()
-        self.turns = BulkTurns()
+        self.bulk_round_robin = BulkRoundRobin()
         self._batches: set[Watched] = set()
         self._lock = threading.Lock()
         self._watcher = Loop("batches", self._look_at_batches, every=LOOK_EVERY_SECONDS)
         self.crash_recovery = CrashRecovery()
-        self._recovery = Loop("crash-recovery", self.crash_recovery.turn, every=EVERY_SECONDS)
+        self._recovery = Loop("crash-recovery", self.crash_recovery.recover, every=EVERY_SECONDS)
 
     def start(self, worker: Any) -> None:
-        """At the beginning of a worker process. `worker`: Celery's, whose concurrency and prefetch fit its lanes."""
+        """Call at the start of a worker process. Sets the concurrency and prefetch of Celery's `worker` by its lanes."""
         self._size(worker)
         exposition.start()
         self._recovery.start()
@@ -58,7 +60,7 @@ class WorkerRuntime:
             pool.timeout = POOL_PATIENCE
 
     def stop(self) -> None:
-        """At its end, in the order in which the parts need each other."""
+        """Call at the process's end; stops the parts in the order of their dependencies."""
         self.slots.join()
         self.journal.end()
         close_all()
@@ -83,15 +85,15 @@ class WorkerRuntime:
     def _size(self, worker: Any) -> None:
         self.slots.limit = int(worker.concurrency)
         if all(topology.is_bulk(lane) for lane in worker.app.amqp.queues.consume_from):
-            # A batch is sent through as many slots as it can use: a process that takes as many batches as it has
-            # slots leaves the others nothing to do.
+            # A batch uses as many slots as it can: a process that took as many batches as it has slots would leave
+            # nothing to the other processes.
             worker.concurrency = min(
                 worker.concurrency, max(BATCHES_AT_ONCE, self.slots.limit // SLOTS_PER_BATCH)
             )
-            # A batch takes long enough for the next message to come; what one process holds, another can't take.
+            # A batch takes long enough for the next message to arrive; what one process prefetches, no other can take.
             worker.prefetch_multiplier = 1
         else:
-            # Beside as many as one organization may use, some for one that sends nothing yet.
+            # More than one organization may use, so that some are free for one that sends nothing yet.
             worker.concurrency += max(1, worker.concurrency // 4)
             self.slots.limit = worker.concurrency
 
@@ -103,7 +105,7 @@ class WorkerRuntime:
             try:
                 batch.look()
             except Exception as error:  # noqa: BLE001 - raised again below
-                # One that fails must not keep the others waiting; the loop says what it was.
+                # One that fails must not hold up the others; the loop logs the error.
                 failed = failed or error
         if failed is not None:
             raise failed

@@ -1,9 +1,9 @@
 """A worker process's send slots: how many messages it sends at once, the threads that take free slots, and each
 organization's share of them.
 
-An organization whose recipients are slow takes what no other wants, but never the last slots: one that sends
-nothing yet finds a free one at once. Rows that are passed over for that are sent as soon as their organization has
-a slot again.
+An organization whose recipients are slow may use every slot that no other needs, except the last ones: one that sends
+nothing yet gets a slot at once. Rows that are passed over for that are sent as soon as their organization has a slot
+again.
 """
 
 import threading
@@ -17,7 +17,7 @@ from django.conf import settings
 
 
 class SendSlots:
-    """A task takes a slot for its batch; free slots take sender threads, which help with batches. Thread-safe."""
+    """A task takes a slot for its batch; sender threads in free slots help with batches. Thread-safe."""
 
     def __init__(self, limit: int | None = None) -> None:
         self._limit = limit
@@ -28,8 +28,8 @@ class SendSlots:
         self._sending: Counter[Any] = Counter()
         """By organization: how many of its messages are being sent."""
         self._passed_over: dict[tuple[str, Any], None] = {}
-        """(channel, organization) of due rows that were left because their organization has its share; oldest
-        first."""
+        """(channel, organization) of due rows that were not claimed because their organization has used up its share;
+        oldest first."""
 
     @property
     def limit(self) -> int:
@@ -50,11 +50,11 @@ class SendSlots:
 
     @property
     def kept_free(self) -> int:
-        """Slots that no organization takes that has one already."""
+        """Slots reserved for organizations that have none yet."""
         return min(max(1, self.limit // 5), self.limit - 1)
 
     def begin(self, organization: Any) -> bool:
-        """Take a slot for one of the organization's messages, given back by `end`; False where it has its share."""
+        """Take a slot for one of the organization's messages, released by `end`; False if its share is used up."""
         with self._free:
             if not self._may_send(organization):
                 return False
@@ -62,11 +62,13 @@ class SendSlots:
             return True
 
     def end(self, organization: Any) -> None:
+        """Release a slot that `begin` took."""
         with self._free:
-            # A count of nought would stay in memory for good.
+            # Counter subtraction drops zero counts, which would stay in memory for good.
             self._sending -= Counter([organization])
 
     def may_send(self, organization: Any) -> bool:
+        """Whether `begin` would give the organization a slot now."""
         with self._free:
             return self._may_send(organization)
 
@@ -83,14 +85,14 @@ class SendSlots:
             return [organization for organization in list(self._sending) if not self._may_send(organization)]
 
     def pass_over(self, channel: str, organizations: Iterable[Any]) -> None:
-        """Remember that due rows of these were left, to come back to (`next_passed_over`)."""
+        """Remember that due rows of these were not claimed, for `next_passed_over`."""
         with self._free:
             self._passed_over.update(
                 dict.fromkeys((str(channel), organization) for organization in organizations)
             )
 
     def next_passed_over(self) -> tuple[str, Any] | None:
-        """Of those that were passed over, one whose rows may be sent now; it is forgotten."""
+        """The oldest (channel, organization) that was passed over and may send now; it is removed."""
         with self._free:
             for channel, organization in self._passed_over:
                 if self._may_send(organization):
@@ -100,6 +102,7 @@ class SendSlots:
 
     @contextmanager
     def taken(self) -> Iterator[None]:
+        """Wait for a free slot and hold it inside the context."""
         with self._free:
             self._waiting += 1
             self._free.wait_for(lambda: self._busy < self.limit)
@@ -111,15 +114,15 @@ class SendSlots:
             self._give_back()
 
     def try_submit(self, work: Callable[[], None]) -> bool:
-        """Run `work` in a sender thread, if a slot is free that no task waits for; False where none is."""
+        """Run `work` in a sender thread, if a slot is free and no task waits for it; False if not."""
         with self._free:
             if self._busy + self._waiting >= self.limit:
                 return False
             self._busy += 1
             if self._threads is None:
-                # More than slots: a thread that is just ending must not keep the next one waiting.
+                # More threads than slots: one that is just ending must not delay the next.
                 self._threads = ThreadPoolExecutor(max_workers=2 * self.limit, thread_name_prefix="sender")
-            # Under the lock: `join` may not come between.
+            # Under the lock, so that `join` does not shut the pool down in between.
             self._threads.submit(self._run, work)
         return True
 

@@ -1,4 +1,4 @@
-"""The way of claimed rows through a worker: eligibility again, render, route to a provider, record.
+"""How a worker sends claimed rows: recheck eligibility, render, route to a provider, record.
 
 No transaction and no database connection is held while a provider is waited for.
 """
@@ -35,10 +35,10 @@ log = structlog.get_logger(__name__)
 
 
 def deliver(channel: str, ids: list[str], *, bulk: bool = False) -> None:
-    """Send what is due of these rows, and with them others of their lane that wait (`fair_claims.claim_due`).
+    """Send those of these rows that are due, and others of their lane that wait (`fair_claims.claim_due`).
 
     While the database is away nothing can be sent, and the slot waits for it. Raises one of `AWAY` only in a process
-    that is asked to end meanwhile.
+    that is to end meanwhile.
     """
     with runtime.slots.taken():
         _deliver(channel, ids, bulk=bulk)
@@ -46,7 +46,7 @@ def deliver(channel: str, ids: list[str], *, bulk: bool = False) -> None:
 
 
 def send_passed_over() -> None:
-    """Send what was passed over, of organizations that have slots again, in threads that are free."""
+    """Send rows that were passed over, of organizations that have slots again, in free sender threads."""
     while not runtime.stopping.is_set() and (found := runtime.slots.next_passed_over()) is not None:
         channel, organization = found
         if not runtime.slots.try_submit(partial(_deliver_of, channel, organization)):
@@ -58,12 +58,12 @@ def _deliver_of(channel: str, organization: Any) -> None:
     try:
         _deliver(channel, [], organization=organization)
     except Exception:
-        # No caller waits for this thread's end: the log is where it is seen. The scheduler finds the rows.
+        # No caller waits for this thread: only the log shows the error. The scheduler finds the rows.
         log.exception("passed_over_failed", channel=channel)
 
 
 def _deliver(channel: str, ids: list[str], *, bulk: bool = False, organization: Any = None) -> None:
-    """In a thread that has a slot."""
+    """Call in a thread that has a slot."""
     model = DELIVERIES[channel]
     if runtime.stopping.is_set():
         model.objects.unpublish(ids)
@@ -72,7 +72,7 @@ def _deliver(channel: str, ids: list[str], *, bulk: bool = False, organization: 
     try:
         segment = runtime.journal.open()
     except OSError as error:
-        # Without it nothing may be begun: the rows wait, and the scheduler comes back to them.
+        # Without a journal no send may begin: the rows wait, and the scheduler publishes them again.
         log.error("journal_unusable", folder=str(settings.JOURNAL_DIR), reason=str(error))
         model.objects.unpublish(ids)
         return
@@ -90,7 +90,7 @@ def _deliver(channel: str, ids: list[str], *, bulk: bool = False, organization: 
 def _claim_batch(
     model: type[Delivery], ids: list[str], segment: Segment, began: float, *, bulk: bool, organization: Any
 ) -> Batch | None:
-    """What there is to send; None for nothing."""
+    """A batch of the rows that may be sent; None if there are none."""
     token = f"{segment.name}/{secrets.token_hex(4)}"
     try:
         claimed = claim_due(
@@ -99,7 +99,7 @@ def _claim_batch(
             token=token,
             bulk=bulk,
             slots=runtime.slots,
-            turns=runtime.turns,
+            round_robin=runtime.bulk_round_robin,
             organization=organization,
         )
         deliveries = claimed.plain
@@ -113,11 +113,11 @@ def _claim_batch(
         runtime.retry_until_recorded("rows_not_released", lambda: _give_up(model, ids, token))
         return None
     finally:
-        # Django keeps a connection until it is closed, and a provider's answer may be minutes away.
+        # Django keeps a connection until it is closed, and a provider's reply may take minutes.
         connection.close()
     if not deliveries:
         return None
-    # First come, first served: ids are by time.
+    # Oldest first: ids are ordered by time.
     deliveries.sort(key=attrgetter("pk"))
     return Batch(
         runtime,
@@ -133,7 +133,7 @@ def _claim_batch(
 
 
 def _give_up(model: type[Delivery], ids: list[str], token: str) -> None:
-    """The claim came to nothing, whether it was made or not: its rows, and those it was asked for, wait again."""
+    """After a failed claim, committed or not: its rows, and those that the message named, wait again."""
     claims.give_back(model, token)
     model.objects.unpublish(ids)  # type: ignore[attr-defined]
 
@@ -141,9 +141,9 @@ def _give_up(model: type[Delivery], ids: list[str], token: str) -> None:
 def _send(
     batch: Batch, attempt: DeliveryAttempt, pipelined_next: DeliveryAttempt | None
 ) -> DeliveryAttempt | None:
-    """The attempt, ended; None where the database went away before anything was begun."""
+    """Make the attempt and return it once it has ended; None if the database went away before the send began."""
     delivery = attempt.delivery
-    # The thread's next row binds its own, and its next task begins without any.
+    # Rebound for the thread's next row, and unbound before its next task.
     structlog.contextvars.bind_contextvars(
         correlation_id=delivery.correlation_id,
         notification_id=str(delivery.notification_id),
@@ -173,7 +173,7 @@ def _attempt(
     if attempt.begun:
         batch.segment.answer(delivery.pk, delivery.fence, outcome, provider)
     if batch.size == 1 or outcome.result is not Result.SENT:
-        # A batch's have one line together, and each its entry in the timeline.
+        # The successes of a batch share one log line; each has its timeline entry.
         log.info(
             "delivery_attempted",
             channel=delivery.channel,
@@ -186,13 +186,13 @@ def _attempt(
 
 
 def _next_message(attempt: DeliveryAttempt, pipelined_next: DeliveryAttempt | None) -> Message | None:
-    """The next row's message, where it goes the same way."""
+    """The next row's message, if it goes to the same accounts."""
     if pipelined_next is None or pipelined_next.delivery.live != attempt.delivery.live:
         return None
     try:
         pipelined_next.message = render(pipelined_next.delivery)
     except RenderError:
-        # Said when it is that row's turn.
+        # Recorded when that row is sent.
         return None
     return pipelined_next.message
 
@@ -200,7 +200,7 @@ def _next_message(attempt: DeliveryAttempt, pipelined_next: DeliveryAttempt | No
 def _count(attempt: DeliveryAttempt, outcome: Outcome, seconds: float) -> None:
     delivery = attempt.delivery
     series(metrics.OUTCOMES, delivery.channel, attempt.provider, outcome.result, outcome.code).inc()
-    # A replayed one waited for an operator.
+    # The time of a replayed delivery includes the wait for an operator.
     if outcome.result is Result.SENT and delivery.epoch == 0:
         lane = topology.lane(delivery.channel, delivery.priority)
         series(metrics.UNTIL_SENT, delivery.channel, lane).observe(delivery.waited + seconds)

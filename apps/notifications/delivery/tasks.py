@@ -1,4 +1,4 @@
-"""The two tasks: look at these rows, deliveries or callbacks."""
+"""The two Celery tasks: send these deliveries, and post these callbacks."""
 
 import uuid
 from collections.abc import Container
@@ -23,13 +23,13 @@ log = structlog.get_logger(__name__)
 
 @shared_task(name=TASK_NAME, bind=True)
 def deliver_rows(self: Task, **message: Any) -> None:
-    """`v`: the message's version, `channel`, `ids`: delivery ids. A message of another shape is dead-lettered."""
+    """Send deliveries. `v`: the message's version, `channel`, `ids`: delivery ids. Other shapes are dead-lettered."""
     channel, ids = _read(message, DELIVERIES)
     lane = (self.request.delivery_info or {}).get("routing_key") or ""
     try:
         deliver(channel, ids, bulk=topology.is_bulk(lane))
     except DATABASE_ERRORS as error:
-        # The process ends while the database is away; the message is for the next one.
+        # The process ends while the database is away; another process gets the message.
         raise Reject(f"database unavailable: {error}", requeue=True) from error
 
 
@@ -40,7 +40,7 @@ def call_back_rows(**message: Any) -> None:
     try:
         call_back(ids, stopping=runtime.stopping)
     except DATABASE_ERRORS as error:
-        # The rows stay due, or their lease frees them: the scheduler wakes a worker once the database is back.
+        # The rows stay due, or become due when their lease lapses: the scheduler wakes a worker for them.
         connection.close()
         log.warning("database_unavailable", reason=str(error))
 

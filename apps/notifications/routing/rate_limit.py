@@ -1,8 +1,8 @@
 """Rate limits of sending: messages a second for each account and recipient domain, shared by all workers.
 
 An account whose provider complains of our rate is slowed for a while, whether it has a limit or not. A message that
-comes too soon waits a moment in its sender thread or, for longer, gets a time slot of its own: its row is put off until
-then, so that a backlog does not come back all at once.
+comes too soon waits a moment in its sender thread or, for longer, gets a time slot of its own: its row is put off
+until then, so that a backlog does not come back all at once.
 """
 
 import threading

@@ -51,7 +51,7 @@ RETURNING row.id, row.notification_id, row.organization_id, row.fence, row.attem
 {plain}"""
 # Waited for, since whoever holds one may only be noting that it was published: no other message names it.
 _NAMED = """
-SELECT id FROM {table} WHERE id = ANY(%(ids)s::uuid[]) AND {due} AND organization_id <> ALL(%(others)s::uuid[])
+SELECT id FROM {table} WHERE id = ANY(%(ids)s::uuid[]) AND {due} AND organization_id <> ALL(%(excluded)s::uuid[])
 ORDER BY id FOR UPDATE
 """
 _NEXT_OF_ORGANIZATION = """
@@ -120,16 +120,16 @@ def claim_named(
     *,
     token: str,
     lease: float,
-    along: int = 0,
-    but: Sequence[Any] = (),
+    extra: int = 0,
+    excluded: Sequence[Any] = (),
 ) -> ClaimedRows:
     """Those of `ids` that are due and, of what has waited for longer than usual, up to `along` other rows of the
     transactional lane, oldest first. All are `token`'s for `lease` seconds. `but`: organizations whose rows are
     left."""
-    if along and not but:
+    if extra and not excluded:
         values: dict[str, Any] = {"ids": list(ids), "waited": WAITED_SECONDS}
-        return _claim(model, _NAMED_AND_LONGEST, along, token=token, lease=lease, **values)
-    return _claim(model, _NAMED, 0, token=token, lease=lease, ids=list(ids), others=list(but))
+        return _claim(model, _NAMED_AND_LONGEST, extra, token=token, lease=lease, **values)
+    return _claim(model, _NAMED, 0, token=token, lease=lease, ids=list(ids), excluded=list(excluded))
 
 
 @claim_named.portable
@@ -139,11 +139,11 @@ def _claim_named(
     *,
     token: str,
     lease: float,
-    along: int = 0,
-    but: Sequence[Any] = (),
+    extra: int = 0,
+    excluded: Sequence[Any] = (),
 ) -> ClaimedRows:
     rows: Any = model.objects.filter(pk__in=list(ids))  # type: ignore[attr-defined]
-    return _claim_portably(model, rows.exclude(organization__in=list(but)), token=token, lease=lease)
+    return _claim_portably(model, rows.exclude(organization__in=list(excluded)), token=token, lease=lease)
 
 
 @storage.operation

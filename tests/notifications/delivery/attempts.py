@@ -1,10 +1,10 @@
-"""Claims and attempts made by hand, as a worker makes them."""
+"""Claims and attempts without a worker, made as a worker makes them."""
 
 import time
 from typing import Any
 
 from apps.notifications.channels.outcome import Outcome
-from apps.notifications.delivery.fair_claims import BulkTurns, claim_due
+from apps.notifications.delivery.fair_claims import BulkRoundRobin, claim_due
 from apps.notifications.delivery.send_slots import SendSlots
 from apps.notifications.models import Delivery
 from apps.notifications.models.claimed import ClaimedDelivery
@@ -14,7 +14,7 @@ from apps.notifications.transitions.outcomes import record_attempts
 
 
 def take(model: type[Delivery], ids: list[str], *, token: str, bulk: bool = False) -> ClaimedRows:
-    return claim_due(model, ids, token=token, bulk=bulk, slots=SendSlots(4), turns=BulkTurns())
+    return claim_due(model, ids, token=token, bulk=bulk, slots=SendSlots(4), round_robin=BulkRoundRobin())
 
 
 def claim(row: Any, token: str) -> Any:
@@ -25,7 +25,7 @@ def claim(row: Any, token: str) -> Any:
 
 
 def record_sent(row: Any, outcome: Outcome, *, provider: str = "smtp", ago: float = 0.0) -> bool:
-    """Write down that the claimed row's message was taken `ago` seconds ago; whether the row is `sent` by that."""
+    """Record that the claimed row's message was sent `ago` seconds ago; returns whether the row is `sent` then."""
     attempt = DeliveryAttempt(ClaimedDelivery.of(row)).ended(outcome, provider)
     attempt.ended_at = time.monotonic() - ago
     record_attempts([attempt])

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from apps.notifications.delivery import batch, fair_claims, sender
-from apps.notifications.delivery.fair_claims import BulkTurns
+from apps.notifications.delivery.fair_claims import BulkRoundRobin
 from apps.notifications.delivery.runtime import runtime
 from apps.notifications.delivery.send_slots import SendSlots
 from apps.notifications.models import (
@@ -40,7 +40,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 def waiting(api, version, unpublished, transactional_db):
-    """Accepts so many bulk mails, whose wake-ups nobody publishes; returns their ids."""
+    """Accepts so many bulk mails, whose wake-ups are not published; returns their ids."""
 
     def accept(count, client=api, **fields):
         answer = post_batch(client, *(item(n, **fields) for n in range(count)))
@@ -76,10 +76,10 @@ def test_a_batch_arrives_once_each_and_every_timeline_tells(api, user, version, 
     for result in answer.json()["data"]["results"][::50]:
         kinds = [kind for kind, _ in timeline(result["id"])]
         assert kinds == ["accepted", "sent"]
-    line = Event.objects.filter(kind="sent", channel="email").first()
-    assert line.data["provider"] == "smtp"
-    assert line.data["attempt"] == 1
-    assert "250" in line.data["detail"]
+    entry = Event.objects.filter(kind="sent", channel="email").first()
+    assert entry.data["provider"] == "smtp"
+    assert entry.data["attempt"] == 1
+    assert "250" in entry.data["detail"]
 
 
 def test_fifty_cost_no_more_statements_than_five(waiting, smtp, slots, monkeypatch):
@@ -284,7 +284,7 @@ def test_a_quick_relay_is_met_by_one(waiting, smtp, slots):
 
 
 def test_behind_a_stalled_send_nothing_waits_for_long(waiting, smtp, slots):
-    """One slot, and the relay thinks about the first message: the others are somebody else's within seconds."""
+    """One slot, and the relay thinks about the first message: the others go to another worker within seconds."""
     slots(1)
     released = threading.Event()
     smtp.recipients = {"person0@example.com": {"dot": (Hold(released), "250 ok")}}
@@ -336,7 +336,7 @@ def test_a_wake_up_takes_along_what_has_waited(
 
 def test_organizations_take_turns_in_the_bulk_lane(waiting, smtp, monkeypatch):
     monkeypatch.setattr(fair_claims, "BATCH_SIZE", 20)
-    monkeypatch.setattr(runtime, "turns", BulkTurns())
+    monkeypatch.setattr(runtime, "bulk_round_robin", BulkRoundRobin())
     waiting(100)
     second = OrganizationFactory(slug="second")
     template_with(second)
@@ -349,7 +349,7 @@ def test_organizations_take_turns_in_the_bulk_lane(waiting, smtp, monkeypatch):
 
 
 def test_what_somebody_notes_down_meanwhile_is_waited_for(waiting, smtp):
-    """Whoever took these rows' message was full before it came to them: no other message names them."""
+    """The worker that took the message of these rows had a full batch without them: no other message names them."""
     ids = waiting(20)
     locked, noted = threading.Event(), threading.Event()
 

@@ -71,7 +71,7 @@ def test_each_row_gets_what_the_journal_knows(claimed, segment, settings, on_unk
     os.write(segment._file, f'answered {cut.pk} {cut.fence} ["relay",{{"resu'.encode())
     die(segment)
 
-    assert CrashRecovery().turn() == 6
+    assert CrashRecovery().recover() == 6
 
     found = {row.pk: row for row in EmailLog.objects.all()}
     ambiguous = "unknown" if on_unknown == "hold" else "queued"
@@ -87,12 +87,12 @@ def test_each_row_gets_what_the_journal_knows(claimed, segment, settings, on_unk
     kinds = [kind for kind, _ in timeline(begun.notification_id)]
     assert kinds == ["accepted", "unknown", *(["resend"] if on_unknown == "resend" else [])]
     assert not left(settings)
-    assert CrashRecovery().turn() == 0
+    assert CrashRecovery().recover() == 0
 
 
 def test_a_living_senders_is_left_alone(claimed, segment, settings):
     segment.begin(claimed[0].pk, claimed[0].fence)
-    assert CrashRecovery().turn() == 0
+    assert CrashRecovery().recover() == 0
     assert set(EmailLog.objects.values_list("status", flat=True)) == {"sending"}
     assert len(left(settings)) == 1
 
@@ -104,7 +104,7 @@ def test_after_a_reboot_nothing_of_it_is_believed(claimed, segment, settings):
     EmailLog.objects.update(claimed_by=f"{other}/1")
     segment._path.rename(segment._path.with_name(f"{other}.journal"))
     die(segment)
-    CrashRecovery().turn()
+    CrashRecovery().recover()
     assert set(EmailLog.objects.values_list("status", flat=True)) == {"unknown"}
     assert not left(settings)
 
@@ -114,22 +114,22 @@ def test_a_row_that_was_claimed_again_since_is_not_touched(claimed, segment):
     segment.answer(first.pk, first.fence, SENT, "relay")
     segment.begin(second.pk, second.fence)
     EmailLog.objects.filter(pk__in=[first.pk, second.pk]).update(
-        fence=F("fence") + 1, claimed_by="somebody.else.0.ab/1"
+        fence=F("fence") + 1, claimed_by="another.host.0.ab/1"
     )
     die(segment)
-    CrashRecovery().turn()
+    CrashRecovery().recover()
     statuses = dict(EmailLog.objects.values_list("pk", "status"))
     assert statuses[first.pk] == statuses[second.pk] == "sending"
     assert [statuses[row.pk] for row in claimed[2:]] == ["queued"] * 4
 
 
 def test_a_late_answer_beats_the_lease(claimed, segment):
-    """Nobody came for ten minutes, the tick called it unknown, and then the journal is read after all."""
+    """No process recovered it for ten minutes, the scheduler called it unknown, and then the journal is read."""
     row = claimed[0]
     segment.answer(row.pk, row.fence, SENT, "relay")
     EmailLog.objects.filter(pk=row.pk).update(status="unknown")
     die(segment)
-    CrashRecovery().turn()
+    CrashRecovery().recover()
     assert EmailLog.objects.get(pk=row.pk).status == "sent"
 
 
@@ -138,38 +138,38 @@ def test_a_claim_that_is_committed_late_is_found(claimed, segment, settings, mon
     monkeypatch.setattr(crash_recovery, "GRACE_SECONDS", 0.2)
     EmailLog.objects.update(status="queued")
     die(segment)
-    cleaner = CrashRecovery()
-    assert cleaner.turn() == 0
+    recovery = CrashRecovery()
+    assert recovery.recover() == 0
     EmailLog.objects.update(status="sending")
-    wait_until(lambda: cleaner.turn() == 6)
-    wait_until(lambda: cleaner.turn() == 0 and not left(settings))
+    wait_until(lambda: recovery.recover() == 6)
+    wait_until(lambda: recovery.recover() == 0 and not left(settings))
     assert set(EmailLog.objects.values_list("status", flat=True)) == {"queued"}
 
 
 def test_one_that_was_seen_before_its_writer_locked_it_has_its_grace(db, segment, settings, monkeypatch):
     monkeypatch.setattr(crash_recovery, "GRACE_SECONDS", 0.2)
-    cleaner = CrashRecovery()
+    recovery = CrashRecovery()
     fcntl.flock(segment._file, fcntl.LOCK_UN)
-    cleaner.turn()
+    recovery.recover()
     fcntl.flock(segment._file, fcntl.LOCK_EX)
-    cleaner.turn()
+    recovery.recover()
     time.sleep(0.3)
     die(segment)
-    cleaner.turn()
+    recovery.recover()
     assert left(settings)
-    wait_until(lambda: cleaner.turn() == 0 and not left(settings))
+    wait_until(lambda: recovery.recover() == 0 and not left(settings))
 
 
 def test_what_was_never_begun_is_sent_by_the_next(claimed, segment, smtp):
     die(segment)
-    CrashRecovery().turn()
+    CrashRecovery().recover()
     deliver("email", [str(row.pk) for row in claimed])
     settled("sent")
     assert len(smtp.wait_for(6)) == 6
 
 
 def test_nothing_is_begun_that_cannot_be_noted(rows, smtp, settings, monkeypatch):
-    """A full disk: the message waits, and says why."""
+    """A full disk: the message waits, and the log shows why."""
     opened = runtime.journal.open()
     full = os.open("/dev/full", os.O_WRONLY)
     monkeypatch.setattr(opened, "_file", full)

@@ -1,4 +1,4 @@
-"""Races and faults between the steps of a delivery: what is known is never thrown away, and nobody is told twice."""
+"""Races and errors between the steps of a delivery: a known outcome is never lost, and no person is sent it twice."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -81,9 +81,9 @@ def test_a_known_send_is_not_sent_again(row, smtp):
     """Database away for > 20 s while the relay takes the message; the template says resend."""
     Template.objects.update(on_unknown="resend")
     claimed = claim(row, "slow")
-    lapse()  # the tick is back before the sender
+    lapse()  # the scheduler is back before the sender
     assert EmailLog.objects.get().status == "queued"
-    assert record_sent(claimed, Outcome(Result.SENT, "accepted"))  # nobody claimed it since
+    assert record_sent(claimed, Outcome(Result.SENT, "accepted"))  # not claimed since
     sender.deliver("email", [str(row.pk)])
     assert len(smtp.wait_for(0)) == 0
 
@@ -98,7 +98,7 @@ def test_a_known_refusal_is_not_left_unknown(row, result):
 
 
 def test_freeing_looks_at_the_lease_again(row, monkeypatch):
-    """Renewed between the tick's SELECT and its UPDATE: the sender is alive and may write the final dot."""
+    """Renewed between the scheduler's SELECT and its UPDATE: the sender is alive and may write the final dot."""
     Template.objects.update(on_unknown="resend")
     claimed = claim(row, "w")
     EmailLog.objects.update(lease_until=from_now(-1))
@@ -118,7 +118,7 @@ def test_freeing_looks_at_the_lease_again(row, monkeypatch):
 def test_a_late_confirmation_does_not_undo_a_stopping_workers_release(row):
     sender.runtime.stopping.set()
     try:
-        sender.deliver("email", [str(row.pk)])  # SIGTERM: "somebody else's within a tick"
+        sender.deliver("email", [str(row.pk)])  # SIGTERM: another worker has the row within a second
     finally:
         sender.runtime.stopping.clear()
     publishing._record({("email", row.fence): [str(row.pk)]})  # up to 0.4 s later
@@ -193,7 +193,7 @@ def test_an_odd_header_does_not_block_the_drain(channel, dead_letter_consumer, t
 
 
 def test_two_letters_of_one_hash_do_not_block_the_drain(channel, dead_letter_consumer, transactional_db):  # noqa: F811
-    """Two ticks overlapped once (a turn longer than the 5 s lease): nothing forbids the second row."""
+    """Two schedulers overlapped once (a pass longer than the 5 s lease): nothing forbids the second row."""
     import hashlib
 
     for _ in range(2):
@@ -339,7 +339,7 @@ def test_an_answer_with_half_a_character_is_recorded_with_the_others(row, versio
 
 
 def test_a_late_answer_comes_last_in_the_timeline(api, row):
-    """Written down after the lease ran out, which the tick has noted by then."""
+    """Written down after the lease ran out, which the scheduler has noted by then."""
     claimed = claim(row, "slow")
     lapse()
     record_sent(claimed, Outcome(Result.SENT, "accepted"), ago=60)
@@ -347,7 +347,7 @@ def test_a_late_answer_comes_last_in_the_timeline(api, row):
     assert sent.status == "sent"
     assert sent.sent_at < sent.finished_at
     shown = api.get(f"/api/v1/notifications/{row.notification_id}/events/").json()["data"]
-    assert [line["kind"] for line in shown][-2:] == ["unknown", "sent"]
+    assert [entry["kind"] for entry in shown][-2:] == ["unknown", "sent"]
 
 
 def test_the_timeline_is_ordered_by_the_databases_clock(api, row, monkeypatch):

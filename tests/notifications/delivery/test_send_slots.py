@@ -1,4 +1,4 @@
-"""Whose message may go on the wire, of a process's places."""
+"""Which organization gets one of a process's send slots."""
 
 import threading
 
@@ -27,13 +27,13 @@ def test_several_share_what_there_is():
     assert send_slots.begin("a")
     assert send_slots.begin("b")
     assert [taken(send_slots, one) for one in ("a", "b")] == [3, 3]
-    # What is kept is for whoever has nothing yet.
+    # What is kept free is for organizations that have none yet.
     assert send_slots.begin("c")
     assert not send_slots.begin("c")
     assert send_slots.at_their_share() == ["a", "b", "c"]
 
 
-def test_a_place_that_is_given_back_is_there_for_the_next():
+def test_a_released_slot_is_free_for_the_next():
     send_slots = SendSlots(10)
     taken(send_slots, "noisy")
     send_slots.end("noisy")
@@ -43,7 +43,7 @@ def test_a_place_that_is_given_back_is_there_for_the_next():
     assert not send_slots._sending
 
 
-def test_who_was_passed_over_is_come_back_to_in_turn():
+def test_an_organization_that_was_passed_over_comes_next():
     send_slots = SendSlots(5)
     taken(send_slots, "noisy")
     send_slots.pass_over("email", ["noisy"])
@@ -53,18 +53,18 @@ def test_who_was_passed_over_is_come_back_to_in_turn():
     assert send_slots.next_passed_over() is None
 
 
-def test_a_loan_that_meets_the_end_of_the_threads_starts_anew(monkeypatch):
-    """Of `join` while another thread lends: no slot is lost."""
+def test_a_thread_that_is_started_during_a_join_runs(monkeypatch):
+    """`join` while another thread calls `try_submit`: no slot is lost."""
     send_slots = SendSlots(2)
     done = []
     assert send_slots.try_submit(lambda: done.append(1))
     joined = threading.Thread(target=send_slots.join)
     real = send_slots._threads.submit
 
-    def submit(*words):
+    def submit(*arguments):
         joined.start()
         joined.join(0.1)
-        return real(*words)
+        return real(*arguments)
 
     monkeypatch.setattr(send_slots._threads, "submit", submit)
     assert send_slots.try_submit(lambda: done.append(2))
