@@ -18,6 +18,9 @@ from notifier.lib.database.recovery import DATABASE_ERRORS, forget_broken_connec
 
 log = structlog.get_logger(__name__)
 
+LOG_EVERY_SECONDS = 60.0
+"""How often the log repeats an error that stays the same."""
+
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -39,7 +42,7 @@ class Loop:
     """Calls `turn` again and again, in a thread of its own from `start` on, or wherever `run_turn` is called.
 
     `every`: seconds from one turn's end to the next, or what returns them; 0 for a turn that waits by itself.
-    `pause`: at least so many after a turn that raised. `begins`, `ends`: called in the thread before the first and
+    `pause`: so many after a turn that raised. `begins`, `ends`: called in the thread before the first and
     after the last turn. `wake`: ends the wait of a turn that waits by itself. Thread-safe; a forked child starts a
     thread of its own.
     """
@@ -62,7 +65,7 @@ class Loop:
         self._thread: threading.Thread | None = None
         self._pid = 0
         self._stop = threading.Event()
-        self._failures, self._error, self._succeeded_at = 0, "", 0.0
+        self._failures, self._error, self._succeeded_at, self._logged_at = 0, "", 0.0, 0.0
 
     @property
     def alive(self) -> bool:
@@ -77,9 +80,10 @@ class Loop:
             return
         with self._lock:
             if not self._runs():
+                former = self._thread if self.alive else None
                 self._stop, self._pid = threading.Event(), os.getpid()
                 self._thread = threading.Thread(
-                    target=self._run, args=(self._stop,), name=self.name, daemon=True
+                    target=self._run, args=(self._stop, former), name=self.name, daemon=True
                 )
                 self._thread.start()
                 _loops[self.name] = self
@@ -98,12 +102,22 @@ class Loop:
         if self._thread is None:
             self._pid = os.getpid()
             _loops[self.name] = self
+        return self._survived(self._turn)
+
+    def state(self) -> State:
+        return State(self.name, self.alive, self._failures, self._error, self._succeeded_at)
+
+    def _runs(self) -> bool:
+        return self._thread is not None and self.alive and not self._stop.is_set()
+
+    def _survived(self, work: Callable[[], Any]) -> Any:
+        """What `work` returns; None where it raised."""
         try:
-            result = self._turn()
+            result = work()
         except DATABASE_ERRORS as error:
             if self._failed(error):
-                log.warning("database_unavailable", loop=self.name, reason=str(error))
-            forget_broken_connections()
+                log.error("database_unavailable", loop=self.name, reason=str(error))
+            self._reconnect()
             return None
         except OSError as error:
             # A full disk or a missing folder: the operator's to mend, and a traceback says nothing of it.
@@ -117,32 +131,46 @@ class Loop:
         self._error, self._succeeded_at = "", time.time()
         return result
 
-    def state(self) -> State:
-        return State(self.name, self.alive, self._failures, self._error, self._succeeded_at)
-
-    def _runs(self) -> bool:
-        return self._thread is not None and self.alive and not self._stop.is_set()
-
-    def _failed(self, error: Exception) -> bool:
-        """Whether the log has not said so already: what fails every second is said once."""
-        before, self._error = self._error, f"{type(error).__name__}: {error}"
-        self._failures += 1
-        return self._error != before
-
-    def _run(self, stop: threading.Event) -> None:
-        self._begins()
-        while not stop.is_set():
-            self.run_turn()
-            # Django keeps a connection until it is closed, and the next turn may be long in coming.
-            connection.close()
-            every = self._every if isinstance(self._every, float | int) else self._every()
-            stop.wait(max(every, self._pause) if self._error else every)
+    def _reconnect(self) -> None:
         try:
-            self._ends()
+            forget_broken_connections()
         except Exception:
             log.exception("loop_failed", loop=self.name)
+
+    def _failed(self, error: Exception) -> bool:
+        """Whether the log is to say so: what fails every second is said once a minute."""
+        before, self._error = self._error, f"{type(error).__name__}: {error}"
+        self._failures += 1
+        now = time.monotonic()
+        if self._error == before and now - self._logged_at < LOG_EVERY_SECONDS:
+            return False
+        self._logged_at = now
+        return True
+
+    def _run(self, stop: threading.Event, former: threading.Thread | None) -> None:
+        if former is not None:
+            # What it has in hand is its own until it has ended.
+            former.join()
+        begun = False
+        while not stop.is_set():
+            begun = begun or self._survived(self._started) is not None
+            wait = self._survived(self._turn_and_wait) if begun else None
+            stop.wait(self._pause if wait is None else wait)
+        self._survived(self._ends)
+        connection.close()
+
+    def _started(self) -> bool:
+        self._begins()
+        return True
+
+    def _turn_and_wait(self) -> float:
+        """Take a turn; returns the seconds until the next one."""
+        try:
+            self._turn()
         finally:
+            # Django keeps a connection until it is closed, and the next turn may be long in coming.
             connection.close()
+        return self._every if isinstance(self._every, float | int) else self._every()
 
 
 _loops: dict[str, Loop] = {}

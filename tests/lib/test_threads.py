@@ -90,7 +90,7 @@ def test_one_that_fails_is_seen(error, looped, db, monkeypatch, caplog):
     assert REGISTRY.get_sample_value("notifier_loops_failing", labels) == 0
 
 
-def test_the_same_failure_is_logged_once(looped, monkeypatch):
+def test_the_same_failure_is_logged_once_a_minute(looped, monkeypatch):
     logged = []
     monkeypatch.setattr(threads.log, "exception", lambda *_, **fields: logged.append(fields["loop"]))
 
@@ -101,6 +101,8 @@ def test_the_same_failure_is_logged_once(looped, monkeypatch):
     loop.start()
     wait_until(lambda: loop.state().failures > 5)
     assert logged == [loop.name]
+    monkeypatch.setattr(threads, "LOG_EVERY_SECONDS", 0.0)
+    wait_until(lambda: len(logged) > 2)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -120,6 +122,44 @@ def test_a_dead_thread_is_seen_and_started_again(looped):
     loop.start()
     wait_until(lambda: len(turns) > 2)
     assert not own(loop.name).failing
+
+
+@pytest.mark.parametrize("part", ["begins", "every"])
+def test_what_stands_around_a_turn_may_raise_too(part, looped):
+    turns, failed = [], []
+
+    def once():
+        if not failed:
+            failed.append(1)
+            raise ValueError(part)
+        return 0.01
+
+    loop = looped(lambda: turns.append(1), **{part: once})
+    loop.start()
+    wait_until(lambda: failed and len(turns) > 2)
+    assert loop.state().failures == 1
+
+
+def test_started_anew_it_waits_for_its_former_thread(looped):
+    """Both would use one connection."""
+    began, may_end, inside, most = threading.Event(), threading.Event(), [], []
+
+    def turn():
+        inside.append(1)
+        most.append(len(inside))
+        began.set()
+        may_end.wait(10)
+        inside.pop()
+
+    loop = looped(turn)
+    loop.start()
+    assert began.wait(10)
+    loop.stop(0.05)
+    loop.start()
+    time.sleep(0.2)
+    may_end.set()
+    wait_until(lambda: len(most) > 3)
+    assert max(most) == 1
 
 
 def test_stopped_it_ends_its_work_and_starts_anew(looped):
@@ -194,7 +234,14 @@ def test_every_loop_survives(number, error, monkeypatch, transactional_db):
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize(
-    "step", ["free_lapsed", "Republisher.republish", "settle_due", "DeadLetterConsumer.turn", "deletion.turn"]
+    "step",
+    [
+        "free_lapsed",
+        "Republisher.republish",
+        "settle_due",
+        "DeadLetterConsumer.consume_if_due",
+        "deletion.turn",
+    ],
 )
 def test_no_step_of_the_scheduler_keeps_another_from_its_work(step, error, monkeypatch, transactional_db):
     turns, done = [], threading.Event()
@@ -211,7 +258,7 @@ def test_no_step_of_the_scheduler_keeps_another_from_its_work(step, error, monke
 
     monkeypatch.setattr(scheduler, "EVERY_SECONDS", 0.01)
     monkeypatch.setattr(getattr(scheduler, owner) if owner else scheduler, name, broken)
-    monkeypatch.setattr(scheduler.Gauges, "turn", looked)
+    monkeypatch.setattr(scheduler.Gauges, "refresh_if_due", looked)
     stop = threading.Event()
     thread = threading.Thread(target=scheduler.run, args=(stop,))
     thread.start()

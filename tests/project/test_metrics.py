@@ -213,7 +213,7 @@ class TestLooks:
         assert look()("notifier_circuit_state", provider="smtp") == state
 
     def test_a_count_has_an_end(self, api, user, version, unpublished, look, monkeypatch):
-        monkeypatch.setattr(gauges, "ENOUGH", 2)
+        monkeypatch.setattr(gauges, "COUNT_LIMIT", 2)
         for _ in range(3):
             post(api, user, channels=["email"])
         assert look()("notifier_due_rows", lane="email") == 2

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import time
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +77,10 @@ def _replay(name: str, records: Records) -> int:
     moved = 0
     for model in DELIVERIES.values():
         moved += _record_answered(model, records) if trusted else 0
+        not_begun = defaultdict(list)
         for row in claims.of_sender(model, name):
             if (str(row.pk), row.fence) not in records and trusted:
-                claims.give_back(model, row.claimed_by, [row.pk])
+                not_begun[row.claimed_by].append(row.pk)
             else:
                 with transaction.atomic():
                     outcomes.unknown(
@@ -89,6 +91,8 @@ def _replay(name: str, records: Records) -> int:
                         resend_in=RESEND_SECONDS,
                     )
             moved += 1
+        for token, pks in not_begun.items():
+            claims.give_back(model, token, pks)
     return moved
 
 

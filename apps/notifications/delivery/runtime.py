@@ -51,7 +51,7 @@ class WorkerRuntime:
         self._recovery = Loop("crash-recovery", self.crash_recovery.recover, every=EVERY_SECONDS)
 
     def start(self, worker: Any) -> None:
-        """Call at the start of a worker process. Sets the concurrency and prefetch of Celery's `worker` by its lanes."""
+        """Call at the start of a worker process. Celery's `worker` gets its concurrency and prefetch by its lanes."""
         self._size(worker)
         exposition.start()
         self._recovery.start()
@@ -62,12 +62,12 @@ class WorkerRuntime:
     def stop(self) -> None:
         """Call at the process's end; stops the parts in the order of their dependencies."""
         self.slots.join()
+        self._recovery.stop()
+        self._watcher.stop()
         self.journal.end()
         close_all()
         event_exchange.close()
         publisher.stop()
-        self._recovery.stop()
-        self._watcher.stop()
 
     def watch(self, batch: Watched) -> None:
         with self._lock:
@@ -90,7 +90,7 @@ class WorkerRuntime:
             worker.concurrency = min(
                 worker.concurrency, max(BATCHES_AT_ONCE, self.slots.limit // SLOTS_PER_BATCH)
             )
-            # A batch takes long enough for the next message to arrive; what one process prefetches, no other can take.
+            # A batch takes long enough for the next message to arrive, and another process may be free for it.
             worker.prefetch_multiplier = 1
         else:
             # More than one organization may use, so that some are free for one that sends nothing yet.

@@ -69,7 +69,7 @@ class Exposition(Collector):
         self._slot: Slot | None = None
         self._served = False
         self._logged: set[str] = set()
-        self._loop = Loop("metrics", self._turn, every=EVERY_SECONDS, ends=self._end)
+        self._loop = Loop("metrics", self._turn, every=lambda: EVERY_SECONDS, ends=self._end)
 
     def start(self) -> None:
         if settings.METRICS_DIR is not None:

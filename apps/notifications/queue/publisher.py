@@ -17,6 +17,7 @@ from django.db.models.functions import Now
 from apps.notifications.models import WAITING
 from apps.notifications.queue import topology
 from apps.notifications.queue.broker import Broker, BrokerUnavailable
+from notifier.lib.database.recovery import DATABASE_ERRORS
 from notifier.lib.threads import Loop
 
 log = structlog.get_logger(__name__)
@@ -49,7 +50,7 @@ class Publisher:
         self._work: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self._loop = Loop(
             "publisher",
-            self._publish_batch,
+            self._turn,
             begins=self._begin,
             ends=self._end,
             wake=lambda: self._work.put(None),
@@ -76,9 +77,13 @@ class Publisher:
         self._confirmed: Confirmed = defaultdict(list)
         self._record_at = self._published_at = 0.0
 
-    def _publish_batch(self) -> None:
+    def _turn(self) -> None:
         timeout = max(0.0, self._record_at - time.monotonic()) if self._confirmed else None
-        batch = self._batch(timeout, self._published_at + BATCH_SECONDS)
+        self._publish(self._batch(timeout, self._published_at + BATCH_SECONDS))
+        if self._confirmed and time.monotonic() >= self._record_at:
+            self._record()
+
+    def _publish(self, batch: list[Item]) -> None:
         self._published_at = time.monotonic()
         if not self._confirmed:
             # Not at once: an idle worker has claimed the row by then, without waiting for a lock, and the record is
@@ -99,17 +104,18 @@ class Publisher:
             except BrokerUnavailable:
                 # The DeadLetter row is stored; the copy only informs those who watch the queue.
                 log.info("dead_letter_copy_dropped", delivery_id=body.get("delivery_id"))
-        if self._confirmed and time.monotonic() >= self._record_at:
-            self._record()
 
     def _record(self) -> None:
-        # Dropped even where this fails: the scheduler publishes an unrecorded row again, which costs a look at it.
         confirmed, self._confirmed = self._confirmed, defaultdict(list)
-        _record(confirmed)
+        try:
+            _record(confirmed)
+        except DATABASE_ERRORS as error:
+            # The scheduler publishes an unrecorded row again, which costs a look at it. Wake-ups must not wait.
+            log.warning("confirmations_not_recorded", reason=str(error))
 
     def _end(self) -> None:
-        while not self._work.empty():
-            self._publish_batch()
+        while batch := self._batch(0.0, time.monotonic()):
+            self._publish(batch)
         if self._confirmed:
             self._record()
         self._broker.close()

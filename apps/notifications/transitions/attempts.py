@@ -50,4 +50,6 @@ class DeliveryAttempt:
 
     def ended(self, outcome: Outcome, provider: str) -> "DeliveryAttempt":
         self.outcome, self.provider, self.ended_at = outcome, provider, time.monotonic()
+        # Until it is recorded, which may take as long as the database is away, a hundred messages would fill memory.
+        self.message, self.secrets, self.journal = None, (), None
         return self

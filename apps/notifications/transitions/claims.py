@@ -19,7 +19,7 @@ from apps.notifications.models.claimed import ClaimedDelivery
 from apps.notifications.models.deliveries import BULK_BELOW, Delivery, Notification
 from apps.notifications.models.statuses import SENDER_MOVES, Status
 from apps.notifications.models.waiting import from_now
-from apps.notifications.transitions import dead_letters, eligibility
+from apps.notifications.transitions import dead_letters, eligibility, timeline
 from apps.notifications.transitions.status_changes import FREE, change
 from notifier.lib.database import storage
 from notifier.lib.database.encryption import Undecryptable
@@ -284,26 +284,37 @@ def of_sender(model: type[Delivery], name: str) -> list[Delivery]:
 def give_back(
     model: type[Delivery], token: str, pks: Sequence[Any] | None = None, *, error: str = ""
 ) -> None:
-    """Queue rows of this claim again that nobody began to send, all of them or `pks`, for the scheduler to find.
+    """Queue rows of this claim again that no sender has begun, all of them or `pks`, for the scheduler to find.
 
-    A lease that ran out meanwhile has made some `unknown`: they were not sent, so they are queued like the others.
-    `error`: why their content can't even be read; they wait until an operator has mended that.
+    Of `pks`, those that an expired lease has made `unknown` meanwhile are queued, too: they were not sent. Not
+    where an operator has discarded their dead letters. `error`: why their content can't even be read; they wait
+    until an operator has mended that.
     """
-    rows: Any = model.objects.filter(claimed_by=token)  # type: ignore[attr-defined]
-    if pks is not None:
-        rows = rows.filter(pk__in=list(pks))
-    columns: dict[str, Any] = {}
+    columns: dict[str, Any] = {"fence": F("fence") + 1, **FREE}
     if error:
-        columns = {
+        columns |= {
             "due_at": from_now(settings.CONFIGURATION_PAUSE_SECONDS),
             "error_code": "undecryptable",
             "error_detail": error,
         }
+    rows: Any = model.objects.filter(claimed_by=token)  # type: ignore[attr-defined]
+    if pks is not None:
+        rows = rows.filter(pk__in=list(pks))
     with transaction.atomic():
-        unknown = list(rows.filter(status=Status.UNKNOWN).values_list("pk", flat=True))
-        change(rows, Status.QUEUED, SENDER_MOVES, finished_at=None, fence=F("fence") + 1, **columns, **FREE)
-        if unknown:
-            dead_letters.close_unknown(unknown)
+        # By its status: the index is of rows that are being sent, and the table may have millions of others.
+        change(rows.filter(status=Status.SENDING), Status.QUEUED, SENDER_MOVES, **columns)
+        if pks is not None:
+            _give_back_unknown(rows, columns)
+
+
+def _give_back_unknown(rows: Any, columns: dict[str, Any]) -> None:
+    # Looked for after the others were changed, which may have waited for the transaction that made these unknown.
+    unknown = rows.filter(status=Status.UNKNOWN).select_for_update(of=("self",)).in_bulk()
+    for pk in dead_letters.close_unknown(unknown, by="given back"):
+        # The attempt that was counted when the lease expired was none.
+        columns = {"error_code": "", "error_detail": "", **columns, "attempts": F("attempts") - 1}
+        change(rows.filter(pk=pk), Status.QUEUED, SENDER_MOVES, finished_at=None, **columns)
+        timeline.note(unknown[pk], timeline.DEFERRED, code="not_begun")
 
 
 def give_back_unreadable(model: type[Delivery], token: str, unreadable: list[tuple[Any, str]]) -> None:

@@ -100,10 +100,15 @@ def close(rows: QuerySet[DeadLetter], state: str, *, by: str) -> int:
     return rows.filter(state=DeadLetter.State.OPEN).update(state=state, closed_at=Now(), closed_by=by[:64])
 
 
-def close_unknown(pks: Iterable[Any], *, by: str = "late answer") -> None:
-    """Close the dead letters that called these deliveries unknown: what became of them is known now."""
-    rows = DeadLetter.objects.filter(delivery_id__in=list(pks), reason=UNKNOWN)
-    close(rows, DeadLetter.State.DISCARDED, by=by)
+def close_unknown(pks: Iterable[Any], *, by: str = "late answer") -> list[Any]:
+    """Close the dead letters that called these deliveries unknown, because what became of them is known now; returns
+    the deliveries whose dead letters were open."""
+    rows = DeadLetter.objects.filter(delivery_id__in=list(pks), reason=UNKNOWN, state=DeadLetter.State.OPEN)
+    found = list(rows.select_for_update(of=("self",)).values_list("pk", "delivery_id"))
+    if found:
+        closing = DeadLetter.objects.filter(pk__in=[pk for pk, _ in found])
+        close(closing, DeadLetter.State.DISCARDED, by=by)
+    return [delivery for _, delivery in found]
 
 
 def replay(dead_letter: DeadLetter, *, by: str) -> bool:

@@ -191,16 +191,15 @@ _Devices = frozenset[tuple[Any, str]]
 
 def recheck_eligibility(rows: Sequence[Delivery]) -> list[Delivery]:
     """Those of these claimed rows that may go out now; the others are ended or put off. A few queries for all."""
-    decisions = decide_all(rows)
-    for row in rows:
-        _apply(row, decisions[row.pk])
-    return [row for row in rows if decisions[row.pk].action is Action.SEND]
-
-
-def decide_all(rows: Sequence[Delivery]) -> dict[Any, Decision]:
-    """What is to become of each of these claimed rows (loaded by `complete`), by its id. Changes nothing."""
     facts, devices = facts_of(rows), _devices(rows)
-    return {row.pk: _decide_claimed(row, facts[row.pk], devices) for row in rows}
+    sendable = []
+    for row in rows:
+        # One after the other: a row that ends here no longer counts towards its category's cap.
+        decision = _decide_claimed(row, facts[row.pk], devices)
+        _apply(row, decision)
+        if decision.action is Action.SEND:
+            sendable.append(row)
+    return sendable
 
 
 def _decide_claimed(row: Delivery, facts: Facts, devices: _Devices) -> Decision:

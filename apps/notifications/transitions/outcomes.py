@@ -173,7 +173,8 @@ def _given(attempts: Sequence[DeliveryAttempt], now: float) -> str:
                 "attempts": one.delivery.attempts + 1,
                 "provider": one.provider,
                 "message_id": _outcome(one).provider_message_id[:255],
-                "age": now - one.ended_at,
+                # More than nothing, by which the statement knows an answer that came in time.
+                "age": max(now - one.ended_at, 0.000_001),
                 "event": uuid6.uuid7(),
                 "data": timeline.data_of(one.delivery, **_entry(one)),
             }

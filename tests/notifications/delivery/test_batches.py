@@ -408,3 +408,13 @@ def test_pushes_to_removed_devices_are_skipped_and_the_others_go(
         ("sent", ""),
         ("skipped", "no_contact"),
     ]
+
+
+def test_what_was_sent_is_not_kept_until_it_is_written(waiting, smtp, slots, monkeypatch):
+    """A hundred messages of half a megabyte, as long as the database is away."""
+    slots(1)
+    written = []
+    monkeypatch.setattr(batch, "record_attempts", written.extend)
+    deliver("email", waiting(3), bulk=True)
+    assert [one.outcome.result for one in written] == ["sent"] * 3
+    assert [(one.message, one.secrets) for one in written] == [(None, ())] * 3

@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from apps.notifications.models import EmailLog, PushLog, from_now
+from apps.notifications.models import EmailLog, Notification, PushLog, from_now
 from apps.users.models import Category, Device
-from tests.conftest import client_for, post, settled
+from tests.conftest import client_for, deliver, post, settled
 from tests.support.factories import DeviceFactory, UserFactory, template_with
 
 SOON = timedelta(minutes=5)
@@ -159,3 +159,20 @@ class TestSetting:
         assert (entry["field"], entry["code"]) == (field, code)
         category.refresh_from_db()
         assert (category.cap, category.cap_window) == (2, 3600)
+
+
+@pytest.mark.usefixtures("unpublished")
+def test_a_row_that_ends_beside_it_leaves_its_place_to_the_next(
+    api, user, version, category, smtp, transactional_db
+):
+    """Both are claimed at once, and the first one has expired."""
+    Category.objects.update(cap=1)
+    later = (timezone.now() + SOON).isoformat()
+    for _ in range(2):
+        assert post(api, user, channels=["email"], scheduled_at=later).status_code == 202
+    first, second = EmailLog.objects.order_by("id")
+    Notification.objects.filter(pk=first.notification_id).update(expires_at=from_now(-1))
+    EmailLog.objects.update(due_at=from_now(-5))
+    deliver("email", [str(first.pk), str(second.pk)])
+    ends = EmailLog.objects.order_by("id").values_list("status", "reason")
+    assert list(ends) == [("expired", "expired"), ("sent", "")]
