@@ -51,7 +51,7 @@ class WorkerRuntime:
         self._recovery = Loop("crash-recovery", self.crash_recovery.recover, every=EVERY_SECONDS)
 
     def start(self, worker: Any) -> None:
-        """Call at the start of a worker process. Celery's `worker` gets its concurrency and prefetch by its lanes."""
+        """Call at the start of a worker process. Sets the concurrency and prefetch of Celery's `worker` by lanes."""
         self._size(worker)
         exposition.start()
         self._recovery.start()
@@ -90,7 +90,7 @@ class WorkerRuntime:
             worker.concurrency = min(
                 worker.concurrency, max(BATCHES_AT_ONCE, self.slots.limit // SLOTS_PER_BATCH)
             )
-            # A batch takes long enough for the next message to arrive, and another process may be free for it.
+            # A batch takes long enough for the next message to arrive; a prefetched one is kept from other processes.
             worker.prefetch_multiplier = 1
         else:
             # More than one organization may use, so that some are free for one that sends nothing yet.

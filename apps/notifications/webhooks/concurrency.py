@@ -1,8 +1,8 @@
-"""Who may call out of this process now: a receiver that keeps its callers waiting must leave slots to others.
+"""Concurrency limits of callbacks, per organization and per host: a slow receiver must leave slots to the others.
 
-A try is counted for its organization and for its host, and each of the two has a limit: half of the process's
-slots, and an eighth (one at least) once its calls take long. Whoever is turned away gets a time to come back,
-behind those who were turned away before.
+An attempt counts for its organization and for its host, and each of the two has a limit: half of the process's slots,
+and an eighth (one at least) once its calls take long. An attempt that is refused gets a time to come back, behind
+those that were refused before.
 """
 
 import random
@@ -15,82 +15,88 @@ from dataclasses import dataclass, field
 from django.conf import settings
 
 SLOW_SECONDS = 2.0
-"""A call that takes longer makes its organization and its host slow, until a quicker one ends."""
+"""A call that takes longer marks its organization and its host as slow, until a quicker one ends."""
 PATIENCE_SECONDS = 0.5
-"""So long a thread waits where calls are quick: a receiver's burst need not go through the tick."""
+"""How long a thread waits for a slot where calls are quick: a receiver's burst need not go through the scheduler."""
 SHORTEST_STEP = 0.1
 LONGEST_WAIT = 300.0
 LIMITS_KEPT = 10_000
 
 
 @dataclass(eq=False, slots=True)
-class _Limit:
-    """An organization or a host. Times are the monotonic clock's."""
+class _ConcurrencyLimit:
+    """The calls of one organization or to one host. Times are the monotonic clock's.
+
+    `begun`: when each running call began, oldest first. `seconds`: how long the last one took. `next_at`: the time
+    that the last refused attempt got.
+    """
 
     begun: list[float] = field(default_factory=list)
     seconds: float = 0.0
-    line_ends: float = 0.0
+    next_at: float = 0.0
 
-    def pace(self) -> float:
-        """How long a call takes: the oldest in hand, or the last one that ended."""
+    def call_seconds(self) -> float:
+        """How long a call takes: the oldest running one, or the last one that ended."""
         return max(self.seconds, time.monotonic() - self.begun[0] if self.begun else 0.0)
 
     def slow(self) -> bool:
-        return self.pace() > SLOW_SECONDS
+        return self.call_seconds() > SLOW_SECONDS
 
-    def limit(self) -> int:
+    def most(self) -> int:
+        """How many calls may run at once."""
         slots: int = settings.WORKER_THREADS
         return max(1, slots // (8 if self.slow() else 2))
 
     def has_room(self) -> bool:
-        return len(self.begun) < self.limit()
+        return len(self.begun) < self.most()
 
-    def next_turn(self) -> float:
-        """Seconds until the one who is turned away now may ask again."""
+    def retry_after(self) -> float:
+        """Seconds after which the attempt that is refused now may come again."""
         now = time.monotonic()
-        step = max(self.pace(), SHORTEST_STEP) / self.limit()
-        self.line_ends = min(max(self.line_ends, now) + step, now + LONGEST_WAIT)
-        wait = self.line_ends - now
-        # At the end of a line that is too long nobody's place is known; they must not all come at once.
+        step = max(self.call_seconds(), SHORTEST_STEP) / self.most()
+        self.next_at = min(max(self.next_at, now) + step, now + LONGEST_WAIT)
+        wait = self.next_at - now
+        # Past the longest wait all would get the same time; they must not all come at once.
         return wait if wait < LONGEST_WAIT else random.uniform(LONGEST_WAIT / 2, LONGEST_WAIT)  # noqa: S311
 
 
-class Slots:
-    """One object a process."""
+class ConcurrencyLimits:
+    """The limits of all organizations and hosts, one object a process. Thread-safe."""
 
     def __init__(self) -> None:
-        self._limits: dict[str, _Limit] = {}
+        self._limits: dict[str, _ConcurrencyLimit] = {}
         self._changed = threading.Condition()
 
     @contextmanager
-    def take(self, *names: str) -> Iterator[float]:
-        """0.0: a slot is yours inside the context. Else none is, and so many seconds are to be waited."""
+    def take(self, *keys: str) -> Iterator[float]:
+        """Take a slot of every key (an organization's id, a host) for the context's time, and yield 0.0. If one has none
+        free, take nothing and yield the seconds after which to try again."""
         with self._changed:
-            parties = [self._limits.setdefault(name, _Limit()) for name in names]
-            if not any(party.slow() for party in parties):
-                self._changed.wait_for(lambda: all(party.has_room() for party in parties), PATIENCE_SECONDS)
-            full = [party for party in parties if not party.has_room()]
-            wait = max((party.next_turn() for party in full), default=0.0)
+            limits = [self._limits.setdefault(key, _ConcurrencyLimit()) for key in keys]
+            if not any(limit.slow() for limit in limits):
+                self._changed.wait_for(lambda: all(limit.has_room() for limit in limits), PATIENCE_SECONDS)
+            full = [limit for limit in limits if not limit.has_room()]
+            wait = max((limit.retry_after() for limit in full), default=0.0)
             began = time.monotonic()
             if not full:
-                for party in parties:
-                    party.begun.append(began)
+                for limit in limits:
+                    limit.begun.append(began)
         try:
             yield wait
         finally:
             if not full:
-                self._give_back(parties, began)
+                self._give_back(limits, began)
 
-    def _give_back(self, parties: list[_Limit], began: float) -> None:
+    def _give_back(self, limits: list[_ConcurrencyLimit], began: float) -> None:
         with self._changed:
-            for party in parties:
-                party.begun.remove(began)
-                party.seconds = time.monotonic() - began
-                if party.seconds <= SLOW_SECONDS:
-                    party.line_ends = 0.0
+            for limit in limits:
+                limit.begun.remove(began)
+                limit.seconds = time.monotonic() - began
+                if limit.seconds <= SLOW_SECONDS:
+                    limit.next_at = 0.0
             if len(self._limits) > LIMITS_KEPT:
-                self._limits = {name: party for name, party in self._limits.items() if party.begun}
+                self._limits = {key: limit for key, limit in self._limits.items() if limit.begun}
             self._changed.notify_all()
 
 
-slots = Slots()
+concurrency_limits = ConcurrencyLimits()

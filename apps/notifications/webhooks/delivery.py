@@ -1,4 +1,4 @@
-"""The way of one claimed callback: sign, post, record. At least once is what webhooks promise."""
+"""How a claimed callback is delivered: sign, post, record. Webhooks are delivered at least once."""
 
 import json
 import secrets
@@ -26,40 +26,41 @@ from apps.notifications.models.statuses import Status
 from apps.notifications.observability.metrics import CALLBACK_ATTEMPTS
 from apps.notifications.queue.broker import BrokerUnavailable
 from apps.notifications.webhooks import client, endpoints, event_exchange, outcomes, signing
-from apps.notifications.webhooks.concurrency import slots
+from apps.notifications.webhooks.concurrency import concurrency_limits
 from apps.notifications.webhooks.leases import keeper
 from notifier.lib.database.recovery import AWAY, forget_broken_connections
 
 log = structlog.get_logger(__name__)
 
 FREE: dict[str, Any] = {"status": Status.QUEUED, "lease_until": None, "published_at": None}
-"""A row that waits again: nobody's, and unpublished, so that the tick wakes somebody when it is due."""
+"""A row that waits again: no worker's, and unpublished, so that the scheduler wakes a worker when it is due."""
 LOST = "sender_lost"
 BROKER_PAUSE_SECONDS = 5
-RECORD_WAITS = (0.5, 1, 2, 4)
-"""What is still unrecorded after these seconds is freed by its lease, and sent once more."""
+RECORD_RETRY_SECONDS = (0.5, 1, 2, 4)
+"""The waits between attempts to record an outcome. What is unrecorded then is posted again when its lease lapses."""
 
 
 def call_back(ids: list[str], *, stopping: threading.Event) -> None:
-    """Post what is due of these rows, each on its own. Raises DatabaseError; then the lease frees the row."""
+    """Post those of these rows that are due, one by one. Raises DatabaseError; then the row is freed when its lease
+    lapses."""
     for position, pk in enumerate(ids):
         if stopping.is_set():
-            # Unpublished again, the rest is somebody else's within a tick.
+            # Unpublished, the rest goes to another worker with the scheduler's next pass.
             Callback.objects.unpublish(ids[position:])
             return
-        asked_at = time.monotonic()
+        claim_sent_at = time.monotonic()
         token = f"{keeper.worker}/{secrets.token_hex(4)}"
         row = _claim(pk, token)
         if row is not None:
-            with keeper.hold(CALLBACKS, row.pk, row.fence, claimed_at=asked_at):
+            with keeper.hold(CALLBACKS, row.pk, row.fence, claimed_at=claim_sent_at):
                 _call_back(row)
 
 
 def _claim(pk: Any, token: str) -> Callback | None:
-    """The due callback, now `token`'s for its lease; None when it is not due or another worker's.
+    """Claim the callback for `token`; None if it is not due, or is another worker's.
 
-    The condition and the change are one statement, so of any number of workers one gets it. `fence` grows with every
-    claim: what a former holder still writes no longer fits.
+    The condition and the change are one statement, so only one of any number of workers gets it. `fence` grows with
+    every claim: a former holder's writes no longer match the row.
     """
     rows: Any = Callback.objects
     claimed = rows.due().filter(pk=pk)
@@ -70,7 +71,7 @@ def _claim(pk: Any, token: str) -> Callback | None:
         claimed_by=token,
     ):
         return None
-    # By its token: after a stall between the statements the row may be another claim's by now.
+    # By the token: after a stall between the statements the row may belong to another claim by now.
     found: Callback | None = (
         rows.select_related("notification", "organization").filter(pk=pk, claimed_by=token).first()
     )
@@ -88,12 +89,12 @@ def _call_back(row: Callback) -> None:
         return
     body = json.dumps(row.payload, separators=(",", ":")).encode()
     signed_by = endpoint.signing_secrets()
-    # Django keeps a connection until it is closed, and a receiver may take its time.
+    # Django keeps a connection until it is closed, and a receiver may take long.
     connection.close()
-    with slots.take(str(row.organization_id), urlsplit(url).netloc) as turn_in:
-        if turn_in:
-            # No attempt is used: nothing was tried.
-            _move(row, due_at=from_now(turn_in), **FREE)
+    with concurrency_limits.take(str(row.organization_id), urlsplit(url).netloc) as retry_after:
+        if retry_after:
+            # No attempt is used: nothing was posted.
+            _move(row, due_at=from_now(retry_after), **FREE)
             return
         headers = signing.headers(
             message_id=str(row.pk), timestamp=int(time.time()), body=body, secrets=signed_by
@@ -109,7 +110,7 @@ def _call_back(row: Callback) -> None:
 
 
 def _publish(row: Callback) -> None:
-    """While the broker is away the row waits, and no number of tries ends it."""
+    """Publish it to the events exchange. While the broker is away the row waits, without a limit of attempts."""
     connection.close()
     changes: dict[str, Any] = {
         "status": Status.DELIVERED,
@@ -126,7 +127,7 @@ def _publish(row: Callback) -> None:
 
 
 def _retry_until_recorded(row: Callback, write: Callable[[], Any]) -> None:
-    for wait in RECORD_WAITS:
+    for wait in RECORD_RETRY_SECONDS:
         try:
             write()
             return
@@ -137,7 +138,7 @@ def _retry_until_recorded(row: Callback, write: Callable[[], Any]) -> None:
 
 
 def record(row: Callback, url: str, answer: client.Answer) -> bool:
-    """Write down what came of the claim that `row` stands for; False when the row was no longer ours."""
+    """Record the result of the claim that `row` belongs to; False if the row belongs to another claim by now."""
     attempts = row.attempts + 1
     done = outcomes.taken(answer)
     wait = None if done else outcomes.wait(answer, attempts)
@@ -157,12 +158,12 @@ def record(row: Callback, url: str, answer: client.Answer) -> bool:
 
 
 def free_lapsed(limit: int) -> int:
-    """Queue again what dead senders held; the log says that the receiver may have got it. Returns how many."""
+    """Queue the rows of dead senders again, with an attempt "may have arrived" in their log. Returns how many."""
     freed = 0
     lost = client.Answer(code=LOST, detail="It may have arrived.")
     for row in Callback.objects.lapsed().order_by("lease_until")[:limit]:
         attempts = row.attempts + 1
-        # At once the first time; one that kills its sender again and again comes to an end like any other.
+        # At once the first time; one that kills its sender again and again ends by the schedule, like any other.
         wait = 0.0 if attempts == 1 else outcomes.wait(lost, attempts)
         changes: dict[str, Any] = {"attempts": attempts, "error_code": LOST}
         if wait is None:
@@ -194,7 +195,7 @@ def _log(row: Callback, number: int, url: str, answer: client.Answer) -> None:
         detail=answer.detail[:500],
         milliseconds=round(answer.seconds * 1000),
     )
-    # A status is the receiver's to choose: its class, or there would be a series for each of 900.
+    # The receiver chooses the status: count its class, or there could be 900 series.
     result = answer.code if answer.status is None else f"http_{answer.status // 100}xx"
     counted = CALLBACK_ATTEMPTS.labels("taken" if outcomes.taken(answer) else result)
     transaction.on_commit(counted.inc)

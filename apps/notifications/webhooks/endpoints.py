@@ -1,4 +1,4 @@
-"""An endpoint that takes nothing for days, or says that it is gone, is told nothing more."""
+"""Disabling an endpoint that accepts nothing for days, or answers that it is gone."""
 
 import structlog
 from django.db.models.functions import Now
@@ -14,10 +14,10 @@ DAYS_OF_FAILING = 5
 
 
 def judge(row: Callback, url: str, answer: Answer, *, given_up: bool) -> None:
-    """What this try says of the organization's endpoint. Call in the transaction that records it.
+    """Update the organization's endpoint by an attempt's answer. Call in the transaction that records the attempt.
 
-    It is disabled by a 410, and when a callback is given up after days in which none was taken. A single
-    failure does not do it, however long ago the one before: a callback that is tried again may arrive.
+    It is disabled by a 410, and when a callback is given up after days in which none was accepted. A single failure
+    does not disable it, however long ago the last one was: a callback that is tried again may arrive.
     """
     endpoint = WebhookEndpoint.objects.filter(organization_id=row.organization_id, url=url, enabled=True)
     if outcomes.taken(answer):

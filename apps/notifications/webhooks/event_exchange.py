@@ -1,4 +1,4 @@
-"""Events to the broker's topic exchange, for programs that bind a queue of their own to it."""
+"""Publishing webhook events to the broker's topic exchange, for programs that bind their own queues to it."""
 
 import threading
 
@@ -7,11 +7,11 @@ from apps.notifications.queue.broker import Broker
 
 _broker = Broker()
 _lock = threading.Lock()
-"""A broker's connection is one thread's at a time."""
+"""A Broker is not thread-safe."""
 
 
 def publish(row: Callback) -> None:
-    """Returns once the broker has confirmed it. Raises BrokerUnavailable."""
+    """Publish the webhook event and wait for the broker's confirmation. Raises BrokerUnavailable."""
     data = row.payload["data"]
     key = f"{row.organization.slug}.{data['channel']}.{data['status']}"
     with _lock:
@@ -19,5 +19,6 @@ def publish(row: Callback) -> None:
 
 
 def close() -> None:
+    """Close the broker connection; the next publication opens a new one."""
     with _lock:
         _broker.close()

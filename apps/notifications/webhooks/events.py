@@ -1,4 +1,4 @@
-"""The moves that callers are told of: a row each, in the transaction of the move itself."""
+"""Webhook events: a callback row for each status change that is announced, in the transaction of the change."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ TEST = "endpoint.test"
 
 
 class StatusChange(NamedTuple):
-    """What became of a delivery."""
+    """A delivery's new status."""
 
     row: Delivery
     status: str
@@ -25,47 +25,48 @@ class StatusChange(NamedTuple):
     code: str = ""
 
 
-def announce(moves: Sequence[StatusChange]) -> None:
-    """Queue what the callers want to know of these moves, all of one organization. Call inside the transaction."""
-    if not moves:
+def announce(changes: Sequence[StatusChange]) -> None:
+    """Queue the callbacks of these status changes, all of one organization. Call inside their transaction."""
+    if not changes:
         return
-    organization = moves[0].row.organization_id
+    organization = changes[0].row.organization_id
     endpoint = WebhookEndpoint.objects.filter(organization=organization, enabled=True).exclude(url="").first()
     made = []
-    for move in moves:
-        own = move.row.notification.callback_url
+    for change in changes:
+        own = change.row.notification.callback_url
         urls = [
             *([""] if endpoint else []),
             *([own] if own and (not endpoint or own != endpoint.url) else []),
             *([EXCHANGE] if settings.EVENTS_EXCHANGE else []),
         ]
-        made += [_of(move, url) for url in urls]
+        made += [_of(change, url) for url in urls]
     queue(made)
 
 
 def announce_test(organization: Organization) -> Callback:
-    """An event that means nothing, to the organization's endpoint."""
+    """Queue a test webhook event to the organization's endpoint."""
     row = Callback(organization=organization, type=TEST, payload=_payload(TEST, {"message": "It works."}))
     queue([row])
     return row
 
 
 def queue(rows: Sequence[Callback]) -> None:
+    """Store these callbacks, and wake a worker for them after the commit."""
     if rows:
         Callback.objects.bulk_create(rows)
         wakes = [Wake(CALLBACKS, BULK_BELOW, str(row.pk), row.fence) for row in rows]
         transaction.on_commit(lambda: publisher.wake(wakes))
 
 
-def _of(move: StatusChange, url: str) -> Callback:
-    row = move.row
-    kind = f"delivery.{move.status}"
+def _of(change: StatusChange, url: str) -> Callback:
+    row = change.row
+    kind = f"delivery.{change.status}"
     return Callback(
         organization_id=row.organization_id,
         notification_id=row.notification_id,
         url=url,
         type=kind,
-        # Ids and codes alone: the provider's words may repeat an address.
+        # Ids and codes only: the provider's reply may repeat an address.
         payload=_payload(
             kind,
             {
@@ -73,9 +74,9 @@ def _of(move: StatusChange, url: str) -> Callback:
                 "request_id": row.notification.request_id,
                 "delivery_id": str(row.pk),
                 "channel": str(row.channel),
-                "status": str(move.status),
-                "reason": move.reason,
-                "code": move.code,
+                "status": str(change.status),
+                "reason": change.reason,
+                "code": change.code,
             },
         ),
     )

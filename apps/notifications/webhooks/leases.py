@@ -1,6 +1,6 @@
 """A callback's lease: renewed while this process lives, never past the claim's own deadline.
 
-The database decides whom a row belongs to; the process's own view of it is kept on the monotonic clock.
+The database decides which worker a row belongs to; the process's own view of it is kept on the monotonic clock.
 """
 
 import os
@@ -23,7 +23,7 @@ from notifier.lib.threads import Loop
 
 @dataclass(eq=False)
 class Lease:
-    """One claimed row."""
+    """The lease of one claimed row. `expires`, `deadline`: on the monotonic clock."""
 
     channel: str
     pk: Any
@@ -33,7 +33,7 @@ class Lease:
 
 
 class LeaseKeeper:
-    """Renews what this process holds, from one thread."""
+    """Renews the leases of this process, in one thread."""
 
     def __init__(self) -> None:
         self.worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
@@ -43,7 +43,8 @@ class LeaseKeeper:
 
     @contextmanager
     def hold(self, channel: str, pk: Any, fence: int, *, claimed_at: float) -> Iterator[None]:
-        """`claimed_at`: the monotonic clock from before the claim was sent, so that we err on the safe side."""
+        """Renew the row's lease inside the context. `claimed_at`: the monotonic clock before the claim was sent, so
+        that the lease is never taken to last longer than it does."""
         lease = Lease(
             channel,
             pk,
@@ -69,8 +70,8 @@ class LeaseKeeper:
                     self._renew(lease)
                 return
             except DATABASE_ERRORS:
-                # Unrenewed, a lease runs out and its sender stops by itself; a server that was only restarted must
-                # not come to that.
+                # An unrenewed lease lapses, and the callback is posted again; a database that was only restarted must
+                # not lead to that.
                 if last:
                     raise
                 forget_broken_connections()

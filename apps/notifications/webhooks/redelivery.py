@@ -1,4 +1,4 @@
-"""Telling again what was told, or could not be: the same events under the same ids."""
+"""Replay of callbacks that ended, delivered or not: the same webhook events under the same ids."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,15 +20,15 @@ MOST = 10_000
 """Callbacks that one request may queue again."""
 BATCH = 100
 BATCH_SECONDS = 2.0
-"""A batch is due so long after the one before: other organizations' callbacks come in between."""
+"""Each batch is due so many seconds after the one before: other organizations' callbacks go in between."""
 
 
 def select(
     endpoint: WebhookEndpoint, *, since: datetime, until: datetime | None, delivered: bool
 ) -> list[Any]:
-    """Ids of what ended of the events made from `since` to before `until` (default: now), oldest first.
+    """Ids of the ended callbacks made from `since` to before `until` (default: now), oldest first.
 
-    `delivered`: also what the receiver took. Raises EndpointDisabled, and Invalid for a range that is too
+    `delivered`: also those that the receiver accepted. Raises EndpointDisabled, and Invalid for a range that is too
     long or holds too many.
     """
     if not endpoint.enabled:
@@ -53,10 +53,10 @@ def select(
 
 
 def replay(ids: list[Any], *, by: str) -> int:
-    """Queue these ended callbacks again, as new as on their first day; returns how many. The tick wakes them."""
+    """Queue these ended callbacks again with a new retry schedule; returns how many. The scheduler publishes them."""
     queued = 0
     for number, start in enumerate(range(0, len(ids), BATCH)):
-        # Whoever replays the same at the same time finds nothing ended any more.
+        # A second replay of the same rows at the same time finds none that have ended.
         queued += Callback.objects.filter(pk__in=ids[start : start + BATCH], status__in=ENDED).update(
             status=Status.QUEUED,
             attempts=0,

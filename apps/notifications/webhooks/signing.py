@@ -1,4 +1,4 @@
-"""Standard Webhooks: who sent it, when, and that nothing was changed on the way."""
+"""Signatures by Standard Webhooks: they prove the sender, the time and the body."""
 
 import base64
 import hashlib
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 def headers(*, message_id: str, timestamp: int, body: bytes, secrets: Iterable[str]) -> dict[str, str]:
-    """The headers of one try; a signature for each secret, so that a receiver may hold either."""
+    """The headers of one attempt; a signature for each secret, so that a receiver may verify with either."""
     signed = f"{message_id}.{timestamp}.".encode() + body
     return {
         "webhook-id": message_id,

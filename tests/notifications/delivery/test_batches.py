@@ -209,7 +209,7 @@ def test_a_claim_never_reads_the_whole_table(picked, waiting):
     values = {
         "token": ("text", "'t'"), "lease": ("float8", "600"), "organization": ("uuid", f"'{uuid.uuid4()}'"),
         "ids": ("uuid[]", "'{}'"), "waited": ("int", "1"),
-        "others": ("uuid[]", "'{}'"),
+        "excluded": ("uuid[]", "'{}'"),
     }  # fmt: skip
     with connection.cursor() as cursor:
         fresh = {"id": "gen_random_uuid()", "request_id": "NULL"}

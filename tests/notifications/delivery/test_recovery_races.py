@@ -29,7 +29,7 @@ from apps.users.models import Device, NotificationPreference
 from tests.conftest import client_for, deliver, post, settled, wait_until
 from tests.notifications.delivery.attempts import claim, record_sent, take
 from tests.notifications.queue.test_broker import channel, dead_letter_consumer  # noqa: F401 - fixtures
-from tests.notifications.scheduler.test_tick import swept
+from tests.notifications.scheduler.test_tick import republished
 from tests.support.factories import UserFactory
 from tests.support.smtp_server import Do
 
@@ -123,7 +123,7 @@ def test_a_late_confirmation_does_not_undo_a_stopping_workers_release(row):
         sender.runtime.stopping.clear()
     publishing._record({("email", row.fence): [str(row.pk)]})  # up to 0.4 s later
     EmailLog.objects.update(created_at=from_now(-30))
-    assert swept(ready=7) == [str(row.pk)]
+    assert republished(ready=7) == [str(row.pk)]
 
 
 def test_a_token_that_moved_to_somebody_else_gets_nothing_of_the_former_owners(

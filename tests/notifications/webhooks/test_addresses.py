@@ -85,37 +85,37 @@ def test_public_addresses(address):
 
 @pytest.mark.parametrize("address", [*PRIVATE, *PUBLIC])
 def test_what_is_public_does_not_depend_on_the_interpreter(address, monkeypatch):
-    said = address_guard.is_public(address)
+    expected = address_guard.is_public(address)
     for kind in (ipaddress.IPv4Address, ipaddress.IPv6Address):
         for name in ("is_global", "is_private", "is_reserved", "is_multicast"):
             monkeypatch.setattr(kind, name, property(lambda _: pytest.fail("asked the interpreter")))
-    assert address_guard.is_public(address) is said
+    assert address_guard.is_public(address) is expected
 
 
 def answering(monkeypatch, *found):
-    """DNS says these addresses of every name; nothing connects without the test noticing."""
-    asked = []
+    """DNS answers with these addresses for every name; returns the list of the names that are looked up."""
+    looked_up = []
 
     def getaddrinfo(host, port, *_, flags=0, **__):
         if flags & socket.AI_NUMERICHOST:
             raise socket.gaierror
-        asked.append(host)
+        looked_up.append(host)
         return [
             (socket.AF_INET6 if ":" in one else socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, port))
             for one in found
         ]
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    return asked
+    return looked_up
 
 
 @pytest.mark.parametrize("address", PRIVATE)
 def test_a_name_that_leads_inside_is_never_called(address, monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", lambda *_: pytest.fail("connected"))
-    asked = answering(monkeypatch, "93.184.215.14", address)
+    looked_up = answering(monkeypatch, "93.184.215.14", address)
     answer = client.post("https://rebound.example/hooks", b"{}", {})
     assert (answer.status, answer.code) == (None, "address_refused")
-    assert asked == ["rebound.example"]
+    assert looked_up == ["rebound.example"]
 
 
 def test_the_checked_address_itself_is_connected_to(monkeypatch):
@@ -125,12 +125,12 @@ def test_the_checked_address_itself_is_connected_to(monkeypatch):
         connected.append(address)
         raise ConnectionRefusedError("refused")
 
-    asked = answering(monkeypatch, "93.184.215.14", "8.8.8.8")
+    looked_up = answering(monkeypatch, "93.184.215.14", "8.8.8.8")
     monkeypatch.setattr(socket.socket, "connect", connect)
     answer = client.post("https://example.com/hooks", b"{}", {})
     assert answer.code == "connection_failed"
     assert connected == [("93.184.215.14", 443), ("8.8.8.8", 443)]
-    assert asked == ["example.com"]
+    assert looked_up == ["example.com"]
 
 
 def test_a_name_rebound_after_acceptance_fails_at_once(api, user, version, smtp, worker, monkeypatch):

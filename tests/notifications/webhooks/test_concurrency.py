@@ -1,4 +1,4 @@
-"""A receiver that keeps its callers waiting costs nobody else anything."""
+"""A receiver that keeps its callers waiting does not slow the callbacks of others."""
 
 import threading
 from collections import Counter
@@ -7,9 +7,8 @@ from contextlib import ExitStack
 import pytest
 
 from apps.notifications.models import Callback
-from apps.notifications.webhooks import client as wire
-from apps.notifications.webhooks import concurrency as slots_module
-from apps.notifications.webhooks.concurrency import LONGEST_WAIT, Slots
+from apps.notifications.webhooks import client, concurrency
+from apps.notifications.webhooks.concurrency import LONGEST_WAIT, ConcurrencyLimits
 from tests.conftest import client_for, wait_until
 from tests.support.factories import OrganizationFactory
 from tests.support.webhook_calls import ENDPOINT, ended, put, send, tomorrow
@@ -30,11 +29,11 @@ def held():
 def four_slots(settings, monkeypatch):
     """As many as the tests' worker has. A receiver that holds its answer is waited for longer than the test takes."""
     settings.WORKER_THREADS = 4
-    monkeypatch.setattr(wire, "TOTAL_SECONDS", 300.0)
+    monkeypatch.setattr(client, "TOTAL_SECONDS", 300.0)
 
 
-def announce(client):
-    answer = client.post(f"{ENDPOINT}test/")
+def announce(caller):
+    answer = caller.post(f"{ENDPOINT}test/")
     assert answer.status_code == 202, answer.content
 
 
@@ -43,7 +42,7 @@ def unfinished():
 
 
 @pytest.mark.usefixtures("worker", "loopback", "four_slots")
-def test_one_tarpit_among_a_hundred_keeps_nobody_waiting(api, hooks, held, retry):
+def test_one_tarpit_among_a_hundred_delays_no_other(api, hooks, held, retry):
     with Receiver() as tarpit:
         tarpit.always = Say(hold=held)
         put(api, tarpit.url)
@@ -59,12 +58,12 @@ def test_one_tarpit_among_a_hundred_keeps_nobody_waiting(api, hooks, held, retry
 
         held.set()
 
-        def all_told():
+        def all_ended():
             retry()
             return not unfinished().exists()
 
-        wait_until(all_told, seconds=60)
-        # Whoever was turned away used no attempt, and came back.
+        wait_until(all_ended, seconds=60)
+        # A callback that was refused a slot used no attempt, and came back.
         assert set(Callback.objects.values_list("status", "attempts")) == {("delivered", 1)}
         assert Counter(Counter(call.id for call in tarpit.calls).values()) == {1: 30}
 
@@ -90,62 +89,62 @@ def test_an_organization_that_names_many_slow_hosts_is_one_organization(api, use
 
 def test_half_of_the_slots_for_one_that_is_quick(settings, monkeypatch):
     settings.WORKER_THREADS = 8
-    monkeypatch.setattr(slots_module, "PATIENCE_SECONDS", 0.01)
-    own = Slots()
+    monkeypatch.setattr(concurrency, "PATIENCE_SECONDS", 0.01)
+    limits = ConcurrencyLimits()
     with ExitStack() as stack:
-        assert [stack.enter_context(own.take("org", "host")) for _ in range(4)] == [0.0] * 4
+        assert [stack.enter_context(limits.take("org", "host")) for _ in range(4)] == [0.0] * 4
         # Full for the one name is full for both.
-        assert stack.enter_context(own.take("org", "elsewhere")) > 0
-        assert stack.enter_context(own.take("another", "host")) > 0
-        assert stack.enter_context(own.take("another", "elsewhere")) == 0.0
-    with own.take("org", "host") as wait:
+        assert stack.enter_context(limits.take("org", "elsewhere")) > 0
+        assert stack.enter_context(limits.take("another", "host")) > 0
+        assert stack.enter_context(limits.take("another", "elsewhere")) == 0.0
+    with limits.take("org", "host") as wait:
         assert wait == 0.0
 
 
 def test_a_quick_one_waits_for_a_slot_that_is_given_back(settings, monkeypatch):
     settings.WORKER_THREADS = 2
-    monkeypatch.setattr(slots_module, "PATIENCE_SECONDS", 60.0)
-    own, got, asked = Slots(), [], threading.Event()
+    monkeypatch.setattr(concurrency, "PATIENCE_SECONDS", 60.0)
+    limits, got, taking = ConcurrencyLimits(), [], threading.Event()
 
-    def ask():
-        asked.set()
-        with own.take("org", "host") as wait:
+    def take():
+        taking.set()
+        with limits.take("org", "host") as wait:
             got.append(wait)
 
-    second = threading.Thread(target=ask, daemon=True)
-    with own.take("org", "host") as first:
+    second = threading.Thread(target=take, daemon=True)
+    with limits.take("org", "host") as first:
         second.start()
-        assert asked.wait(10)
+        assert taking.wait(10)
     second.join(10)
     assert (first, got) == (0.0, [0.0])
 
 
-def test_an_eighth_for_a_slow_one_and_a_place_in_line_for_the_rest(settings, monkeypatch):
+def test_an_eighth_for_a_slow_one_and_growing_delays_for_the_rest(settings, monkeypatch):
     settings.WORKER_THREADS = 16
-    own = Slots()
-    with own.take("org", "host"):
-        # From here on its one call in hand takes too long.
-        monkeypatch.setattr(slots_module, "SLOW_SECONDS", -1.0)
-        with own.take("org", "host") as second:
-            waits = []
+    limits = ConcurrencyLimits()
+    with limits.take("org", "host"):
+        # From here on its one running call takes too long.
+        monkeypatch.setattr(concurrency, "SLOW_SECONDS", -1.0)
+        with limits.take("org", "host") as second:
+            delays = []
             for _ in range(2000):
-                with own.take("org", "host") as wait:
-                    waits.append(wait)
+                with limits.take("org", "host") as wait:
+                    delays.append(wait)
     assert second == 0.0
-    assert waits[:50] == sorted(waits[:50])
-    assert 0 < waits[0] < waits[49]
-    assert max(waits) <= LONGEST_WAIT
+    assert delays[:50] == sorted(delays[:50])
+    assert 0 < delays[0] < delays[49]
+    assert max(delays) <= LONGEST_WAIT
 
 
 def test_many_threads_never_get_more_than_the_limit(settings, monkeypatch):
     settings.WORKER_THREADS = 8
-    monkeypatch.setattr(slots_module, "PATIENCE_SECONDS", 10.0)
-    own, lock, inside, most = Slots(), threading.Lock(), 0, 0
+    monkeypatch.setattr(concurrency, "PATIENCE_SECONDS", 10.0)
+    limits, lock, inside, most = ConcurrencyLimits(), threading.Lock(), 0, 0
 
     def call():
         nonlocal inside, most
         for _ in range(50):
-            with own.take("org", "host") as wait:
+            with limits.take("org", "host") as wait:
                 assert wait == 0.0
                 with lock:
                     inside += 1

@@ -1,4 +1,4 @@
-"""What callers are told, and how often: through the API, the queue, a worker and a receiver that verifies."""
+"""Which callbacks are sent, and how often: through the API, the queue, a worker and a receiver that verifies."""
 
 import json
 import threading
@@ -32,7 +32,7 @@ from tests.support.webhook_receiver import Receiver, Say
 pytestmark = pytest.mark.usefixtures("worker", "version", "smtp", "loopback")
 
 
-def test_sent_is_told_and_verifies(api, user, hooks, secret):
+def test_a_sent_delivery_is_announced_and_verifies(api, user, hooks, secret):
     made = send(api, user, request_id="order-7")
     ended()
 
@@ -54,9 +54,9 @@ def test_sent_is_told_and_verifies(api, user, hooks, secret):
     assert call.headers["host"] == urlsplit(hooks.url).netloc
     assert b"ada@" not in call.body
     assert len(call.body) < 20_000
-    (line,) = log(api)
-    assert (line["webhook_id"], line["http_status"], line["status"]) == (call.id, 204, "delivered")
-    assert line["notification_id"] == made["id"]
+    (entry,) = log(api)
+    assert (entry["webhook_id"], entry["http_status"], entry["status"]) == (call.id, 204, "delivered")
+    assert entry["notification_id"] == made["id"]
 
 
 def test_a_tampered_body_does_not_verify(api, user, hooks, secret):
@@ -67,7 +67,9 @@ def test_a_tampered_body_does_not_verify(api, user, hooks, secret):
         type(call)(call.path, call.headers, call.body.replace(b"sent", b"lost")).verified(secret)
 
 
-def test_every_final_move_is_told_as_often_as_the_log_says(api, user, hooks, secret, smtp, time_passes):
+def test_every_final_status_is_announced_as_often_as_the_log_says(
+    api, user, hooks, secret, smtp, time_passes
+):
     smtp.scripts["rcpt"] = ["250 2.1.5 ok", "550 5.7.1 not here"]
     sent = send(api, user)["deliveries"][0]["id"]
     wait_until(lambda: EmailLog.objects.get(pk=sent).status == "sent")
@@ -82,16 +84,16 @@ def test_every_final_move_is_told_as_often_as_the_log_says(api, user, hooks, sec
     assert skipped["status"] == "skipped"
     ended(count=5)
 
-    told = Counter(call.verified(secret)["type"] for call in hooks.calls)
+    posted = Counter(call.verified(secret)["type"] for call in hooks.calls)
     kinds = ("sent", "failed", "delivered", "cancelled", "skipped")
-    assert told == Counter({f"delivery.{kind}": 1 for kind in kinds})
-    logged = Counter(line["webhook_id"] for line in log(api))
+    assert posted == Counter({f"delivery.{kind}": 1 for kind in kinds})
+    logged = Counter(entry["webhook_id"] for entry in log(api))
     assert logged == Counter(call.id for call in hooks.calls)
     (refused,) = [e for call in hooks.calls if (e := call.verified(secret))["type"] == "delivery.failed"]
     assert refused["data"]["reason"] == refused["data"]["code"] != ""
 
 
-def test_unknown_and_expired_are_told(api, user, hooks, secret, smtp, unpublished):
+def test_unknown_and_expired_are_announced(api, user, hooks, secret, smtp, unpublished):
     send(api, user)
     send(api, user)
     first, second = EmailLog.objects.order_by("id")
@@ -102,7 +104,7 @@ def test_unknown_and_expired_are_told(api, user, hooks, secret, smtp, unpublishe
     assert {row.type for row in Callback.objects.all()} == {"delivery.unknown", "delivery.expired"}
 
 
-def test_both_urls_are_told_and_one_url_only_once(api, user, hooks, secret):
+def test_both_urls_are_called_and_one_url_only_once(api, user, hooks, secret):
     with Receiver() as other:
         send(api, user, callback_url=other.url)
         ended(count=2)
@@ -121,7 +123,7 @@ def test_a_callback_url_alone_is_signed_with_a_secret_made_for_it(api, user, hoo
     assert endpoint.url == ""
     assert hooks.calls[0].verified(endpoint.secret)["type"] == "delivery.sent"
     assert "secret" not in api.get(ENDPOINT).json()["data"]
-    # Nobody has seen it yet, so the first PUT shows it.
+    # It was never shown, so the first PUT shows it.
     assert put(api, hooks.url)["secret"] == endpoint.secret
     assert put(api, hooks.url)["secret"] is None
 
@@ -149,12 +151,12 @@ def test_a_failure_is_tried_again_with_the_same_id(api, user, hooks, secret, ret
     assert len({call.id for call in hooks.calls}) == 1
     assert len(hooks.calls) == 3
     assert len({call.body for call in hooks.calls}) == 1
-    assert [line["number"] for line in log(api)] == [3, 2, 1]
+    assert [entry["number"] for entry in log(api)] == [3, 2, 1]
     assert log(api)[2]["detail"] == "busy"
 
 
 @pytest.mark.parametrize(
-    ("asked", "low", "high"),
+    ("header", "low", "high"),
     [
         ("600", 590, 601),
         ("1", 4, 7),
@@ -164,8 +166,8 @@ def test_a_failure_is_tried_again_with_the_same_id(api, user, hooks, secret, ret
         ("Fri, 01 Jan 99999999999999 00:00:00 GMT", 4, 7),
     ],
 )
-def test_retry_after_is_kept_within_bounds(asked, low, high, api, user, hooks, secret):
-    hooks.always = Say(429, (("Retry-After", asked),))
+def test_retry_after_is_kept_within_bounds(header, low, high, api, user, hooks, secret):
+    hooks.always = Say(429, (("Retry-After", header),))
     send(api, user)
     row = waiting(1)
     assert low < (row.due_at - timezone.now()).total_seconds() < high
@@ -249,8 +251,8 @@ def test_a_dripping_receiver_is_left_in_time(api, user, hooks, secret, monkeypat
 def test_an_answer_with_nul_is_written_down_like_any_other(api, user, hooks, secret, retry):
     hooks.always = Say(raw=b"\0\r\n\r\n")
     send(api, user)
-    line = wait_until(lambda: CallbackAttempt.objects.first())
-    assert line.code == "unreadable_answer"
+    entry = wait_until(lambda: CallbackAttempt.objects.first())
+    assert entry.code == "unreadable_answer"
     assert Callback.objects.get().status == "queued"
 
 
@@ -258,17 +260,17 @@ def test_one_that_its_senders_never_outlive_comes_to_an_end(api, user, hooks, se
     settings.CALLBACK_SCHEDULE = [5, 300]
     made = send(api, user)
     deliver("email", [made["deliveries"][0]["id"]])
-    waits = []
+    delays = []
     for _ in range(4):
         Callback.objects.filter(status__in=["queued", "sending"]).update(
             status="sending", lease_until=from_now(-1)
         )
         delivery.free_lapsed(10)
         row = Callback.objects.get()
-        waits.append((row.due_at - timezone.now()).total_seconds())
+        delays.append((row.due_at - timezone.now()).total_seconds())
     assert (row.status, row.error_code) == ("failed", "sender_lost")
-    assert waits[0] < 1
-    assert 200 < waits[1] < 500
+    assert delays[0] < 1
+    assert 200 < delays[1] < 500
 
 
 def test_a_long_answer_is_cut(api, user, hooks, secret):
@@ -316,7 +318,7 @@ def test_a_worker_that_dies_before_the_record_sends_again_with_the_same_id(
     retry()
     ended()
     assert [call.id for call in hooks.calls] == [str(callback.pk)] * 2
-    assert [(line["number"], line["code"]) for line in log(api)] == [(2, "http_204"), (1, "sender_lost")]
+    assert [(entry["number"], entry["code"]) for entry in log(api)] == [(2, "http_204"), (1, "sender_lost")]
 
 
 def test_the_test_event(api, hooks, secret):
@@ -338,7 +340,7 @@ def test_what_waits_for_a_deleted_endpoint_is_cancelled(api, user, hooks, secret
     assert len(hooks.calls) == 1
 
 
-def test_a_rolled_back_move_is_never_told(api, user, hooks, secret, monkeypatch):
+def test_a_rolled_back_change_is_never_announced(api, user, hooks, secret, monkeypatch):
     def fail(*_, **__):
         raise RuntimeError
 

@@ -1,4 +1,4 @@
-"""An endpoint that takes nothing for five days is disabled, and everybody who looks can see it."""
+"""An endpoint that takes nothing for five days is disabled, and the API and the admin show it."""
 
 import logging
 import threading

@@ -1,4 +1,4 @@
-"""The events of callbacks on the broker's topic exchange: for queues that others bind, and for nobody else."""
+"""The events of callbacks on the broker's topic exchange: for queues that others bind, and for no other."""
 
 import json
 
@@ -97,9 +97,9 @@ def test_the_endpoint_is_told_beside_it(on, api, user, bind, hooks, secret):
     queue = bind("#")
     send(api, user)
     ended(count=2)
-    told, event = hooks.calls[0].verified(secret), json.loads(take(queue)[0].body)
-    assert told["data"]["delivery_id"] == event["data"]["delivery_id"]
-    assert told["type"] == event["type"]
+    posted, event = hooks.calls[0].verified(secret), json.loads(take(queue)[0].body)
+    assert posted["data"]["delivery_id"] == event["data"]["delivery_id"]
+    assert posted["type"] == event["type"]
     # The log of tries is the endpoint's, and so is the replay.
     assert len(log(api)) == CallbackAttempt.objects.count() == 1
     replay = {"since": Callback.objects.earliest("id").created_at, "status": "all", "dry_run": True}

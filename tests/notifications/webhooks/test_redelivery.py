@@ -39,43 +39,43 @@ def failed(api, hooks, secret, settings):
 
 
 @pytest.fixture
-def tick(_republisher):
-    """Does the tick's work once, with the rows' own due times."""
+def republish(_republisher):
+    """Runs the republisher once, with the rows' own due times."""
     return _republisher.republish
 
 
-def test_what_failed_arrives_under_its_id(api, hooks, secret, failed, tick):
+def test_what_failed_arrives_under_its_id(api, hooks, secret, failed, republish):
     assert replay(api, dry_run=True) == {"dry_run": True, "queued": 1}
     assert Callback.objects.get().status == "failed"
     assert replay(api) == {"dry_run": False, "queued": 1}
     assert replay(api) == {"dry_run": False, "queued": 0}
     Callback.objects.update(created_at=from_now(-60))
-    tick()
+    republish()
     (row,) = ended()
     assert (row.attempts, row.error_code) == (1, "")
     assert [call.id for call in hooks.calls] == [str(failed.pk)] * 2
     assert hooks.calls[0].body == hooks.calls[1].body
     hooks.calls[1].verified(secret)
-    assert [(line["number"], line["http_status"]) for line in log(api)] == [(1, 204), (1, 500)]
+    assert [(entry["number"], entry["http_status"]) for entry in log(api)] == [(1, 204), (1, 500)]
 
 
-def test_the_schedule_begins_anew(api, hooks, failed, tick, settings):
+def test_the_schedule_begins_anew(api, hooks, failed, republish, settings):
     settings.CALLBACK_SCHEDULE = [60]
     hooks.always = Say(500)
     replay(api)
     Callback.objects.update(created_at=from_now(-60))
-    tick()
+    republish()
     assert waiting(1).pk == failed.pk
 
 
-def test_all_takes_along_what_was_delivered(api, hooks, failed, tick):
+def test_all_takes_along_what_was_delivered(api, hooks, failed, republish):
     api.post(f"{ENDPOINT}test/")
     ended()
     assert replay(api, dry_run=True)["queued"] == 1
     assert replay(api, dry_run=True, status="all")["queued"] == 2
     assert replay(api, status="all")["queued"] == 2
     Callback.objects.update(created_at=from_now(-60))
-    tick()
+    republish()
     ended(count=2)
     assert len(hooks.calls) == 4
     assert len({call.id for call in hooks.calls}) == 2
