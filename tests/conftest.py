@@ -78,7 +78,7 @@ def _clean_slate(settings: Any, tmp_path: Path) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_in_hand_at_the_end(request: pytest.FixtureRequest) -> Iterator[None]:
+def _worker_idle_at_the_end(request: pytest.FixtureRequest) -> Iterator[None]:
     """Set up after the database and torn down before it: emptying its tables meets no thread of ours on them."""
     if "transactional_db" in request.fixturenames:
         request.getfixturevalue("transactional_db")
@@ -163,7 +163,7 @@ def _worker_thread() -> Iterator[None]:
         for queue in (*topology.LANES, topology.FAILED):
             channel.queue_purge(queue)
     ready = threading.Event()
-    # Its tests take its turns themselves; between tests there is no database for it.
+    # Its tests run it themselves; between tests there is no database for it.
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runtime._recovery, "start", lambda: None)
         worker = _controller(ready)
@@ -201,7 +201,7 @@ _lanes_watched = threading.Event()
 
 @pytest.fixture
 def worker(transactional_db: None, _worker_thread: None) -> None:
-    """A worker of this process on the real broker; the test ends when it has nothing in hand."""
+    """A worker of this process on the real broker; the test ends when it is idle."""
 
 
 def _worker_is_idle() -> bool:
@@ -250,8 +250,8 @@ def settled(*statuses: str, seconds: float = NEVER) -> list[Delivery]:
 def _lanes() -> dict[str, tuple[int, int]]:
     """(messages that wait, consumers) of each lane."""
     with current_app.connection_for_read() as connection, connection.channel() as channel:
-        said = [channel.queue_declare(queue=lane, passive=True) for lane in topology.LANES]
-    return {one.queue: (one.message_count, one.consumer_count) for one in said}
+        answers = [channel.queue_declare(queue=lane, passive=True) for lane in topology.LANES]
+    return {one.queue: (one.message_count, one.consumer_count) for one in answers}
 
 
 def timeline(notification: Notification | str) -> list[tuple[str, str]]:
@@ -279,7 +279,7 @@ def _republisher() -> Iterator[Republisher]:
 
 @pytest.fixture
 def time_passes(_republisher: Republisher) -> Callable[[], None]:
-    """Makes due what waits (queued rows, resting providers), and does the tick's work once."""
+    """Makes due what waits (queued rows, resting providers), and runs the republisher once."""
 
     def pass_time() -> None:
         ProviderState.objects.all().delete()
@@ -294,7 +294,7 @@ def time_passes(_republisher: Republisher) -> Callable[[], None]:
                 model.objects.due().filter(published_at=None).exists() for model in DELIVERIES.values()
             )
 
-        # A loaded broker may have been too slow for one sweep; the tick would come again, too.
+        # A loaded broker may have been too slow for one pass; the scheduler would come again, too.
         wait_until(published)
 
     return pass_time

@@ -1,4 +1,4 @@
-"""Deploys and database trouble: nothing is lost, nothing is doubled, and requests are told at once."""
+"""Deploys and database trouble: nothing is lost, nothing is doubled, and requests get an error at once."""
 
 import http.client
 import re
@@ -128,7 +128,7 @@ def test_a_refusal_before_the_body_has_come_keeps_the_connection(make_system):
             answer.read()
 
 
-def test_a_database_that_is_away_is_said_at_once_and_forgiven_soon(make_system, key):
+def test_a_database_that_is_away_is_reported_at_once_and_used_again_soon(make_system, key):
     with PrivatePostgres() as postgres:
         system = make_system()
         system.environment["DATABASE_URL"] = postgres.url

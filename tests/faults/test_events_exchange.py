@@ -1,4 +1,4 @@
-"""The broker killed while things happen: each event is on the exchange once it is back."""
+"""The broker killed while things happen: each webhook event is on the exchange once it is back."""
 
 import pytest
 from kombu import Connection, Queue
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.chaos
 
 
 def bound(rabbit):
-    """A consumer's durable queue, as operations.md tells to make one."""
+    """A consumer's durable queue, as operations.md describes it."""
     with Connection(rabbit.url) as connection:
         channel = connection.channel()
         topology.declare(channel)
@@ -33,7 +33,7 @@ def arrived(rabbit):
     return found
 
 
-def test_what_happens_while_the_broker_is_dead_is_told_after_it(make_system, quiet_broker, key):
+def test_what_happens_while_the_broker_is_dead_is_published_after_it(make_system, quiet_broker, key):
     bound(quiet_broker)
     system = make_system(EVENTS_EXCHANGE="true")
     system.start_api()
@@ -54,6 +54,6 @@ def test_what_happens_while_the_broker_is_dead_is_told_after_it(make_system, qui
     quiet_broker.start()
 
     wait_until(lambda: Callback.objects.filter(status="delivered").count() == COUNT, seconds=60)
-    told = arrived(quiet_broker)
-    assert set(told) == {str(pk) for pk in Callback.objects.values_list("pk", flat=True)}
-    assert len(set(told)) == COUNT
+    published = arrived(quiet_broker)
+    assert set(published) == {str(pk) for pk in Callback.objects.values_list("pk", flat=True)}
+    assert len(set(published)) == COUNT

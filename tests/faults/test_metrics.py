@@ -1,4 +1,4 @@
-"""The metrics of the product as it is deployed: two API processes, a worker and a tick on one page."""
+"""The metrics of the product as it is deployed: two API processes, a worker and a scheduler on one page."""
 
 import httpx
 import pytest

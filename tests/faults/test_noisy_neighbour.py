@@ -57,22 +57,22 @@ def test_slow_recipients_of_one_leave_the_transactional_lane_to_another(make_sys
     with system.client(key) as noisy, system.client(quiet) as other:
 
         def accepted(body):
-            # A busy machine may have no connection to the database in time; callers come again, as they are told.
+            # A busy machine may have no connection to the database in time; callers try again, as the answer says.
             wait_until(lambda: noisy.post("notifications/", json=body).status_code == 202, seconds=60)
 
         with ThreadPoolExecutor(6) as pool:
             list(pool.map(accepted, [to(address, priority=5) for address in slow]))
-        waits = []
+        delays = []
         for number in range(10):
             address = f"quiet{number}@example.com"
             began = time.monotonic()
             assert other.post("notifications/", json=to(address, priority=10)).status_code == 202
-            waits.append(arrival(smtp, address, began))
+            delays.append(arrival(smtp, address, began))
             time.sleep(0.3)
         # Before there were shares it was 55 s. Slow ones still wait all the while.
-        assert max(waits) < 5, waits
+        assert max(delays) < 5, delays
         assert counts()["sent"] < NOISY
-    # Each of the slow ones arrives, once, and none waits for the tick's minute.
+    # Each of the slow ones arrives, once, and none waits the minute until the scheduler publishes it again.
     wait_until(
         lambda: counts() == {"sent": NOISY + 10}, seconds=NOISY * SLOW_SECONDS / 8 * 2 + 30, seen=counts
     )
@@ -89,7 +89,7 @@ def test_a_flood_of_bulk_does_not_close_the_lane_to_another(make_system, smtp, k
             items = [to(f"person{n}@example.com", **fields) for n in range(count)]
             return client.post("notifications/batch/", json={"notifications": items})
 
-        # What is due next year holds up nobody.
+        # What is due next year delays nothing.
         for _ in range(3):
             assert batch(noisy, 1000, scheduled_at=next_year).status_code == 202
         time.sleep(2.5)
@@ -129,18 +129,18 @@ def test_one_organizations_styles_leave_the_api_to_another(make_system, acme, qu
             pool.submit(flood, noisy)
         try:
             wait_until(lambda: answers[503] > 5, seconds=30, seen=lambda: answers)
-            waits = []
+            delays = []
             for number in range(10):
                 began = time.monotonic()
                 assert other.post("notifications/", json=to(f"quiet{number}@example.com")).status_code == 202
-                waits.append(time.monotonic() - began)
+                delays.append(time.monotonic() - began)
             styled = {"code": "styled", "name": "Styled", "contents": [{**EMAIL_EN, "html": STYLED}]}
             began = time.monotonic()
             # One organization has one of the compiler's two places.
             assert other.post("templates/", json=styled).status_code == 201
-            waits.append(time.monotonic() - began)
+            delays.append(time.monotonic() - began)
         finally:
             stopping.set()
     # Held by the compiler's queue it was 78 s.
-    assert max(waits) < 10, (waits, answers)
+    assert max(delays) < 10, (delays, answers)
     assert set(answers) <= {200, 400, 503}, answers

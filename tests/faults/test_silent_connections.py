@@ -84,7 +84,7 @@ def test_bodies_of_a_byte_a_second(system: System, callers: Silent, key: str) ->
     closed_within(held, time.monotonic())
 
 
-def test_answers_that_nobody_reads(system: System, callers: Silent, key: str) -> None:
+def test_answers_that_no_client_reads(system: System, callers: Silent, key: str) -> None:
     held = callers.unread(MANY)
     # Some are another organization's own lists, 4 MB each.
     other: Organization = OrganizationFactory(slug="other")
@@ -166,7 +166,7 @@ def test_a_refusal_that_needs_no_body_is_an_answer_at_any_length(system: System)
 @pytest.mark.parametrize(
     ("proxies", "sent", "same"),
     [
-        # Nobody in front: what a caller says of itself doesn't count, in whatever spelling.
+        # No proxy in front: a forwarding header from the caller doesn't count, in whatever spelling.
         ("0", lambda n: {"X-Forwarded-For": f"192.0.2.{n}"}, True),
         ("0", lambda n: {"X_Forwarded_For": f"192.0.2.{n}"}, True),
         # A proxy in front, which is this test: what it has seen counts, and not what is before it.

@@ -19,7 +19,7 @@ BOTH = 4.0
 
 
 @pytest.mark.chaos
-def test_none_fails_and_no_attempt_is_burned(make_system, acme, key):
+def test_none_fails_and_no_attempt_is_used(make_system, acme, key):
     with ScriptedSmtpServer() as first, ScriptedSmtpServer() as second:
         for relay in (first, second):
             relay.scripts["greeting"] = "421 4.3.2 closing down"

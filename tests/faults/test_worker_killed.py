@@ -33,7 +33,7 @@ def what_waits(system):
 @pytest.mark.parametrize("on_unknown", ["hold", "resend"])
 def test_ten_killed_workers_lose_nothing(on_unknown, make_system, smtp, key):
     Template.objects.update(on_unknown=on_unknown)
-    # Slow enough that every kill meets sends on the wire.
+    # Slow enough that every kill interrupts sends.
     smtp.scripts["dot"] = (Stall(0.05), "250 2.0.0 taken")
     system = make_system(PYTHONFAULTHANDLER="1")
     system.start_api()
@@ -49,7 +49,7 @@ def test_ten_killed_workers_lose_nothing(on_unknown, make_system, smtp, key):
         system.kill("email")
         system.start_worker("email", "email", threads=THREADS)
 
-    # There is one resend: what is met by two kills stays unknown.
+    # There is one resend: a message that two kills interrupt stays unknown.
     stays = EmailLog.objects.filter(status="unknown", attempts__gte=1 if on_unknown == "hold" else 2)
     wait_until(
         lambda: counts()["sent"] + stays.count() == COUNT, seconds=180, seen=lambda: what_waits(system)

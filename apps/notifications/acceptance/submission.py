@@ -223,7 +223,7 @@ def _timeline_entries(plans: Sequence[Plan]) -> list[Event]:
         )
         for planned in plans
     ] + [
-        timeline.line(row, timeline.DEFERRED, code=eligibility.QUIET_HOURS, until=row.due_at.isoformat())
+        timeline.entry(row, timeline.DEFERRED, code=eligibility.QUIET_HOURS, until=row.due_at.isoformat())
         for planned in plans
         if planned.notification.scheduled_at is None
         for row in planned.deliveries

@@ -1,4 +1,4 @@
-"""One try to send one claimed delivery: what was claimed, what it says, and what came of it."""
+"""One attempt to send one claimed delivery: the claim, the message and the outcome."""
 
 import time
 from typing import Any, Protocol
@@ -7,21 +7,21 @@ from apps.notifications.channels.outcome import Message, Outcome
 from apps.notifications.models.claimed import ClaimedDelivery
 
 SAFETY_SECONDS = 5.0
-"""With less than this left of its lease, nothing irrevocable is begun."""
+"""With less than this left of the lease, no irrevocable step is begun."""
 
 
 class Journal(Protocol):
-    """Where an attempt notes that its message is about to be given away (`delivery.journal`)."""
+    """Where an attempt notes that its message is about to be sent (`delivery.journal`)."""
 
     def begin(self, pk: Any, fence: int) -> bool: ...
 
 
 class DeliveryAttempt:
-    """Travels from the claim to the record.
+    """An attempt from the claim until it is recorded.
 
-    `message`: what it says, once rendered. `secrets`: what of that no log or column may hold. `begun`: the sender
-    was let past the point of no return. `outcome`, `provider`, `ended_at`: what came of it, through which account,
-    and when that was known, on the monotonic clock. `expires`: the end of its lease, on the same clock.
+    `message`: the rendered message. `secrets`: its parts that no log or column may hold. `begun`: the sender was
+    allowed past the point of no return. `outcome`, `provider`, `ended_at`: the outcome, the account that it comes
+    from, and when it was known, on the monotonic clock. `expires`: the end of the lease, on the same clock.
     """
 
     __slots__ = (
@@ -40,7 +40,7 @@ class DeliveryAttempt:
         self.ended_at = 0.0
 
     def may_commit(self) -> bool:
-        """Whether the irrevocable step may begin now; asked right before it, and noted in the journal."""
+        """Whether the irrevocable step may begin now. Call right before it; a yes is noted in the journal."""
         self.begun = (
             time.monotonic() + SAFETY_SECONDS < self.expires
             and self.journal is not None
@@ -49,6 +49,7 @@ class DeliveryAttempt:
         return self.begun
 
     def ended(self, outcome: Outcome, provider: str) -> "DeliveryAttempt":
+        """Set the outcome, now; returns the attempt."""
         self.outcome, self.provider, self.ended_at = outcome, provider, time.monotonic()
         # Until it is recorded, which may take as long as the database is away, a hundred messages would fill memory.
         self.message, self.secrets, self.journal = None, (), None

@@ -1,4 +1,4 @@
-"""Taking a notification back while nothing of it was sent."""
+"""Cancelling a notification while none of its deliveries was sent."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,9 +17,9 @@ from apps.templates import credentials
 
 @transaction.atomic
 def cancel(*, notification: Notification, by: str) -> None:
-    """Cancel what waits. Raises NotCancellable once a delivery is on its way or went out; repeats do nothing."""
+    """Cancel the queued deliveries. Raises NotCancellable once one is being sent or was sent; repeats do nothing."""
     if notification.template_version.template.code in credentials.CODES:
-        # Whoever could take it back would keep its person out of their account.
+        # A caller that could cancel it would lock the person out of their account.
         raise NotCancellable("Nobody takes back the mail that sets a password.")
     waiting = []
     for model in DELIVERIES.values():

@@ -1,9 +1,9 @@
-"""Queued → sending: claiming many rows at once, reading them, and giving back what was not begun.
+"""Queued → sending: claiming many rows at once, reading them, and releasing what was not begun.
 
-Each row becomes one claim's by one statement, whoever else asks for it.
+One statement claims each row for one token, however many workers try at the same time.
 
-On PostgreSQL a claim that may choose passes over what another one is looking at, so that they don't wait for each
-other. SQLite has one writer at a time, and nothing to pass over.
+On PostgreSQL a claim that may choose its rows skips those that another claim has locked, so that they don't wait for
+each other. SQLite has one writer at a time, and no such locks.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ from notifier.lib.database.sql import run
 log = structlog.get_logger(__name__)
 
 WAITED_SECONDS = 1
-"""What is due for longer than this has a backlog before it: only then does a wake-up take others along."""
+"""A row that is due for longer than this waits in a backlog: only such rows are claimed along with the named ones."""
 
 # The last column says whether the row is plain (`eligibility.plain_sql`).
 _TAKE = """
@@ -49,7 +49,8 @@ RETURNING row.id, row.notification_id, row.organization_id, row.fence, row.attem
   extract(epoch FROM statement_timestamp() - coalesce(notification.scheduled_at, notification.created_at))::float8,
   notification.callback_url <> '', coalesce(category.code, ''), organization.slug,
 {plain}"""
-# Waited for, since whoever holds one may only be noting that it was published: no other message names it.
+# Locked rows are waited for: the publisher may hold one only to record that it was published, and no other message
+# names it.
 _NAMED = """
 SELECT id FROM {table} WHERE id = ANY(%(ids)s::uuid[]) AND {due} AND organization_id <> ALL(%(excluded)s::uuid[])
 ORDER BY id FOR UPDATE
@@ -58,8 +59,8 @@ _NEXT_OF_ORGANIZATION = """
 SELECT id FROM {table} WHERE organization_id = %(organization)s AND priority >= {urgent} AND {due}
 ORDER BY due_at LIMIT {most} FOR UPDATE SKIP LOCKED
 """
-# A set operation can't lock rows; each of its sides can, the first one first. What waits holds nothing that the
-# other claim's first side could wait for: no deadlock.
+# A set operation can't lock rows; each of its sides can, the first one first. A claim that waits holds no lock that
+# the other claim's first side could wait for: no deadlock.
 _NAMED_AND_LONGEST = """
 WITH named AS (
   SELECT id FROM {table} WHERE id = ANY(%(ids)s::uuid[]) AND {due} ORDER BY id FOR UPDATE
@@ -79,7 +80,7 @@ _REST_OF_ORGANIZATION = """
 SELECT id FROM {table} WHERE organization_id = %(organization)s AND priority < {urgent} AND {due}
 ORDER BY id LIMIT {most} FOR UPDATE
 """
-# From one organization to the next by the index, however many rows each of them has.
+# Goes from one organization to the next by the index, however many rows each of them has.
 _WAITING = """
 WITH RECURSIVE waiting AS (
   (SELECT organization_id FROM {table} WHERE status = 'queued' AND priority < {urgent}
@@ -96,8 +97,8 @@ SELECT organization_id FROM waiting WHERE organization_id IS NOT NULL
 
 
 class ClaimedRows(NamedTuple):
-    """What a claim got. `plain`: rows that may go as they are; `to_recheck`: the ids of those that the policy has to
-    look at; `unreadable`: the ids of those that no key can decrypt, each with the reason."""
+    """The rows of a claim. `plain`: rows that may be sent as they are; `to_recheck`: the ids of those whose
+    eligibility has to be checked again; `unreadable`: the ids of those that no key can decrypt, with the reason."""
 
     plain: list[ClaimedDelivery]
     to_recheck: list[Any]
@@ -108,6 +109,7 @@ class ClaimedRows(NamedTuple):
         return len(self.plain) + len(self.to_recheck) + len(self.unreadable)
 
     def add(self, more: "ClaimedRows") -> None:
+        """Append the rows of another claim."""
         self.plain.extend(more.plain)
         self.to_recheck.extend(more.to_recheck)
         self.unreadable.extend(more.unreadable)
@@ -123,9 +125,9 @@ def claim_named(
     extra: int = 0,
     excluded: Sequence[Any] = (),
 ) -> ClaimedRows:
-    """Those of `ids` that are due and, of what has waited for longer than usual, up to `along` other rows of the
-    transactional lane, oldest first. All are `token`'s for `lease` seconds. `but`: organizations whose rows are
-    left."""
+    """Claim those of `ids` that are due and up to `extra` other rows of the transactional lane that have waited for
+    longer than usual, oldest first. All are `token`'s for `lease` seconds. `excluded`: organizations whose rows are
+    not claimed; with any, no extra rows are."""
     if extra and not excluded:
         values: dict[str, Any] = {"ids": list(ids), "waited": WAITED_SECONDS}
         return _claim(model, _NAMED_AND_LONGEST, extra, token=token, lease=lease, **values)
@@ -150,7 +152,7 @@ def _claim_named(
 def claim_next_of(
     model: type[Delivery], organization: Any, *, most: int, token: str, lease: float
 ) -> ClaimedRows:
-    """Up to `most` due rows of the organization's transactional lane, oldest first, likewise."""
+    """Claim up to `most` due rows of the organization's transactional lane, oldest first."""
     return _claim(model, _NEXT_OF_ORGANIZATION, most, organization=organization, token=token, lease=lease)
 
 
@@ -166,9 +168,9 @@ def _claim_next_of(
 def claim_bulk_of(
     model: type[Delivery], organization: Any, *, most: int, token: str, lease: float, wait: bool = False
 ) -> ClaimedRows:
-    """Up to `most` due rows of the organization's bulk lane, oldest first, likewise.
+    """Claim up to `most` due rows of the organization's bulk lane, oldest first.
 
-    `wait`: for those, too, that another transaction has locked.
+    `wait`: also wait for rows that another transaction has locked.
     """
     picked = _REST_OF_ORGANIZATION if wait else _OF_ORGANIZATION
     return _claim(model, picked, most, organization=organization, token=token, lease=lease)
@@ -184,7 +186,7 @@ def _claim_bulk_of(
 
 @storage.operation
 def organizations_waiting(model: type[Delivery]) -> list[Any]:
-    """The ids of the organizations whose bulk lanes hold anything."""
+    """The ids of the organizations with queued rows in the bulk lane."""
     return [pk for (pk,) in run(_filled(_WAITING, model), {})]
 
 
@@ -213,7 +215,7 @@ def _claim(model: type[Delivery], picked: str, most: int, **values: Any) -> Clai
 
 
 _RECIPIENT, _VARIABLES = 8, 9
-"""Where they stand among the columns of `_TAKE`, which are those of a ClaimedDelivery."""
+"""Their positions among the columns of `_TAKE`, which are those of a ClaimedDelivery."""
 
 
 def _read(field: Any, value: Any) -> Any:
@@ -222,8 +224,8 @@ def _read(field: Any, value: Any) -> Any:
 
 @lru_cache(maxsize=512)
 def _filled(text: str, model: type[Delivery], picked: str = "", most: int = 0) -> str:
-    """`most` is written into the text: of a limit that comes as a value a prepared plan only knows that it might be a
-    tenth of the table, and reads all of that for a hundred rows."""
+    """Fill in the placeholders of an SQL text. `most` is written into it: for a limit that is a parameter, a prepared
+    plan assumes a tenth of the table, and reads all of that for a hundred rows."""
     parts = {
         "{picked}": picked,
         "{most}": str(most),
@@ -241,7 +243,7 @@ def _filled(text: str, model: type[Delivery], picked: str = "", most: int = 0) -
 def _claim_portably(
     model: type[Delivery], rows: Any, *, token: str, lease: float, most: int | None = None
 ) -> ClaimedRows:
-    """Each of these rows is rechecked: what makes a row plain is for PostgreSQL alone to say."""
+    """Claim rows without PostgreSQL's statements. All are to be rechecked: only `plain_sql` finds plain ones."""
     objects: Any = model.objects  # type: ignore[attr-defined]
     picked = list(rows.due().values_list("pk", flat=True)[:most])
     change(
@@ -257,9 +259,9 @@ def _claim_portably(
 
 
 def load(model: type[Delivery], pks: list[Any], token: str) -> tuple[list[Delivery], list[tuple[Any, str]]]:
-    """The claim's rows with all their relations; those that no key can decrypt apart, with the reason.
+    """The claim's rows with all their relations, and the ids of those that no key can decrypt, with the reason.
 
-    By the token: after a stall between claim and look a row may be another claim's by now.
+    By the token: after a stall between claim and read a row may belong to another claim by now.
     """
     rows: Any = model.objects.filter(claimed_by=token).order_by("due_at", "id")  # type: ignore[attr-defined]
     try:
@@ -276,7 +278,7 @@ def load(model: type[Delivery], pks: list[Any], token: str) -> tuple[list[Delive
 
 
 def of_sender(model: type[Delivery], name: str) -> list[Delivery]:
-    """The rows that the process of this journal holds."""
+    """The rows that are claimed by the process with this journal name."""
     rows: Any = model.objects.filter(status=Status.SENDING, claimed_by__startswith=f"{name}/")  # type: ignore[attr-defined]
     return list(rows.complete())
 
@@ -318,7 +320,7 @@ def _give_back_unknown(rows: Any, columns: dict[str, Any]) -> None:
 
 
 def give_back_unreadable(model: type[Delivery], token: str, unreadable: list[tuple[Any, str]]) -> None:
-    """Let these wait until an operator has added the key that ENCRYPTION_KEYS lacks."""
+    """Queue these rows again, to wait until an operator adds the key that ENCRYPTION_KEYS lacks."""
     for pk, error in unreadable:
         log.error("undecryptable", delivery_id=str(pk), reason=error)
         give_back(model, token, [pk], error=error)

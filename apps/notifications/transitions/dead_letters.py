@@ -1,6 +1,6 @@
-"""Dead letters: made when a delivery ends in failure, closed when that is settled, replayed by an operator.
+"""Dead letters: created when a delivery ends in failure, closed when that is settled, replayed by an operator.
 
-A replay is safe: only what is eligible, each delivery once, in the bulk lane, in the audit log.
+A replay is safe: it takes only eligible ones, each delivery once, in the bulk lane, and writes the audit log.
 """
 
 import uuid
@@ -26,7 +26,7 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Which dead letters; every part narrows. `reason` matches the letter's reason or its code."""
+    """Which dead letters; every part narrows. `reason` matches the dead letter's reason or its code."""
 
     channel: str = ""
     reason: str = ""
@@ -67,7 +67,7 @@ class Selection:
 
 def create(row: Delivery, *, reason: str, code: str, detail: str) -> None:
     """The open dead letter of this failure, and its copy in RabbitMQ's `failed`. Call in the change's transaction."""
-    # One of this failure may be there: closed by a late answer that was followed by another such end.
+    # There may be one of this failure: closed by a late outcome, after which the delivery failed in the same way.
     dead_letter, _ = DeadLetter.objects.update_or_create(
         delivery_id=row.pk,
         epoch=row.epoch,
@@ -96,7 +96,7 @@ def create(row: Delivery, *, reason: str, code: str, detail: str) -> None:
 
 
 def close(rows: QuerySet[DeadLetter], state: str, *, by: str) -> int:
-    """Close those of these that are open; returns how many were."""
+    """Close the open ones among these; returns how many there were."""
     return rows.filter(state=DeadLetter.State.OPEN).update(state=state, closed_at=Now(), closed_by=by[:64])
 
 
@@ -130,12 +130,12 @@ def replay(dead_letter: DeadLetter, *, by: str) -> bool:
             due_at=Now(),
             finished_at=None,
             deadline_at=from_now(policy_for(dead_letter.channel).deadline),
-            # A flood of old failures must not stand before what people wait for now.
+            # A flood of old failures must not delay the transactional lane.
             priority=BULK_BELOW - 1,
             **FREE,
         )
         if not moved:
-            # The dead letter stays open: nothing came of it.
+            # Nothing was queued: the dead letter stays open.
             transaction.set_rollback(True)
             return False
         row = rows.get()

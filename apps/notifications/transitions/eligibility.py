@@ -1,8 +1,8 @@
-"""Whether a delivery may be sent, and when: asked on acceptance, and again right before the send, when things may
-have changed and whoever opted out a minute ago gets nothing.
+"""Whether a delivery may be sent, and when: decided on acceptance, and again right before the send, since things may
+have changed, and a person who opted out a minute ago gets nothing.
 
-The order: organization active, user active, category and the person's preferences, suppression, expiry, quiet
-hours, cap. The first that objects decides. What is mandatory passes the preferences, the quiet hours and the cap.
+The order of the checks: organization active, user active, category and the person's preferences, suppression, expiry,
+quiet hours, cap. The first that fails decides. What is mandatory skips the preferences, the quiet hours and the cap.
 """
 
 from collections import defaultdict
@@ -41,12 +41,12 @@ class Action(StrEnum):
     EXPIRE = "expire"
     DEFER = "defer"
     TIME_OUT = "time_out"
-    """Of a claimed row alone: its deadline has passed."""
+    """Only for a claimed row: its deadline has passed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`until`: when it is asked again, for DEFER alone."""
+    """`until`: when it is decided again, only for DEFER."""
 
     action: Action
     reason: str = ""
@@ -75,7 +75,7 @@ class Facts:
         expires_at: datetime | None,
         counted: Callable[[Category], int],
     ) -> Decision:
-        """`counted`: how many messages of a category with a cap the recipient got lately; asked if need be."""
+        """`counted`: how many messages of a category with a cap the recipient got lately; called only if needed."""
         if reason := self._refusal(channel, recipient_hash):
             return Decision(Action.SKIP, reason)
         if expires_at is not None and expires_at <= now:
@@ -104,8 +104,8 @@ class Facts:
 
 
 def facts_of(rows: Sequence[Delivery]) -> dict[Any, Facts]:
-    """By each row's id, in two queries for all of them."""
-    _meet(rows)
+    """The facts of each row, by its id, in two queries for all of them."""
+    _resolve_people(rows)
     people = {row.notification.user for row in rows}
     choices = opt_outs.choices_of_all([person for person in people if person is not None])
     suppressed: dict[Any, set[tuple[str, str]]] = defaultdict(set)
@@ -125,46 +125,45 @@ def facts_of(rows: Sequence[Delivery]) -> dict[Any, Facts]:
     }
 
 
-def _meet(rows: Sequence[Delivery]) -> None:
-    """Let rows to a bare address or device be to the person whose it is now: it may have changed hands since."""
+def _resolve_people(rows: Sequence[Delivery]) -> None:
+    """Set the person of rows to a bare address or device: its owner now, who may have changed since acceptance."""
     bare = [row for row in rows if not row.notification.for_user]
-    named = [row.recipient for row in bare if row.channel == Channel.EMAIL and row.recipient]
-    addresses = {form for address in named for form in folded(address)}
+    emails = [row.recipient for row in bare if row.channel == Channel.EMAIL and row.recipient]
+    addresses = {form for address in emails for form in folded(address)}
     tokens = {row.recipient_hash for row in bare if row.channel == Channel.PUSH and row.recipient_hash}
     organizations = {row.organization_id for row in bare}
-    met: dict[tuple[Any, str], User] = {}
+    owners: dict[tuple[Any, str], User] = {}
     if addresses:
         people = User.objects.filter(organization__in=organizations, erased_at=None)
         for user in people.annotate(folded=Lower("email")).filter(folded__in=addresses):
-            met[user.organization_id, recipient_hash(Channel.EMAIL, user.email)] = user
+            owners[user.organization_id, recipient_hash(Channel.EMAIL, user.email)] = user
     if tokens:
         devices = Device.objects.active().filter(organization__in=organizations, token_hash__in=tokens)
         devices = devices.filter(user__erased_at=None)
         for device in devices.select_related("user"):
-            met[device.organization_id, device.token_hash] = device.user
+            owners[device.organization_id, device.token_hash] = device.user
     for row in bare:
-        row.notification.user = met.get((row.organization_id, row.recipient_hash))
+        row.notification.user = owners.get((row.organization_id, row.recipient_hash))
 
 
 def counts(category: Category, hashes: Iterable[str], *, live: bool) -> dict[tuple[str, str], int]:
-    """How many messages of the category each recipient got within its window, or is about to get.
-
-    By (channel, the recipient's hash).
+    """How many messages of the category each recipient got within its window, or is about to get, by (channel, the
+    recipient's hash).
     """
-    wanted = list(hashes)
+    recipients = list(hashes)
     found = {}
     for channel, model in DELIVERIES.items():
-        rows = _lately(model, category, live=live).filter(recipient_hash__in=wanted)
+        rows = _lately(model, category, live=live).filter(recipient_hash__in=recipients)
         per = rows.order_by().values_list("recipient_hash").annotate(count=Count("pk"))
         found.update({(channel, recipient): count for recipient, count in per})
     return found
 
 
 def count_before(row: Delivery, category: Category) -> int:
-    """The same for one claimed row's recipient, up to the cap; the row itself is not among them.
+    """As `counts` for one claimed row's recipient, up to the cap and without the row itself.
 
-    Of those that wait beside it, the earlier ones count: of any number that are due at once, as many as the cap
-    allows are sent.
+    Of the other rows that wait, only older ones count: of any number that are due at once, as many as the cap allows
+    are sent.
     """
     rows = _lately(type(row), category, live=row.notification.live, waiting=Q(pk__lt=row.pk))
     return rows.filter(recipient_hash=row.recipient_hash)[: category.cap].count()
@@ -174,7 +173,7 @@ def _lately(
     model: type[Delivery], category: Category, *, live: bool, waiting: Q | None = None
 ) -> QuerySet[Delivery]:
     since = from_now(-(category.cap_window or 0))
-    # A receipt may have told of a delivery whose send nobody was sure of.
+    # A receipt may have reported a delivery whose send was unknown: then there is no `sent_at`.
     went_out = Q(sent_at__gt=since) | Q(sent_at=None, finished_at__gt=since)
     due = Q(due_at__lte=Now()) & (waiting or Q())
     rows: QuerySet[Delivery] = model.objects.filter(  # type: ignore[attr-defined]
@@ -186,7 +185,7 @@ def _lately(
 
 
 _Devices = frozenset[tuple[Any, str]]
-"""(a person's id, a token's hash): whose active device it is."""
+"""(a person's id, a token's hash) of active devices."""
 
 
 def recheck_eligibility(rows: Sequence[Delivery]) -> list[Delivery]:
@@ -219,7 +218,7 @@ def _decide_claimed(row: Delivery, facts: Facts, devices: _Devices) -> Decision:
 
 
 def _gone(row: Delivery, devices: _Devices) -> str:
-    """A reason where the person is gone, or the device is no longer theirs: it may be in other hands by now."""
+    """The reason to skip if the person is gone, or the device is no longer theirs; "" if neither."""
     notification = row.notification
     if not row.recipient:
         # Erased meanwhile.
@@ -256,8 +255,8 @@ def _devices(rows: Sequence[Delivery]) -> _Devices:
     return frozenset(found.values_list("user_id", "token_hash"))
 
 
-# The same in SQL, for the rows of a claim: where this holds, `_decide_claimed` says "send". It asks whether there is
-# anything at all that could object, never what that says; every other row is rechecked.
+# The same in SQL, for the rows of a claim: where this holds, `_decide_claimed` decides to send. It only checks
+# whether any reason to object exists, never its details; every other row is rechecked.
 _PLAIN = """
   organization.is_active AND row.{recipient} <> '' AND row.deadline_at > statement_timestamp()
   AND notification.expires_at IS NULL AND category.cap IS NULL
@@ -278,7 +277,7 @@ _THEIR_DEVICE = """EXISTS (
       SELECT FROM users_device AS device
       WHERE device.user_id = person.id AND device.token_hash = row.recipient_hash AND device.retired_at IS NULL
     )"""
-# Whose a bare address or token is by now: it may have changed hands since.
+# The owner of a bare address or token now, who may have changed since acceptance.
 _AT_ADDRESS = """
     SELECT FROM users_user AS registered
     WHERE registered.organization_id = row.organization_id AND lower(registered.email) = lower(row.email)"""
@@ -289,7 +288,7 @@ _AT_DEVICE = """
 
 
 def plain_sql(model: type[Delivery]) -> str:
-    """The condition by which a claimed row is plain, over the tables that a claim joins (`claims`)."""
+    """The SQL condition under which a claimed row is plain, over the tables that a claim joins (`claims`)."""
     push = issubclass(model, PushLog)
     return (
         _PLAIN.replace("{their_device}", _THEIR_DEVICE if push else "true")

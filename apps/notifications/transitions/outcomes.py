@@ -1,5 +1,5 @@
-"""What an attempt's outcome makes of its delivery: the row, its timeline and, at a bad end, its dead letter, as
-one."""
+"""Recording an attempt's outcome: the row, its timeline entry and, after a failure, its dead letter, in one
+transaction."""
 
 import json
 import time
@@ -34,9 +34,9 @@ from notifier.lib.database.sql import run
 log = structlog.get_logger(__name__)
 
 DEFERRAL_SECONDS = 30.0
-"""How long a message waits for a provider that could not be reached and named no time."""
+"""How long a message waits for a provider that could not be reached and gave no Retry-After."""
 
-# The row and its timeline entry, as one. `late`: it was not `sending` any more.
+# The row and its timeline entry in one statement. `late`: the row was not `sending` any more.
 _SENT = """
 WITH given AS (
   SELECT *, statement_timestamp() - age * interval '1 second' AS at
@@ -68,10 +68,10 @@ _encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
 def record_attempts(attempts: Sequence[DeliveryAttempt]) -> None:
-    """Write down what these attempts, of one channel, came to: what went out in one statement, the others row by row.
+    """Record the outcomes of these attempts, of one channel: what was sent in one statement, the others row by row.
 
-    Rows that another claim has taken since are left as they are. May be called again with the same after a database
-    error: what was written stays.
+    Rows that belong to another claim by now are left as they are. May be called again with the same attempts after a
+    database error: what was recorded stays.
     """
     sent = [one for one in attempts if _result(one) is Result.SENT]
     others = [one for one in attempts if _result(one) is not Result.SENT]
@@ -94,7 +94,7 @@ def _result(attempt: DeliveryAttempt) -> Result:
 
 
 def _rows_of(attempts: Sequence[DeliveryAttempt]) -> list[tuple[DeliveryAttempt, Delivery]]:
-    """Each with its row as it stands now; without those whose row is gone or has another claim's fence."""
+    """Each attempt with its current row; without those whose row is gone or has another claim's fence."""
     if not attempts:
         return []
     rows: Any = attempts[0].delivery.model.objects  # type: ignore[attr-defined]
@@ -112,14 +112,14 @@ def _rows_of(attempts: Sequence[DeliveryAttempt]) -> list[tuple[DeliveryAttempt,
 
 @storage.operation
 def mark_sent(attempts: Sequence[DeliveryAttempt]) -> None:
-    """Write down that these were sent, with their timeline entries."""
+    """Record that these were sent, with their timeline entries."""
     model = attempts[0].delivery.model
     statement = _SENT.replace("{table}", connection.ops.quote_name(model._meta.db_table)).replace(
         "{events}", connection.ops.quote_name(Event._meta.db_table)
     )
     with transaction.atomic():
         values = {
-            # From the moment of the statement; a connection may have had to be waited for.
+            # Ages count until now: it may have taken time to get a connection.
             "given": _given(attempts, time.monotonic()),
             "from": [str(status) for status in movable_to(Status.SENT, SENDER_MOVES)],
             "sent": str(Status.SENT),
@@ -164,7 +164,7 @@ def _mark_each_sent(attempts: Sequence[DeliveryAttempt]) -> None:
 
 
 def _given(attempts: Sequence[DeliveryAttempt], now: float) -> str:
-    """One document: an array for each column, with the entries in one of them, costs six times as much to write."""
+    """One JSON document: an array for each column, with the entries in one of them, takes six times as long."""
     return _encode(
         [
             {
@@ -204,8 +204,8 @@ def _announce(model: type[Delivery], pks: list[Any]) -> None:
 
 @transaction.atomic
 def _apply_feedback(row: Delivery, feedback: Feedback | None) -> None:
-    """What the sandbox says at once of a message it took, as a real provider says later."""
-    assert feedback is not None  # noqa: S101 - only these come here
+    """Apply what the sandbox reports at once about a sent message; a real provider reports it later."""
+    assert feedback is not None  # noqa: S101 - the caller has checked it
     receipts.apply(
         organization=row.organization,
         receipt=receipts.Receipt(
@@ -221,11 +221,11 @@ def _apply_feedback(row: Delivery, feedback: Feedback | None) -> None:
 
 
 def record(row: Delivery, outcome: Outcome, *, provider: str) -> bool:
-    """Write down what came of the claim that `row` stands for, other than a success; False when the row was no longer
-    this claim's.
+    """Record the outcome, other than a success, of the claim that `row` belongs to; False if the row belongs to
+    another claim by now.
 
-    What a sender knows is recorded even if its lease ran out meanwhile and the row was called unknown or
-    queued again, as long as nobody has claimed it since.
+    An outcome is recorded even if the lease lapsed meanwhile and the row was called unknown or queued again, as long
+    as it has not been claimed since.
     """
     row.provider = provider
     row.error_code, row.error_detail = outcome.code, outcome.detail
@@ -243,7 +243,7 @@ def record(row: Delivery, outcome: Outcome, *, provider: str) -> bool:
                 return _end(row, outcome)
             case Result.UNKNOWN:
                 return unknown(row, outcome.code, outcome.detail, attempts=row.attempts + 1)
-    raise ValueError("A success is written by `mark_sent`.")
+    raise ValueError("A success is recorded by `mark_sent`.")
 
 
 def _end(row: Delivery, outcome: Outcome) -> bool:
@@ -263,7 +263,7 @@ def close(row: Delivery, status: Status, kind: str, *, reason: str) -> bool:
 
 
 def put_off(row: Delivery, until: datetime, *, code: str) -> bool:
-    """Let a claimed row wait by nobody's fault: no attempt is used, and its deadline moves along."""
+    """Defer a claimed row to `until`: no attempt is used, and its deadline moves by as much."""
     deadline = row.deadline_at + (until - row.db_now)  # type: ignore[attr-defined]
     with transaction.atomic():
         done = _move(row, Status.QUEUED, due_at=until, deadline_at=deadline, **FREE)
@@ -275,10 +275,10 @@ def put_off(row: Delivery, until: datetime, *, code: str) -> bool:
 def unknown(
     row: Delivery, code: str, detail: str, *, attempts: int, lapsed: bool = False, resend_in: float = 0.0
 ) -> bool:
-    """It may have been sent. The template says whether it goes again (once) or waits for an operator.
+    """Record that it may have been sent. By the template's setting it is sent again (once) or waits for an operator.
 
-    `lapsed`: only if the lease has run out still, in the moment of the change. `resend_in`: seconds before it
-    goes again.
+    `lapsed`: only if the lease is still lapsed at the moment of the change. `resend_in`: seconds before it is sent
+    again.
     """
     template = row.notification.template_version.template
     timing: dict[str, Any] = {"attempts": attempts, "error_code": code, "error_detail": detail}
@@ -309,7 +309,7 @@ def time_out(row: Delivery) -> bool:
 
 
 def _move(row: Delivery, to: Status, *, only: Q | None = None, **columns: Any) -> bool:
-    """Change the row if this claim is still the last one; a dead letter that called it unknown is closed with it."""
+    """Change the row if this claim is still the last one; a dead letter with the reason unknown is closed with it."""
     rows: Any = type(row).objects  # type: ignore[attr-defined]
     if not change(rows.filter(only or Q(), pk=row.pk, fence=row.fence), to, SENDER_MOVES, **columns):
         log.warning("claim_lost", delivery_id=str(row.pk), wanted=to.value)
@@ -341,7 +341,7 @@ def _wait(row: Delivery, outcome: Outcome, wait: float, *, kind: str, attempts: 
         return close(row, Status.EXPIRED, timeline.EXPIRED, reason=outcome.code)
     if due > row.deadline_at:
         return _fail(row, outcome, reason="timed_out", attempts=attempts)
-    repeated = kind == timeline.DEFERRED and _told_already(row)
+    repeated = kind == timeline.DEFERRED and _noted_already(row)
     done = _move(
         row,
         Status.QUEUED,
@@ -367,8 +367,8 @@ def _wait(row: Delivery, outcome: Outcome, wait: float, *, kind: str, attempts: 
     return done
 
 
-def _told_already(row: Delivery) -> bool:
-    """A provider that rests for hours defers a row every minute; the timeline says so once."""
+def _noted_already(row: Delivery) -> bool:
+    """An open circuit may defer a row every minute for hours; the timeline has one entry for it."""
     stored = type(row).objects.filter(pk=row.pk).values_list("error_code", flat=True).first()
     return stored == row.error_code
 

@@ -1,4 +1,4 @@
-"""What a provider or gateway says later of a message it took: the best status wins, whatever order they come in."""
+"""Receipts: what a provider or gateway reports later of a sent message. The best status wins, in whatever order."""
 
 import uuid
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Receipt:
 
 @transaction.atomic
 def apply(*, organization: Organization, receipt: Receipt) -> tuple[Delivery, bool]:
-    """The delivery, and whether the receipt moved it: an older or worse word changes nothing.
+    """The delivery, and whether the receipt moved it: an older or worse report changes nothing.
 
     Raises NotHere, BeingSent.
     """
@@ -48,13 +48,13 @@ def apply(*, organization: Organization, receipt: Receipt) -> tuple[Delivery, bo
     if row is None:
         raise NotHere("There is no such delivery here.")
     if row.status == Status.SENDING:
-        # Sent by now, and not written down yet: as `sending` it could not be moved.
-        raise BeingSent("This delivery is being sent; tell of it again.", headers={"Retry-After": "5"})
+        # It is sent and not recorded yet; a row that is `sending` can't be moved.
+        raise BeingSent("This delivery is being sent; report it again.", headers={"Retry-After": "5"})
     return row, move(row, receipt)
 
 
 def move(row: Delivery, receipt: Receipt) -> bool:
-    """Whether the receipt moved the row, which is locked. A permanent bounce ends the address all the same."""
+    """Apply a receipt to a locked row; returns whether it moved it. A permanent bounce always retires the address."""
     rows: Any = type(row).objects  # type: ignore[attr-defined]
     moved = bool(change(rows.filter(pk=row.pk), receipt.status, RECEIPT_MOVES, finished_at=Now()))
     if moved:
@@ -68,7 +68,7 @@ def move(row: Delivery, receipt: Receipt) -> bool:
 
 
 def complain(row: Delivery, *, detail: str, source: str) -> None:
-    """The person called it unwanted: its status stays, and nothing more goes there. Call in a transaction."""
+    """Record a complaint: the status stays, and the address or device gets nothing more. Call in a transaction."""
     timeline.note(row, timeline.COMPLAINED, detail=detail, source=source)
     suppress.retire(row, reason="complaint", detail=detail)
 

@@ -1,4 +1,4 @@
-"""When a refused message is tried again, and when it has been tried enough. Pure arithmetic."""
+"""When a failed attempt is retried, and when no more. Pure arithmetic."""
 
 import random
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ DEFERRAL_JITTER = (1.0, 1.2)
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """`steps`: the waits in seconds after the first, second, … refusal; `repeat_last`: the last step goes on
+    """`steps`: the waits in seconds after the first, second, … failed attempt; `repeat_last`: the last step repeats
     until the deadline, `deadline` seconds after a delivery's first due time."""
 
     steps: tuple[float, ...]
@@ -20,19 +20,20 @@ class RetryPolicy:
     deadline: float
 
     def wait(self, attempts: int, *, floor: float = 0.0) -> float | None:
-        """Seconds until the next try after `attempts` refused ones, jittered; None when there is none left."""
+        """Seconds until the next attempt after `attempts` failed ones, with jitter; None if there is none left."""
         if attempts > len(self.steps) and not (self.repeat_last and self.steps):
             return None
         step = self.steps[min(attempts, len(self.steps)) - 1]
-        # Without jitter, whatever failed together would come back together.
+        # Without jitter, messages that failed together would come back together.
         return max(floor, step * random.uniform(*JITTER))  # noqa: S311 - no secret
 
 
 def policy_for(channel: str) -> RetryPolicy:
+    """The channel's policy by the settings."""
     values: dict[str, Any] = settings.RETRY_POLICIES[channel]
     return RetryPolicy(tuple(values["steps"]), values["repeat_last"], values["deadline"])
 
 
 def deferral(wait: float) -> float:
-    """`wait` seconds with a little on top, so that a resting provider isn't met by everybody at once."""
+    """`wait` seconds with jitter on top, so that not all messages come back to a provider at once."""
     return wait * random.uniform(*DEFERRAL_JITTER)  # noqa: S311 - no secret

@@ -1,6 +1,6 @@
 """The one place where a delivery's status changes: one conditional UPDATE, by the table in `models.statuses`.
 
-A row that another process has moved on meanwhile does not fit the condition and stays as it is. Two changes are made
+A row that another process has changed meanwhile does not match the condition and stays as it is. Two changes are made
 for a hundred rows at a time and have SQL of their own, which takes its statuses from the same table: queued → sending
 (`claims`) and sending → sent (`outcomes`).
 """

@@ -1,4 +1,4 @@
-"""What becomes of an address or a device that is dead for good."""
+"""Suppressing an address, or retiring a device, that no longer exists."""
 
 from apps.notifications.models import Delivery, Suppression
 from apps.users.channels import Channel
@@ -8,7 +8,7 @@ from apps.users.models import Device
 def retire(row: Delivery, *, reason: str, detail: str) -> None:
     """Suppress the delivery's address, or retire the device that still has its token. Call in a transaction.
 
-    A test delivery's end says nothing of its address: whatever came of a rehearsal, live ones go on.
+    The outcome of a test delivery says nothing about its address, and must not stop live ones.
     """
     if not row.notification.live:
         return
@@ -23,7 +23,7 @@ def retire(row: Delivery, *, reason: str, detail: str) -> None:
         defaults={
             "recipient": row.recipient,
             "reason": reason,
-            # An erased person's: the words may repeat the address.
+            # Not for an erased person: the detail may repeat the address.
             "detail": detail if row.recipient else "",
         },
     )

@@ -1,4 +1,4 @@
-"""The lines of a notification's timeline."""
+"""The entries of a notification's timeline."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ SENT = "sent"
 RETRY = "retry"
 DEFERRED = "deferred"
 PASSED_ON = "passed_on"
-"""A provider failed by its own fault, and the next one is tried at once."""
+"""A provider failed by an error of its own, and the next one is tried at once."""
 FAILED = "failed"
 UNKNOWN = "unknown"
 RESEND = "resend"
@@ -24,14 +24,14 @@ COMPLAINED = "complained"
 
 
 def note(delivery: Delivery | ClaimedDelivery, kind: str, **data: Any) -> Event:
-    """Append one line about one delivery; `data` is what the operator needs to understand it."""
-    event = line(delivery, kind, **data)
+    """Store an entry about one delivery; `data` is what the operator needs to understand it."""
+    event = entry(delivery, kind, **data)
     event.save(force_insert=True)
     return event
 
 
-def line(delivery: Delivery | ClaimedDelivery, kind: str, **data: Any) -> Event:
-    """The same, unsaved."""
+def entry(delivery: Delivery | ClaimedDelivery, kind: str, **data: Any) -> Event:
+    """An entry as `note` makes it, unsaved."""
     return Event(
         notification_id=delivery.notification_id,
         delivery_id=delivery.pk,
@@ -42,13 +42,13 @@ def line(delivery: Delivery | ClaimedDelivery, kind: str, **data: Any) -> Event:
 
 
 def data_of(delivery: Delivery | ClaimedDelivery, **data: Any) -> dict[str, Any]:
-    """What an entry says of a delivery."""
+    """The data of an entry, without empty values."""
     if data.get("detail") and not delivery.recipient:
-        # Erased meanwhile, and the words may repeat the address.
+        # Erased meanwhile, and the detail may repeat the address.
         del data["detail"]
     return {key: value for key, value in data.items() if value not in (None, "")}
 
 
 def accepted(notification: Notification, **data: Any) -> Event:
-    """The first line, unsaved: what was decided for every channel and recipient."""
+    """The first entry, unsaved: what was decided for every channel and recipient."""
     return Event(notification=notification, kind=ACCEPTED, data=data)

@@ -69,7 +69,7 @@ class ConcurrencyLimits:
 
     @contextmanager
     def take(self, *keys: str) -> Iterator[float]:
-        """Take a slot of every key (an organization's id, a host) for the context's time, and yield 0.0. If one has none
+        """Take a slot of every key (an organization's id, a host) inside the context, and yield 0.0. If one has none
         free, take nothing and yield the seconds after which to try again."""
         with self._changed:
             limits = [self._limits.setdefault(key, _ConcurrencyLimit()) for key in keys]

@@ -88,7 +88,7 @@ def test_what_is_no_address_is_a_400_at_every_door(address, api, version):
 
 
 @pytest.mark.parametrize("address", ["kim", "kim@example.com\u200b", "kim@[::1]"])
-def test_a_search_for_what_is_no_address_finds_nobody(address, api, user):
+def test_a_search_for_what_is_no_address_finds_no_person(address, api, user):
     answer = api.get("/api/v1/users/", {"email": address})
     assert (answer.status_code, answer.json()["data"]) == (200, [])
 
@@ -189,7 +189,7 @@ class TestAfterAnUpgrade:
     @pytest.mark.parametrize(
         "was", ["kim@bücher.example", '"kim"@xn--bcher-kva.example', '"KIM"@BÜCHER.example']
     )
-    def test_an_erased_persons_is_known_once_somebody_names_them(self, was, api, organization, version):
+    def test_an_erased_persons_is_known_once_a_request_names_it(self, was, api, organization, version):
         row = self.suppress(organization, was)
         Suppression.objects.update(recipient="")
         assert status_of(send_to(api, "kim@bücher.example")) == "skipped"

@@ -64,7 +64,7 @@ def other():
     return client_for(organization)
 
 
-def test_what_is_due_next_year_holds_up_nobody(api, settings):
+def test_what_is_due_next_year_delays_nothing(api, settings):
     settings.BULK_HIGH_WATER = 3
     later = (timezone.now() + timedelta(days=300)).isoformat()
     assert bulk(api, 5, scheduled_at=later).status_code == 202

@@ -36,7 +36,7 @@ def test_others_are_looked_up_by_it(word, api, user, version):
     assert api.get(f"{URL}{word}/").json()["data"]["id"] == made.json()["data"]["id"]
 
 
-def test_every_word_of_the_routes_is_reserved():
+def test_every_segment_of_the_routes_is_reserved():
     segments = set()
     for one in get_resolver().url_patterns[0].url_patterns:
         if str(one.pattern) == "notifications/":

@@ -64,7 +64,7 @@ def taken(smtp, count):
     return Counter(mail.recipients[0] for mail in mails)
 
 
-def test_a_batch_arrives_once_each_and_every_timeline_tells(api, user, version, smtp, fcm, worker, settings):
+def test_a_batch_arrives_once_each_and_is_in_every_timeline(api, user, version, smtp, fcm, worker, settings):
     settings.DEVICES_A_PERSON = 200
     for n in range(150):
         DeviceFactory(user=user, token=f"another-phone-{n:04}")
@@ -145,7 +145,7 @@ def test_no_outcome_is_lost_between_sender_threads(slots, monkeypatch, quick_swi
     assert closed == ["file"]
 
 
-def test_a_batch_ends_when_all_is_written_whoever_writes_it(slots, monkeypatch):
+def test_a_batch_ends_when_all_is_recorded_by_whichever_thread(slots, monkeypatch):
     slots(1)
     began, may_end, written = threading.Event(), threading.Event(), []
 
@@ -265,7 +265,7 @@ def test_what_is_wrong_with_one_is_its_own(api, organization, user, waiting, smt
     }
 
 
-def test_a_slow_relay_is_met_by_many_hands(waiting, smtp, slots):
+def test_a_slow_relay_gets_many_sender_threads(waiting, smtp, slots):
     slots(8)
     smtp.scripts["dot"] = (Stall(0.2), "250 ok")
     deliver("email", waiting(24), bulk=True)
@@ -348,7 +348,7 @@ def test_organizations_take_turns_in_the_bulk_lane(waiting, smtp, monkeypatch):
     assert EmailLog.objects.filter(status="sent").count() == 40
 
 
-def test_what_somebody_notes_down_meanwhile_is_waited_for(waiting, smtp):
+def test_a_row_that_the_publisher_has_locked_is_waited_for(waiting, smtp):
     """The worker that took the message of these rows had a full batch without them: no other message names them."""
     ids = waiting(20)
     locked, noted = threading.Event(), threading.Event()
@@ -384,7 +384,7 @@ def test_two_workers_that_are_woken_for_the_same_rows_share_them(waiting, smtp):
     assert set(taken(smtp, 60).values()) == {1}
 
 
-def test_a_chunks_callbacks_are_told_of_each(api, organization, waiting, smtp):
+def test_a_batch_makes_a_callback_for_each_delivery(api, organization, waiting, smtp):
     WebhookEndpoint.objects.create(organization=organization, url="https://example.com/hook")
     deliver("email", waiting(5), bulk=True)
     assert organization.pk

@@ -45,7 +45,7 @@ def lapse():
     republisher.free_lapsed()
 
 
-def test_a_provider_that_cannot_be_made_burns_nothing(
+def test_a_provider_that_cannot_be_made_uses_no_attempt(
     api, user, version, unpublished, transactional_db, settings
 ):
     """The service account's file is missing (a secret not mounted yet)."""
@@ -126,7 +126,7 @@ def test_a_late_confirmation_does_not_undo_a_stopping_workers_release(row):
     assert republished(ready=7) == [str(row.pk)]
 
 
-def test_a_token_that_moved_to_somebody_else_gets_nothing_of_the_former_owners(
+def test_a_token_that_moved_to_another_person_gets_nothing_of_the_former_owners(
     api, user, organization, version, fcm, worker, time_passes
 ):
     post(api, user, channels=["push"], scheduled_at=(timezone.now() + timedelta(hours=1)).isoformat())
@@ -140,7 +140,7 @@ def test_a_token_that_moved_to_somebody_else_gets_nothing_of_the_former_owners(
     assert not fcm.messages
 
 
-def test_a_deleted_person_is_not_told(api, user, version, smtp, worker, time_passes):
+def test_a_deleted_person_gets_nothing(api, user, version, smtp, worker, time_passes):
     NotificationPreference.objects.create(user=user, channel="email", enabled=False)
     post(api, user, channels=["email"], scheduled_at=(timezone.now() + timedelta(hours=1)).isoformat())
     assert api.delete(f"/api/v1/users/{user.pk}/").status_code == 204
@@ -176,7 +176,9 @@ def put_failed(channel, body, **headers):
     )  # fmt: skip
 
 
-def test_an_odd_header_does_not_block_the_drain(channel, dead_letter_consumer, transactional_db):  # noqa: F811
+def test_an_odd_header_does_not_block_the_dead_letter_consumer(
+    channel, dead_letter_consumer, transactional_db
+):  # noqa: F811
     put_failed(channel, b"odd", **{"x-death": ["a word"]})
     put_failed(channel, b"good")
     errors = []
@@ -192,7 +194,7 @@ def test_an_odd_header_does_not_block_the_drain(channel, dead_letter_consumer, t
     assert not errors
 
 
-def test_two_letters_of_one_hash_do_not_block_the_drain(channel, dead_letter_consumer, transactional_db):  # noqa: F811
+def test_two_dead_letters_of_one_hash_do_not_block_it(channel, dead_letter_consumer, transactional_db):  # noqa: F811
     """Two schedulers overlapped once (a pass longer than the 5 s lease): nothing forbids the second row."""
     import hashlib
 
@@ -213,7 +215,7 @@ def test_two_letters_of_one_hash_do_not_block_the_drain(channel, dead_letter_con
     assert not errors
 
 
-def test_a_full_turn_is_followed_by_another(channel, dead_letter_consumer, transactional_db):  # noqa: F811
+def test_a_full_pass_is_followed_by_another(channel, dead_letter_consumer, transactional_db):  # noqa: F811
     for n in range(110):
         put_failed(channel, str(n).encode())
     wait_until(lambda: dead_letter_consumer.consume_now() == 100 or DeadLetter.objects.count() >= 100)
@@ -366,7 +368,7 @@ def test_the_timeline_is_ordered_by_the_databases_clock(api, row, monkeypatch):
     assert [event["kind"] for event in shown] == ["accepted", "sent"]
 
 
-def test_a_wake_up_given_up_on_is_found_by_the_tick_soon(row, monkeypatch):
+def test_a_wake_up_given_up_on_is_found_by_the_scheduler_soon(row, monkeypatch):
     """Database away for > 30 s under a backlog: the message is acknowledged, the row stays marked as published."""
     from apps.notifications.delivery import tasks
 

@@ -213,7 +213,7 @@ def test_a_dead_lettered_wake_up_wakes_its_rows_again(
     assert EmailLog.objects.get().published_at is None
 
 
-def test_a_large_foreign_message_is_kept_in_part(channel, dead_letter_consumer, transactional_db):
+def test_a_large_foreign_message_is_stored_in_part(channel, dead_letter_consumer, transactional_db):
     Producer(channel).publish(b"x" * 1_000_000, exchange="notifications.dlx", routing_key="failed")
     wait_until(dead_letter_consumer.consume_now)
     dead_letter = DeadLetter.objects.get()

@@ -55,7 +55,7 @@ class TestFailover:
         assert row.provider == "first"
         assert (len(first.wait_for(1)), second.connections) == (1, 0)
 
-    def test_its_own_fault_passes_the_message_on_and_the_timeline_says_so(self, api, user, relays):
+    def test_a_provider_error_passes_the_message_on_and_is_in_the_timeline(self, api, user, relays):
         first, second = relays
         first.scripts["greeting"] = "421 4.3.2 closing down"
         notification = email(api, user)
@@ -71,7 +71,7 @@ class TestFailover:
         (row,) = settled("failed")
         assert (row.provider, second.connections) == ("first", 0)
 
-    def test_an_end_that_nobody_is_sure_of_is_never_passed_on(self, api, user, relays):
+    def test_an_unknown_outcome_is_never_passed_on(self, api, user, relays):
         first, second = relays
         first.scripts["dot"] = (Do.TAKE, Do.CLOSE)
         email(api, user)
@@ -86,7 +86,7 @@ class TestFailover:
         assert (row.provider, first.connections) == ("second", 0)
         assert timeline(notification) == [("accepted", ""), ("sent", "")]
 
-    def test_with_every_circuit_open_it_waits_and_burns_nothing(self, api, user, relays, time_passes):
+    def test_with_every_circuit_open_it_waits_and_uses_no_attempt(self, api, user, relays, time_passes):
         for name in ("first", "second"):
             circuit_breaker.open_for(name, 30, code="connect_failed")
         email(api, user)
@@ -97,7 +97,7 @@ class TestFailover:
         (row,) = settled("sent")
         assert row.attempts == 1
 
-    def test_with_every_account_at_fault_the_mildest_end_counts_and_all_are_told(self, api, user, relays):
+    def test_with_every_account_failing_the_mildest_outcome_counts_and_all_are_noted(self, api, user, relays):
         first, second = relays
         first.scripts["mail"] = "421 4.3.2 later"
         second.scripts["greeting"] = "421 4.3.2 later"
@@ -113,7 +113,7 @@ class TestFailover:
 
 @pytest.mark.usefixtures("worker", "version")
 class TestCircuit:
-    def test_five_faults_in_a_row_open_it_and_one_probe_closes_it(
+    def test_five_errors_in_a_row_open_it_and_one_probe_closes_it(
         self, api, user, relays, settings, republish
     ):
         first, second = relays

@@ -58,7 +58,7 @@ def test_closing_it_wakes_every_organizations_messages(api, user, version, unpub
     assert EmailLog.objects.due().count() == 2
 
 
-def test_a_probe_does_not_close_what_somebody_opened_meanwhile(db, settings):
+def test_a_probe_does_not_close_what_an_operator_opened_meanwhile(db, settings):
     account = Account("smtp")
     circuit_breaker.open_for("smtp", 0.0, code="connect_failed")
     permit = circuit_breaker.permit_for("smtp")

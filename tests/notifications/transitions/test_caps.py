@@ -85,7 +85,7 @@ class TestAcceptance:
         assert sent(api, user, template_code="other") == ["queued"]
         assert sent(api, user, template_code="none") == ["queued"]
         assert sent(test_key, user) == ["queued"]
-        # Whoever names the address means the same person.
+        # A request that names the address is about the same person.
         assert sent(api, None, recipient={"email": user.email.upper()}) == ["skipped"]
 
     def test_each_device_has_its_own(self, api, user, db):
@@ -143,7 +143,7 @@ class TestSetting:
         assert (shown["cap"], shown["cap_window"]) == (None, None)
 
     @pytest.mark.parametrize(
-        ("asked", "field", "code"),
+        ("body", "field", "code"),
         [
             ({"cap": None}, "cap", "required"),
             ({"cap_window": None}, "cap_window", "required"),
@@ -154,8 +154,8 @@ class TestSetting:
             ({"cap": "2"}, "cap", "invalid"),
         ],
     )
-    def test_what_can_not_be_one(self, asked, field, code, api, category):
-        (entry,) = api.patch(self.URL, asked).json()["errors"]
+    def test_what_can_not_be_one(self, body, field, code, api, category):
+        (entry,) = api.patch(self.URL, body).json()["errors"]
         assert (entry["field"], entry["code"]) == (field, code)
         category.refresh_from_db()
         assert (category.cap, category.cap_window) == (2, 3600)

@@ -33,7 +33,7 @@ CASE = st.fixed_dictionaries(
     {
         "channel": st.sampled_from(["email", "push"]),
         "for_user": st.booleans(),
-        # Who the notification names: a person, one that was deleted since, or none.
+        # Whom the notification names: a person, one that was deleted since, or none.
         "names_person": mostly,
         "person_active": mostly,
         "person_erased": seldom,

@@ -87,7 +87,7 @@ def test_disabled_for_now_ends_an_address_on_the_second_day(api, user, smtp):
     assert Suppression.objects.active().get().reason == "mailbox_disabled"
 
 
-def test_535_is_our_fault_and_burns_nothing(api, user, settings, smtp, time_passes):
+def test_535_is_our_error_and_uses_no_attempt(api, user, settings, smtp, time_passes):
     from apps.notifications.routing import registry
 
     smtp.scripts["ehlo"] = "250-test.invalid\n250 AUTH PLAIN LOGIN"
@@ -151,7 +151,7 @@ def test_a_second_unknown_end_is_held_even_where_resending_is_allowed(api, user,
     assert [kind for kind, _ in timeline(notification)] == ["accepted", "unknown", "resend", "unknown"]
 
 
-def test_429_waits_as_long_as_fcm_asks_and_burns_no_attempt(api, user, fcm, time_passes):
+def test_429_waits_as_long_as_fcm_asks_and_uses_no_attempt(api, user, fcm, time_passes):
     fcm.script("ada-phone-token-0001", fcm_answers.quota("120"))
     notification = push(api, user)
 
@@ -219,7 +219,7 @@ def test_a_deleted_person_is_not_mailed(api, user, smtp, time_passes):
     assert not smtp.wait_for(0)
 
 
-def test_a_provider_that_cannot_be_made_is_our_fault(api, user, settings, fcm, time_passes):
+def test_a_provider_that_cannot_be_made_is_our_error(api, user, settings, fcm, time_passes):
     from apps.notifications.routing import registry
 
     usable = settings.PUSH_PROVIDER_URL
@@ -236,7 +236,7 @@ def test_a_provider_that_cannot_be_made_is_our_fault(api, user, settings, fcm, t
     assert timeline(notification) == [("accepted", ""), ("deferred", "provider_unusable"), ("sent", "")]
 
 
-def test_a_bare_404_is_our_fault_and_retires_nobody(api, user, fcm, time_passes):
+def test_a_bare_404_is_our_error_and_retires_no_device(api, user, fcm, time_passes):
     fcm.script("ada-phone-token-0001", fcm_answers.bare(404))
     notification = push(api, user)
 
@@ -279,7 +279,7 @@ def test_past_its_deadline_a_message_fails_as_timed_out(api, user, smtp, time_pa
     assert timeline(notification)[-1] == ("failed", "temporarily_refused")
 
 
-def test_a_repeated_deferral_is_told_once(api, user, fcm, time_passes):
+def test_a_repeated_deferral_is_noted_once(api, user, fcm, time_passes):
     fcm.script("ada-phone-token-0001", *[fcm_answers.quota("60")] * 3)
     notification = push(api, user)
     for calls in range(1, 4):

@@ -75,7 +75,7 @@ class TestAcceptance:
         assert shown["status"] == "expired"
         assert EmailLog.objects.get().reason == "quiet_hours"
 
-    def test_what_must_be_told_and_who_has_none_are_not_kept_waiting(self, api, user, category, db):
+    def test_mandatory_mail_and_people_without_quiet_hours_are_not_delayed(self, api, user, category, db):
         quiet(user)
         answer = post(api, recipient={"email": "grace@example.com"}, channels=["email"])
         assert answer.json()["data"]["status"] == "queued"
@@ -147,7 +147,7 @@ class TestSetting:
         assert (cleared["quiet_from"], cleared["quiet_until"]) == (None, None)
 
     @pytest.mark.parametrize(
-        ("asked", "field", "code"),
+        ("body", "field", "code"),
         [
             ({"quiet_from": "22:00"}, "quiet_until", "required"),
             ({"quiet_until": "22:00"}, "quiet_from", "required"),
@@ -156,8 +156,8 @@ class TestSetting:
             ({"quiet_from": 22, "quiet_until": "07:00"}, "quiet_from", "invalid"),
         ],
     )
-    def test_half_of_them_are_none(self, asked, field, code, api, user):
-        answer = api.patch(self.url(user), asked)
+    def test_half_of_them_are_none(self, body, field, code, api, user):
+        answer = api.patch(self.url(user), body)
         assert answer.status_code == 400
         (entry,) = answer.json()["errors"]
         assert (entry["field"], entry["code"]) == (field, code)
@@ -166,5 +166,5 @@ class TestSetting:
 
     def test_a_service_without_the_scope_may_not(self, organization, user):
         client = client_for(organization, scopes=["users:read"])
-        asked = {"quiet_from": "22:00", "quiet_until": "07:00"}
-        assert client.patch(self.url(user), asked).status_code == 403
+        body = {"quiet_from": "22:00", "quiet_until": "07:00"}
+        assert client.patch(self.url(user), body).status_code == 403

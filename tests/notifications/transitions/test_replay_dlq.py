@@ -1,4 +1,4 @@
-"""The dead-letter command: what it would take, what it takes, and that it takes each once."""
+"""The command that replays dead letters: its dry run, what it replays, and that it replays each once."""
 
 import getpass
 import json
@@ -124,7 +124,7 @@ def test_bad_arguments_are_refused(arguments, db):
         replay(*arguments)
 
 
-def test_a_letter_whose_row_moved_on_stays_open(failed):
+def test_a_dead_letter_whose_row_moved_on_stays_open(failed):
     from apps.notifications.transitions.dead_letters import replay as replay_dead_letter
 
     dead_letter = DeadLetter.objects.first()

@@ -52,7 +52,7 @@ class TestAcceptance:
         refuse(user, None)
         assert first(post(api, **to("ada@example.com")))["reason"] == "opted_out"
 
-    def test_who_is_inactive_is_not_told(self, api, user):
+    def test_an_inactive_person_gets_nothing(self, api, user):
         User.objects.filter(pk=user.pk).update(is_active=False)
         assert first(post(api, **to("ada@example.com")))["reason"] == "user_inactive"
 
@@ -67,8 +67,8 @@ class TestAcceptance:
         template_with(organization, EMAIL_EN, {**EMAIL_EN, "language": "de"}, code="both")
         user.language = "de"
         user.save()
-        for asked, language in (({}, "de"), ({"language": "en"}, "en")):
-            post(api, **to("ada@example.com", template_code="both", **asked))
+        for extra, language in (({}, "de"), ({"language": "en"}, "en")):
+            post(api, **to("ada@example.com", template_code="both", **extra))
             assert EmailLog.objects.latest("id").language == language
 
     def test_their_cap_counts_both_ways(self, api, user):
@@ -80,7 +80,7 @@ class TestAcceptance:
         answer = post(api, recipient={"email": "ada@example.com"})
         shown = {row["channel"]: row for row in answer.json()["data"]["deliveries"]}
         assert shown["email"]["status"] == "queued"
-        # A device was not named, and theirs are not meant.
+        # No device was named, so the person's devices get nothing.
         assert shown["push"]["reason"] == "no_contact"
 
     def test_a_device_s_token_is_its_owner_s(self, api, user, category):
@@ -88,7 +88,7 @@ class TestAcceptance:
         wanted = {"recipient": {"device_token": "ada-phone-token-0001"}, "channels": ["push"]}
         assert first(post(api, **wanted))["reason"] == "opted_out"
         assert (
-            first(post(api, recipient={"device_token": "nobody-s-token"}, channels=["push"]))["status"]
+            first(post(api, recipient={"device_token": "unregistered-token"}, channels=["push"]))["status"]
             == "queued"
         )
 
@@ -103,20 +103,20 @@ class TestAcceptance:
         rows = post(api, recipient=wanted).json()["data"]["deliveries"]
         assert [row["reason"] for row in rows] == ["", "opted_out"]
 
-    def test_letters_that_folds_disagree_about(self, api, user, category):
+    def test_characters_that_case_folding_disagrees_about(self, api, user, category):
         user.email = "\u0130da@example.com"
         user.save()
         refuse(user, category)
         assert first(post(api, **to("\u0130da@example.com")))["reason"] == "opted_out"
 
-    def test_others_are_not_meant(self, api, user, category):
+    def test_other_people_are_not_resolved(self, api, user, category):
         refuse(user, category)
         UserFactory(email="grace@example.com")
         for address in ("bda@example.com", "grace@example.com", "ada@example.org", "ada+x@example.com"):
             assert first(post(api, **to(address)))["status"] == "queued"
         assert not Notification.objects.exclude(user=None).exists()
 
-    def test_an_erased_person_is_nobody(self, api, user, category):
+    def test_an_erased_person_is_not_found(self, api, user, category):
         refuse(user, category)
         User.objects.filter(pk=user.pk).update(erased_at=Now())
         assert first(post(api, **to("ada@example.com")))["status"] == "queued"
@@ -151,17 +151,17 @@ class TestBeforeTheSend:
         User.objects.filter(pk=user.pk).update(email="ada@example.com")
         return user
 
-    def test_who_refused_meanwhile_is_not_told(self, waiting, category, smtp):
+    def test_a_person_who_refused_meanwhile_gets_nothing(self, waiting, category, smtp):
         refuse(waiting, category)
         deliver("email", [str(EmailLog.objects.get().pk)])
         assert EmailLog.objects.get().reason == "opted_out"
 
-    def test_who_was_switched_off_meanwhile_is_not_told(self, waiting, smtp):
+    def test_a_person_who_was_deactivated_meanwhile_gets_nothing(self, waiting, smtp):
         User.objects.filter(pk=waiting.pk).update(is_active=False)
         deliver("email", [str(EmailLog.objects.get().pk)])
         assert EmailLog.objects.get().reason == "user_inactive"
 
-    def test_who_refused_nothing_is_told(self, waiting, smtp, settings):
+    def test_a_person_who_refused_nothing_gets_it(self, waiting, smtp, settings):
         settings.PUBLIC_URL = "https://notify.example.com"
         deliver("email", [str(EmailLog.objects.get().pk)])
         assert EmailLog.objects.get().status == "sent"
@@ -191,7 +191,7 @@ class TestChangedHands:
         deliver("push", [str(PushLog.objects.get().pk)])
         assert PushLog.objects.get().reason == "opted_out"
 
-    def test_an_address_that_is_nobody_s_by_now(self, api, user, category, smtp):
+    def test_an_address_without_an_owner_by_now(self, api, user, category, smtp):
         refuse(user, None, channel="push")
         assert first(post(api, **to("ada@example.com")))["status"] == "queued"
         User.objects.filter(pk=user.pk).update(email="former@example.com", is_active=False)

@@ -214,7 +214,7 @@ def test_410_disables_the_endpoint(api, user, hooks, secret):
     assert api.get(ENDPOINT).json()["data"]["disabled_reason"] == ""
 
 
-def test_nobody_listening_is_tried_again(api, user, retry):
+def test_a_receiver_that_does_not_listen_is_tried_again(api, user, retry):
     with Receiver() as gone:
         pass
     send(api, user, callback_url=gone.url)
@@ -256,7 +256,7 @@ def test_an_answer_with_nul_is_written_down_like_any_other(api, user, hooks, sec
     assert Callback.objects.get().status == "queued"
 
 
-def test_one_that_its_senders_never_outlive_comes_to_an_end(api, user, hooks, secret, unpublished, settings):
+def test_a_callback_that_kills_every_sender_comes_to_an_end(api, user, hooks, secret, unpublished, settings):
     settings.CALLBACK_SCHEDULE = [5, 300]
     made = send(api, user)
     deliver("email", [made["deliveries"][0]["id"]])

@@ -64,7 +64,7 @@ def test_an_event_comes_with_its_key_and_the_callbacks_body(on, api, user, bind)
     assert (row.attempts, row.error_code) == (1, "")
 
 
-def test_every_move_is_told_and_each_to_its_organization(on, api, user, bind):
+def test_every_status_change_is_published_under_its_organization(on, api, user, bind):
     ours, theirs = bind("acme.#"), bind("other.#")
     other = OrganizationFactory(slug="other")
     template_with(other)
@@ -80,7 +80,7 @@ def test_every_move_is_told_and_each_to_its_organization(on, api, user, bind):
     ended(count=4)
 
 
-def test_without_the_setting_nothing_is_told(api, user, bind):
+def test_without_the_setting_nothing_is_published(api, user, bind):
     queue = bind("#")
     send(api, user)
     settled("sent")
@@ -93,7 +93,7 @@ def test_without_a_queue_an_event_is_done_with(on, api, user):
     ended()
 
 
-def test_the_endpoint_is_told_beside_it(on, api, user, bind, hooks, secret):
+def test_the_endpoint_is_called_beside_it(on, api, user, bind, hooks, secret):
     queue = bind("#")
     send(api, user)
     ended(count=2)

@@ -124,7 +124,7 @@ def test_a_disabled_endpoint_is_refused_and_what_it_missed_comes_later(api, hook
     assert [call.id for call in hooks.calls] == [str(row.pk)] * 2
 
 
-def test_without_an_endpoints_url_only_other_urls_are_told(api, user, hooks, failed):
+def test_without_an_endpoints_url_only_other_urls_are_called(api, user, hooks, failed):
     with Receiver() as other:
         other.always = Say(500)
         later = send(api, user, scheduled_at=tomorrow(), callback_url=other.url)
