@@ -42,8 +42,8 @@ elif "DATABASE_URL" not in os.environ:
             os.environ[match[1]] = shlex.split(match[2])[0]
 
 # With `-n` this process only hands out tests; those that run them come here, too.
-hands_out = "PYTEST_XDIST_WORKER" not in os.environ and any(word.startswith("-n") for word in sys.argv)
-if not os.environ.get("NOTIFIER_TEST_LOCAL") and not hands_out:
+runs_workers = "PYTEST_XDIST_WORKER" not in os.environ and any(word.startswith("-n") for word in sys.argv)
+if not os.environ.get("NOTIFIER_TEST_LOCAL") and not runs_workers:
     from scripts.private_services.process import NotInstalled
     from scripts.private_services.rabbit import PrivateRabbit
     from scripts.private_services.redis import PrivateRedis

@@ -56,19 +56,6 @@ def test_keys_are_time_ordered_uuids_and_times_have_zones(label):
             assert model().pk.version == 7
 
 
-def test_no_module_grows_past_300_lines():
-    long = {
-        str(path.relative_to(ROOT)): lines
-        for room in ("apps", "notifier")
-        for path in (ROOT / room).rglob("*.py")
-        # Settings are one file by decision.
-        if "migrations" not in path.parts
-        and path.name != "settings.py"
-        and (lines := len(path.read_text().splitlines())) > 300
-    }
-    assert not long
-
-
 def test_status_tables_are_complete():
     assert set(PRECEDENCE) == set(Status)
     final = set(Status) - {Status.QUEUED, Status.SENDING, Status.UNKNOWN}

@@ -60,14 +60,14 @@ def test_every_recipe_is_read():
     assert len(list(mentions())) > 200
 
 
-def rooms_told():
+def rooms_listed():
     table = TEXT.partition("| Room of `apps/notifications/` |")[2].partition("\n\n")[0]
     return re.findall(r"^\| `(\w+)/` \|", table, re.MULTILINE)
 
 
 def test_every_room_has_its_line():
     rooms = {path.parent.name for path in (ROOT / "apps/notifications").glob("*/__init__.py")}
-    assert set(rooms_told()) == rooms - {"migrations"}
+    assert set(rooms_listed()) == rooms - {"migrations"}
     for app in (ROOT / "apps").glob("*/__init__.py"):
         assert f"| `apps/{app.parent.name}/` |" in TEXT
 
@@ -76,4 +76,4 @@ def test_rooms_stand_in_the_order_of_their_contract():
     contract = (ROOT / "pyproject.toml").read_text().partition('containers = ["apps.notifications"]')[2]
     layers = re.findall(r'"([\w |]+)"', contract.partition("\nlayers = [")[2].partition("]")[0])
     from_the_top = [name.strip() for layer in layers for name in layer.split("|")]
-    assert rooms_told() == [name for name in reversed(from_the_top) if name in rooms_told()]
+    assert rooms_listed() == [name for name in reversed(from_the_top) if name in rooms_listed()]

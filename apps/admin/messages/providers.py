@@ -58,7 +58,7 @@ class ProviderPages(Shared):
     )
     def open_circuit(self, request: HttpRequest, queryset: QuerySet[ProviderState]) -> None:
         for state in queryset:
-            circuit_breaker.open_by_hand(state.name, by=audit_name(request))
+            circuit_breaker.open_manually(state.name, by=audit_name(request))
         self.message_user(
             request, f"Circuits opened: {len(queryset)}. Messages wait, or go through the next provider."
         )

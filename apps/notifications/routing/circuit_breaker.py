@@ -37,8 +37,8 @@ PROBED_WAIT = 5.0
 CLOSED_CACHE_SECONDS = 0.25
 """How long a process caches that a circuit is closed. An open one is not cached: messages would still be deferred
 after it was closed."""
-BY_HAND = "opened_by_hand"
-BY_HAND_SECONDS = 365 * 24 * 3600.0
+MANUAL = "opened_by_hand"
+MANUAL_SECONDS = 365 * 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,11 +188,11 @@ def open_for(name: str, base: float, *, code: str, detail: str = "") -> None:
     _forget(name)
 
 
-def open_by_hand(name: str, *, by: str) -> None:
+def open_manually(name: str, *, by: str) -> None:
     """Send nothing through the provider until an operator (`by`) closes its circuit."""
     with transaction.atomic():
         ProviderState.objects.get_or_create(name=name)
-        _open(name, BY_HAND_SECONDS, opens=1, code=BY_HAND, detail=f"Opened by {by}.", by=by)
+        _open(name, MANUAL_SECONDS, opens=1, code=MANUAL, detail=f"Opened by {by}.", by=by)
     _forget(name)
 
 

@@ -99,13 +99,13 @@ class PreferencePage(View):
     def post(self, request: HttpRequest) -> HttpResponse:
         if request.POST.get("List-Unsubscribe") == "One-Click":
             # Only the page's own form sends `by_hand`.
-            return self._unsubscribe(by_hand="by_hand" in request.POST)
+            return self._unsubscribe(manually="by_hand" in request.POST)
         return self._choose(_wanted(request))
 
-    def _unsubscribe(self, *, by_hand: bool) -> HttpResponse:
+    def _unsubscribe(self, *, manually: bool) -> HttpResponse:
         if self.category is None or self.category.mandatory:
             return self._page()
-        source = PreferenceSource.PAGE if by_hand else PreferenceSource.ONE_CLICK
+        source = PreferenceSource.PAGE if manually else PreferenceSource.ONE_CLICK
         self._store({(self.category.pk, Channel.EMAIL): False}, source)
         return self._page(message="stopped")
 

@@ -80,7 +80,7 @@ class TestFailover:
 
     def test_an_open_circuit_is_passed_by(self, api, user, relays):
         first, second = relays
-        circuit_breaker.open_by_hand("first", by="user:1")
+        circuit_breaker.open_manually("first", by="user:1")
         notification = email(api, user)
         (row,) = settled("sent")
         assert (row.provider, first.connections) == ("second", 0)
@@ -264,7 +264,7 @@ class TestBreaker:
         failure_window.forget("one")
 
     def test_opened_by_hand_it_stays_until_closed_by_hand(self):
-        circuit_breaker.open_by_hand("one", by="user:7")
+        circuit_breaker.open_manually("one", by="user:7")
         assert circuit_breaker.permit_for("one").wait == circuit_breaker.LONGEST_PAUSE
         assert circuit_breaker.close("one", by="user:7")
         assert circuit_breaker.permit_for("one") == circuit_breaker.Permit()

@@ -52,7 +52,7 @@ def test_closing_it_wakes_every_organizations_messages(api, user, version, unpub
     template_with(other)
     for client in (api, client_for(other)):
         post(client, recipient={"email": "somebody@example.com"}, channels=["email"])
-    circuit_breaker.open_by_hand("smtp", by="user:1")
+    circuit_breaker.open_manually("smtp", by="user:1")
     EmailLog.objects.update(provider="smtp", error_code="opened_by_hand", due_at=from_now(600))
     assert api.post("/api/v1/providers/smtp/close/").status_code == 200
     assert EmailLog.objects.due().count() == 2
@@ -63,7 +63,7 @@ def test_a_probe_does_not_close_what_an_operator_opened_meanwhile(db, settings):
     circuit_breaker.open_for("smtp", 0.0, code="connect_failed")
     permit = circuit_breaker.permit_for("smtp")
     assert permit.probe
-    circuit_breaker.open_by_hand("smtp", by="user:1")
+    circuit_breaker.open_manually("smtp", by="user:1")
     circuit_breaker.record(account, permit, Outcome(Result.SENT, "accepted"))
     assert circuit_breaker.permit_for("smtp").code == "opened_by_hand"
 

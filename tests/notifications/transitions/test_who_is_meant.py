@@ -172,7 +172,7 @@ class TestBeforeTheSend:
 
 
 @pytest.mark.usefixtures("transactional_db", "version", "unpublished")
-class TestChangedHands:
+class TestNewOwner:
     """An address, or a device, that is another person's by the time of the send is that person's."""
 
     def test_an_address(self, api, user, category, smtp):

@@ -121,7 +121,7 @@ class CircuitView(APIView):
         known = _known(provider)
         by = caller_of(request).name
         if self.opens:
-            circuit_breaker.open_by_hand(provider, by=by)
+            circuit_breaker.open_manually(provider, by=by)
         else:
             circuit_breaker.close(provider, by=by)
             rate_limit.forget(provider)

@@ -63,11 +63,11 @@ class RefusalPage(View):
         if category is not None and category.mandatory:
             return self._page(notice="mandatory", category=category)
         # The page's own button sends this field; a mailbox's one-click request does not.
-        by_hand = "by_hand" in request.POST
+        manually = "by_hand" in request.POST
         address = self._address()
         person = self._person(address) if address else None
         if person is not None and category is not None:
-            source = PreferenceSource.PAGE if by_hand else PreferenceSource.ONE_CLICK
+            source = PreferenceSource.PAGE if manually else PreferenceSource.ONE_CLICK
             opt_outs.choose(person, {(category.pk, Channel.EMAIL): False}, source=source)
             log.info("preferences_chosen", user_id=str(person.pk), source=source.value, changes=1)
             return self._page(notice="stopped", category=category)

@@ -16,7 +16,7 @@ from apps.notifications.queue import topology
 from notifier.http.health import CACHED_SECONDS
 from scripts.private_services.postgres import PrivatePostgres
 from tests.conftest import wait_until
-from tests.faults.conftest import copies, counts, post_many, to_address
+from tests.outages.conftest import copies, counts, post_many, to_address
 from tests.support.smtp_server import Hold, Stall
 
 COUNT = 400

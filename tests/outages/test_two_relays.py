@@ -8,7 +8,7 @@ import pytest
 
 from apps.notifications.models import DeadLetter, EmailLog, Event
 from tests.conftest import wait_until
-from tests.faults.conftest import copies, counts, post_many, to_address
+from tests.outages.conftest import copies, counts, post_many, to_address
 from tests.support.smtp_server import ScriptedSmtpServer
 
 COUNT = 2000

@@ -5,7 +5,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.conftest import wait_until
-from tests.faults.conftest import post_many, to_address
+from tests.outages.conftest import post_many, to_address
 
 TOKEN = "a-token-for-the-tests-of-metrics-alone"
 COUNT = 20

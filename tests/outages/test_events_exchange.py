@@ -6,7 +6,7 @@ from kombu import Connection, Queue
 from apps.notifications.models import Callback
 from apps.notifications.queue import topology
 from tests.conftest import wait_until
-from tests.faults.conftest import post_many, to_address
+from tests.outages.conftest import post_many, to_address
 from tests.support.webhook_calls import tomorrow
 
 COUNT = 40

@@ -4,7 +4,7 @@ import pytest
 
 from apps.notifications.models import DeadLetter, EmailLog, Event, PushLog
 from tests.conftest import wait_until
-from tests.faults.conftest import copies, counts, post_many
+from tests.outages.conftest import copies, counts, post_many
 from tests.support.factories import DeviceFactory, UserFactory
 
 COUNT = 1000

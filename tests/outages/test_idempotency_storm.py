@@ -11,7 +11,7 @@ import redis
 
 from apps.notifications.models import IdempotencyRecord, Notification
 from tests.conftest import wait_until
-from tests.faults.conftest import copies, counts, to_address
+from tests.outages.conftest import copies, counts, to_address
 
 AT_ONCE = 50
 pytestmark = pytest.mark.chaos

@@ -11,7 +11,7 @@ import pytest
 
 from apps.notifications.models import EmailLog
 from tests.conftest import wait_until
-from tests.faults.conftest import copies, counts
+from tests.outages.conftest import copies, counts
 from tests.support.factories import EMAIL_EN, OrganizationFactory, key_for, template_with
 from tests.support.smtp_server import Stall
 

@@ -16,7 +16,7 @@ from apps.notifications.models import Notification
 from apps.users.models import Organization
 from scripts.private_services.process import NotInstalled, binary, wait_for
 from tests.conftest import OrganizationFactory
-from tests.faults.conftest import to_address
+from tests.outages.conftest import to_address
 from tests.support.factories import key_for, template_with
 from tests.support.silent_connections import LARGE, Silent, closed, silent
 from tests.support.system import System

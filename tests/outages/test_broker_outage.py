@@ -7,7 +7,7 @@ import pytest
 
 from apps.notifications.models import EmailLog
 from tests.conftest import wait_until
-from tests.faults.conftest import copies, counts, post_many, to_address
+from tests.outages.conftest import copies, counts, post_many, to_address
 
 COUNT = 500
 pytestmark = pytest.mark.chaos

@@ -10,7 +10,7 @@ import pytest
 from apps.notifications.models import EmailLog, Event
 from apps.templates.models import Template
 from tests.conftest import wait_until
-from tests.faults.conftest import copies, counts, post_many, to_address
+from tests.outages.conftest import copies, counts, post_many, to_address
 from tests.support.smtp_server import Stall
 
 COUNT = 500
