@@ -87,7 +87,7 @@ def test_health_is_ok_with_every_part(running):
         "status": "ok",
         "database": "ok",
         "broker": "ok",
-        "cache": "ok",
+        "cache": "ok", "loops": "ok",
     }
 
 

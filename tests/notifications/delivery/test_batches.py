@@ -34,7 +34,7 @@ from tests.support.factories import DeviceFactory, OrganizationFactory, UserFact
 from tests.support.smtp_server import Hold, Stall
 
 pytestmark = pytest.mark.skipif(
-    "connection.vendor != 'postgresql'", reason="Where SQLite serves, one message is one row's."
+    "connection.vendor != 'postgresql'", reason="tests/local has what SQLite does."
 )
 
 
