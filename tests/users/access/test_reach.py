@@ -111,7 +111,7 @@ class TestPeople:
             "/admin/notifications/suppression/add/",
             {"organization": organization.pk, "channel": "email", "address": root.email, "reason": "x"},
         )
-        assert "may do more than you" in page.content.decode()
+        assert "has more permissions than you" in page.content.decode()
         assert not Suppression.objects.exists()
         body = {"channel": "email", "recipient": "stranger@example.com"}
         assert key.post("/api/v1/suppressions/", body, format="json").status_code == 201
