@@ -1,3 +1,5 @@
+"""Fixtures and helpers of all tests: accounts, scripted services, a worker in a thread, and waiting for rows."""
+
 import os
 import threading
 import time

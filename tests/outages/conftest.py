@@ -1,3 +1,5 @@
+"""What the fault tests share: a deployed system on private services, and counts of what arrived."""
+
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor

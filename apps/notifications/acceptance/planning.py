@@ -31,7 +31,7 @@ ERRORS_SHOWN = 50
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a request comes to: the rows to store, unsaved, and by channel the content as a person would read it."""
+    """The plan of a request: the rows to store, unsaved, and by channel the content as a person would read it."""
 
     notification: Notification
     deliveries: list[Delivery]

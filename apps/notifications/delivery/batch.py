@@ -42,6 +42,7 @@ class Pace:
         self.seconds = 0.01
 
     def took(self, seconds: float) -> None:
+        """Add one message's time."""
         self.seconds += (seconds - self.seconds) / 8
 
 

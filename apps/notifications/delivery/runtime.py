@@ -70,6 +70,7 @@ class WorkerRuntime:
         publisher.stop()
 
     def watch(self, batch: Watched) -> None:
+        """Call the batch's `look` regularly, until `unwatch`."""
         with self._lock:
             self._batches.add(batch)
         self._watcher.start()

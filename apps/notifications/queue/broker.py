@@ -105,6 +105,7 @@ class Broker:
         )
 
     def close(self) -> None:
+        """Drop the connection; the next publication opens a new one."""
         connection, self._connection, self._producer = self._connection, None, None
         if connection is not None:
             connection.collect()

@@ -22,6 +22,8 @@ log = structlog.get_logger(__name__)
 
 
 class Consumer(StockConsumer):  # type: ignore[misc]
+    """The consumer of a worker process; Celery makes it (`worker_consumer`)."""
+
     class Blueprint(StockConsumer.Blueprint):  # type: ignore[misc]
         default_steps = [
             step

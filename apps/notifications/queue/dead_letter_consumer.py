@@ -50,6 +50,7 @@ class DeadLetterConsumer:
             return 0
 
     def close(self) -> None:
+        """Drop the connection; the next pass opens a new one."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.collect()

@@ -55,6 +55,7 @@ def ids_per_message(lane: str) -> int:
 
 
 def is_bulk(lane: str) -> bool:
+    """Whether this is a channel's bulk lane."""
     return lane.endswith(BULK_SUFFIX)
 
 

@@ -61,6 +61,7 @@ def service_of(name: str) -> EspSettings | None:
 
 
 def setting_of(channel: str) -> str:
+    """The name of the setting that lists the channel's accounts."""
     return f"{channel.upper()}_PROVIDER_URL"
 
 

@@ -53,15 +53,15 @@ def run(stop: threading.Event) -> None:
         "published": Loop("republisher", republisher.republish),
         "tracking_events": Loop("tracking-events", settle_due),
         "dead_letters": Loop("dead-letter-consumer", dead_letter_consumer.consume_if_due),
-        "let_go": Loop("deletion", deletion.turn),
-        "looked": Loop("gauges", gauges.refresh_if_due),
+        "deleted": Loop("deletion", deletion.turn),
+        "gauges": Loop("gauges", gauges.refresh_if_due),
     }
     while not stop.is_set():
         began = time.monotonic()
         if lease.run_turn():
             did = {name: step.run_turn() for name, step in steps.items()}
             if any(did.values()):
-                log.info("tick", **{name: count or 0 for name, count in did.items() if name != "looked"})
+                log.info("tick", **{name: count or 0 for name, count in did.items() if name != "gauges"})
         else:
             gauges.forget()
         stop.wait(max(0.0, EVERY_SECONDS - (time.monotonic() - began)))

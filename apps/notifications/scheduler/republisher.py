@@ -20,7 +20,7 @@ FRESH_SECONDS = 2
 QUIET_SECONDS = 60
 """A published row that is still due after this, with nothing waiting in its queue: the message is lost."""
 STALE_SECONDS = 15 * 60
-"""A published row that is still due after this is published again, whatever its queue says."""
+"""A published row that is still due after this is published again, whatever its queue holds."""
 ROWS_PER_PASS = 1000
 FEW_ROWS = 100
 """So few rows get a message each, to spread over all slots: they may have waited in one slot before."""

@@ -20,7 +20,7 @@ def cancel(*, notification: Notification, by: str) -> None:
     """Cancel the queued deliveries. Raises NotCancellable once one is being sent or was sent; repeats do nothing."""
     if notification.template_version.template.code in credentials.CODES:
         # A caller that could cancel it would lock the person out of their account.
-        raise NotCancellable("Nobody takes back the mail that sets a password.")
+        raise NotCancellable("The email that sets a password can't be cancelled.")
     waiting = []
     for model in DELIVERIES.values():
         # Locked, so that no sender claims a row between the look and the change.

@@ -49,8 +49,7 @@ RETURNING row.id, row.notification_id, row.organization_id, row.fence, row.attem
   extract(epoch FROM statement_timestamp() - coalesce(notification.scheduled_at, notification.created_at))::float8,
   notification.callback_url <> '', coalesce(category.code, ''), organization.slug,
 {plain}"""
-# Locked rows are waited for: the publisher may hold one only to record that it was published, and no other message
-# names it.
+# Waits for locked rows: the publisher may hold one only to record its publication, and no other message names it.
 _NAMED = """
 SELECT id FROM {table} WHERE id = ANY(%(ids)s::uuid[]) AND {due} AND organization_id <> ALL(%(excluded)s::uuid[])
 ORDER BY id FOR UPDATE
@@ -109,7 +108,6 @@ class ClaimedRows(NamedTuple):
         return len(self.plain) + len(self.to_recheck) + len(self.unreadable)
 
     def add(self, more: "ClaimedRows") -> None:
-        """Append the rows of another claim."""
         self.plain.extend(more.plain)
         self.to_recheck.extend(more.to_recheck)
         self.unreadable.extend(more.unreadable)

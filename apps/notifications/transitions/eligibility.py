@@ -36,6 +36,8 @@ CAP = "cap"
 
 
 class Action(StrEnum):
+    """What is done with a delivery."""
+
     SEND = "send"
     SKIP = "skip"
     EXPIRE = "expire"

@@ -295,7 +295,7 @@ def unknown(
         return False
     timeline.note(row, timeline.UNKNOWN, code=code, detail=detail, attempt=attempts, provider=row.provider)
     if again:
-        timeline.note(row, timeline.RESEND, reason="The template says it must arrive.")
+        timeline.note(row, timeline.RESEND, reason="The template's setting is to send again.")
     else:
         dead_letters.create(row, reason="unknown", code=code, detail=detail)
     return True

@@ -1,4 +1,4 @@
-"""A bare address, or a device's token, that is a person's is that person: what they refused is refused."""
+"""A bare address or device token that belongs to a person is resolved to them: their preferences hold."""
 
 from datetime import UTC, datetime, timedelta
 
