@@ -87,7 +87,8 @@ def test_health_is_ok_with_every_part(running):
         "status": "ok",
         "database": "ok",
         "broker": "ok",
-        "cache": "ok", "loops": "ok",
+        "cache": "ok",
+        "loops": "ok",
     }
 
 

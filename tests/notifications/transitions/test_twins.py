@@ -52,7 +52,7 @@ class TestClaims:
         assert self.named(form, rows) == set(), "once"
 
     def test_an_organization_that_is_left_out(self, form, rows):
-        assert self.named(form, rows, but=[rows[0].organization_id]) == set()
+        assert self.named(form, rows, excluded=[rows[0].organization_id]) == set()
 
     def test_the_next_of_an_organization(self, form, rows):
         claim = getattr(claims.claim_next_of, form)
