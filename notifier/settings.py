@@ -12,7 +12,7 @@ from typing import Any
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from apps.notifications.routing.schemes import accounts_in
+from apps.notifications.routing.accounts import accounts_in
 from notifier.configuration.caching import caches
 from notifier.configuration.environment import (
     address,

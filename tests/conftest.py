@@ -22,7 +22,7 @@ from apps.notifications.delivery.runtime import runtime
 from apps.notifications.models import DELIVERIES, Delivery, Event, Notification, ProviderState, from_now
 from apps.notifications.queue import topology
 from apps.notifications.queue.publisher import publisher
-from apps.notifications.routing import failure_window, rate_limit, registry
+from apps.notifications.routing import circuit_breaker, rate_limit, registry
 from apps.notifications.scheduler.republisher import Republisher
 from apps.notifications.webhooks.leases import keeper
 from apps.users.models import Organization, User
@@ -132,7 +132,7 @@ def smtp(settings: Any) -> Iterator[ScriptedSmtpServer]:
     with ScriptedSmtpServer() as server:
         settings.EMAIL_PROVIDER_URL = f"{server.url}?tls=none"
         registry.close_all()
-        failure_window.forget("smtp")
+        circuit_breaker.forget("smtp")
         yield server
 
 
@@ -151,7 +151,7 @@ def fcm(_stand_in: FcmStandIn, settings: Any, tmp_path: Path) -> FcmStandIn:
         f"fcm://{_stand_in.project_id}/?credentials={account}&base_url={_stand_in.base_url}"
     )
     registry.close_all()
-    failure_window.forget("fcm")
+    circuit_breaker.forget("fcm")
     return _stand_in
 
 

@@ -120,7 +120,7 @@ def test_a_database_error_is_both_of_djangos():
 def test_sockets_are_connected_by_two_clients():
     own = {
         "notifier/lib/http/client.py",
-        "apps/notifications/channels/email/providers/smtp/connection.py",
+        "apps/notifications/channels/email/providers/smtp/session.py",
     }
     assert {path for path in where(r"socket\.(create_connection|socket)\(") if "/local/" not in path} == own
 

@@ -2,8 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlsplit, urlunsplit
+
+from apps.notifications.channels.email.providers.esp.settings import KEY_NAMES, EspSettings
+from apps.notifications.channels.email.providers.smtp.settings import SmtpSettings
+from apps.notifications.channels.push.providers.fcm.settings import FcmSettings
+from apps.notifications.channels.sandbox import SandboxSettings
+from apps.users.channels import Channel
 
 OPTIONS = frozenset({"name", "order", "weight", "breaker", "rate", "domain_rate"})
 NAME_LIMIT = 64
@@ -127,3 +134,21 @@ def _breaker(text: str) -> BreakerPolicy:
     if policy.ratio > 1:
         raise ValueError("a provider's breaker= has a ratio over 1: half of all sends is 0.5")
     return policy
+
+
+SANDBOX = "sandbox"
+SCHEMES: dict[str, dict[str, Callable[[str], Any]]] = {
+    Channel.EMAIL: {
+        "smtp": SmtpSettings.from_url,
+        "smtps": SmtpSettings.from_url,
+        **dict.fromkeys(KEY_NAMES, EspSettings.from_url),
+        SANDBOX: SandboxSettings.from_url,
+    },
+    Channel.PUSH: {"fcm": FcmSettings.from_url, SANDBOX: SandboxSettings.from_url},
+}
+
+
+@lru_cache(maxsize=16)
+def accounts_in(channel: str, text: str) -> tuple[Account, ...]:
+    """The accounts in a provider setting's text. Raises ValueError with a message for the operator."""
+    return tuple(parse(text, SCHEMES[channel]))

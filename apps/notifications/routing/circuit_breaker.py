@@ -7,8 +7,9 @@ are in Redis. While it is open, messages are deferred: no attempt of a message i
 import random
 import threading
 import time
-from collections import Counter
-from dataclasses import dataclass
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import structlog
 from django.conf import settings
@@ -19,12 +20,138 @@ from django.db.models.functions import Now
 from apps.notifications.channels.outcome import Outcome, Result
 from apps.notifications.models import DELIVERIES, CircuitChange, ProviderState, from_now
 from apps.notifications.models.statuses import Status
-from apps.notifications.routing import failure_window
-from apps.notifications.routing.accounts import Account
+from apps.notifications.routing.accounts import Account, BreakerPolicy
 from notifier.lib.database import storage
 from notifier.lib.database.recovery import DATABASE_ERRORS, forget_broken_connections
 from notifier.lib.database.sql import run
 from notifier.lib.database.tenancy import everywhere
+from notifier.lib.redis.scripts import RedisScripts
+
+BUCKETS = 10
+"""A window is counted in so many slices: its length is exact to a tenth, and the memory for it is bounded."""
+
+_COUNT = """
+local name, failed, length, buckets = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local sends = tonumber(ARGV[4])
+local time = redis.call('TIME')
+local slice = math.floor((time[1] * 1000000 + time[2]) / (length / buckets))
+
+if failed >= 0 then
+  redis.call('HINCRBY', name, string.format('all:%.0f', slice), sends)
+  if failed == 1 then
+    redis.call('HINCRBY', name, string.format('bad:%.0f', slice), sends)
+    redis.call('HINCRBY', name, 'streak', sends)
+  else
+    redis.call('HSET', name, 'streak', 0)
+  end
+  redis.call('PEXPIRE', name, math.ceil(length / 1000))
+end
+
+local all, bad, held = 0, 0, redis.call('HGETALL', name)
+local streak = tonumber(redis.call('HGET', name, 'streak') or 0)
+for i = 1, #held, 2 do
+  local kind, at = string.match(held[i], '^(%a+):(%d+)$')
+  if kind then
+    if tonumber(at) <= slice - buckets then redis.call('HDEL', name, held[i])
+    elseif kind == 'all' then all = all + held[i + 1]
+    else bad = bad + held[i + 1] end
+  end
+end
+return {all, bad, streak}
+"""
+
+LOOK = -1
+"""In place of 1 (an error) or 0 (none): count nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """The sends within the window, how many of them were provider errors, and how many of the last in a row."""
+
+    sends: int
+    errors: int
+    streak: int
+
+    def trips(self, policy: BreakerPolicy) -> bool:
+        """Whether these counts open the circuit."""
+        enough = self.sends >= policy.minimum and self.errors >= policy.ratio * self.sends
+        return enough or self.streak >= policy.streak
+
+
+def count(name: str, *, error: bool, window: float, sends: int = 1) -> Tally:
+    """Count sends through the provider `name`; `window` in seconds. Never raises a Redis error."""
+    length = int(window * 1_000_000)
+    counted = _scripts.run(_COUNT, keys=[_key(name)], args=[int(error), length, BUCKETS, sends])
+    if counted is None:
+        return _local.count(name, error=error, window=window, sends=sends)
+    return Tally(*counted)
+
+
+def rate(name: str, *, window: float) -> float:
+    """Sends a second through the provider within the last `window` seconds, as they were counted."""
+    length = int(window * 1_000_000)
+    counted = _scripts.run(_COUNT, keys=[_key(name)], args=[LOOK, length, BUCKETS, 0])
+    tally = _local.look(name, window=window) if counted is None else Tally(*counted)
+    return tally.sends / window
+
+
+def forget(name: str) -> None:
+    """Drop the counts: the errors that opened a circuit must not open it again."""
+    _scripts.run("redis.call('DEL', KEYS[1]) return 1", keys=[_key(name)], args=[])
+    _local.forget(name)
+
+
+def _key(name: str) -> str:
+    return f"circuit:{name}"
+
+
+@dataclass
+class _Held:
+    slices: deque[list[int]] = field(default_factory=deque)
+    """(slice, sends, errors), oldest first."""
+    streak: int = 0
+
+    def tally(self) -> Tally:
+        return Tally(sum(one[1] for one in self.slices), sum(one[2] for one in self.slices), self.streak)
+
+
+class LocalCounts:
+    """This process's own counts, by the same arithmetic. `clock`: seconds that never go back."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._held: dict[str, _Held] = {}
+
+    def count(self, name: str, *, error: bool, window: float, sends: int = 1) -> Tally:
+        with self._lock:
+            held = self._current(name, window)
+            held.slices[-1][1] += sends
+            held.slices[-1][2] += sends if error else 0
+            held.streak = held.streak + sends if error else 0
+            return held.tally()
+
+    def look(self, name: str, *, window: float) -> Tally:
+        with self._lock:
+            return self._current(name, window).tally()
+
+    def _current(self, name: str, window: float) -> _Held:
+        held = self._held.setdefault(name, _Held())
+        now = int(self._clock() / (window / BUCKETS))
+        if not held.slices or held.slices[-1][0] != now:
+            held.slices.append([now, 0, 0])
+        while held.slices[0][0] <= now - BUCKETS:
+            held.slices.popleft()
+        return held
+
+    def forget(self, name: str) -> None:
+        with self._lock:
+            self._held.pop(name, None)
+
+
+_scripts = RedisScripts("circuits_are_local")
+_local = LocalCounts()
+
 
 log = structlog.get_logger(__name__)
 
@@ -94,9 +221,7 @@ def record(account: Account, permit: Permit, outcome: Outcome) -> None:
                 account.name, settings.CONFIGURATION_PAUSE_SECONDS, code=outcome.code, detail=outcome.detail
             )
         elif outcome.provider_error or not _is_inconclusive(outcome):
-            tally = failure_window.count(
-                account.name, error=outcome.provider_error, window=account.breaker.window
-            )
+            tally = count(account.name, error=outcome.provider_error, window=account.breaker.window)
             if outcome.provider_error and tally.trips(account.breaker):
                 log.error("circuit_opened", provider=account.name, code=outcome.code, **_facts(tally))
                 open_for(account.name, account.breaker.pause, code=outcome.code, detail=outcome.detail)
@@ -139,12 +264,12 @@ class Permits:
         with self._lock:
             successes, self._successes = self._successes, Counter()
         for account, sends in successes.items():
-            failure_window.count(account.name, error=False, window=account.breaker.window, sends=sends)
+            count(account.name, error=False, window=account.breaker.window, sends=sends)
 
 
 def _forget(name: str) -> None:
     """Drop the counts, and what this process has cached of a circuit that has just changed."""
-    failure_window.forget(name)
+    forget(name)
     _closed_until.pop(name, None)
 
 
@@ -157,7 +282,7 @@ def _is_inconclusive(outcome: Outcome) -> bool:
     return outcome.untried or outcome.result in (Result.DEFERRED, Result.CONFIGURATION)
 
 
-def _facts(tally: failure_window.Tally) -> dict[str, int]:
+def _facts(tally: Tally) -> dict[str, int]:
     return {"sends": tally.sends, "errors": tally.errors, "streak": tally.streak}
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from apps.notifications.channels.outcome import Outcome, Result
-from apps.notifications.routing import failure_window
+from apps.notifications.routing import circuit_breaker
 from apps.notifications.routing.accounts import Account
 from notifier.lib.redis.scripts import RedisScripts
 
@@ -107,7 +107,7 @@ def refusal(account: Account, domain: str, *, urgent: bool = False) -> Outcome |
 def slow_down(account: Account) -> None:
     """After a complaint of the provider: half the rate of the last seconds, for a minute."""
     rate = account.rate or max(
-        failure_window.rate(account.name, window=account.breaker.window), MIN_ASSUMED_RATE
+        circuit_breaker.rate(account.name, window=account.breaker.window), MIN_ASSUMED_RATE
     )
     _scripts.run(
         _SLOW,

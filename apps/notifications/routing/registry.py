@@ -14,8 +14,7 @@ from apps.notifications.channels.push.providers.fcm.provider import FcmProvider
 from apps.notifications.channels.push.providers.fcm.settings import FcmSettings
 from apps.notifications.channels.sandbox import SandboxProvider, SandboxSettings
 from apps.notifications.channels.unusable import UnusableProvider
-from apps.notifications.routing.accounts import Account
-from apps.notifications.routing.schemes import SCHEMES, accounts_in
+from apps.notifications.routing.accounts import SCHEMES, Account, accounts_in
 from apps.users.channels import Channel
 
 Provider = EmailProvider | PushProvider

@@ -11,7 +11,7 @@ from apps.notifications.channels.outcome import Outcome, Result
 from apps.notifications.channels.unusable import UnusableProvider
 from apps.notifications.delivery import route
 from apps.notifications.models import CircuitChange, EmailLog, ProviderState, PushLog
-from apps.notifications.routing import circuit_breaker, failure_window, registry
+from apps.notifications.routing import circuit_breaker, registry
 from apps.notifications.routing.accounts import Account, BreakerPolicy
 from notifier.local import fcm_answers
 from tests.conftest import post, settled, timeline, wait_until
@@ -30,7 +30,7 @@ def relays(settings, transactional_db):
         )
         registry.close_all()
         for name in ("first", "second"):
-            failure_window.forget(name)
+            circuit_breaker.forget(name)
         yield first, second
         registry.close_all()
 
@@ -160,7 +160,7 @@ class TestBreaker:
 
     @pytest.fixture(autouse=True)
     def fresh(self, transactional_db):
-        failure_window.forget("one")
+        circuit_breaker.forget("one")
 
     def account(self, **rules):
         return Account("one", breaker=BreakerPolicy(**rules))
@@ -191,7 +191,7 @@ class TestBreaker:
     def test_what_left_the_window_is_forgotten(self):
         account = self.account(streak=1000, minimum=4, window=1.0)
         self.record(account, ERROR, ERROR, ERROR)
-        wait_until(lambda: failure_window.rate("one", window=1.0) == 0)
+        wait_until(lambda: circuit_breaker.rate("one", window=1.0) == 0)
         self.record(account, ERROR)
         assert circuit_breaker.permit_for("one") == circuit_breaker.Permit()
 
@@ -261,7 +261,7 @@ class TestBreaker:
         assert circuit_breaker.permit_for("one") == circuit_breaker.Permit()
         self.record(self.account(streak=3, minimum=1000), ERROR)
         assert isinstance(circuit_breaker.permit_for("one"), Outcome)
-        failure_window.forget("one")
+        circuit_breaker.forget("one")
 
     def test_opened_by_hand_it_stays_until_closed_by_hand(self):
         circuit_breaker.open_manually("one", by="user:7")

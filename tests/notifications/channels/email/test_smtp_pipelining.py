@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apps.notifications.channels.email.providers.smtp import session
-from apps.notifications.channels.email.providers.smtp.connection import Connection as SmtpConnection
 from apps.notifications.channels.email.providers.smtp.provider import SmtpProvider
+from apps.notifications.channels.email.providers.smtp.session import Connection as SmtpConnection
 from apps.notifications.channels.email.providers.smtp.settings import SmtpSettings
 from apps.notifications.channels.outcome import EmailMessage, Outcome, Result
 from tests.conftest import wait_until
