@@ -132,7 +132,7 @@ def smtp(settings: Any) -> Iterator[ScriptedSmtpServer]:
     with ScriptedSmtpServer() as server:
         settings.EMAIL_PROVIDER_URL = f"{server.url}?tls=none"
         registry.close_all()
-        circuit_breaker.forget("smtp")
+        circuit_breaker.forget_counts("smtp")
         yield server
 
 
@@ -151,7 +151,7 @@ def fcm(_stand_in: FcmStandIn, settings: Any, tmp_path: Path) -> FcmStandIn:
         f"fcm://{_stand_in.project_id}/?credentials={account}&base_url={_stand_in.base_url}"
     )
     registry.close_all()
-    circuit_breaker.forget("fcm")
+    circuit_breaker.forget_counts("fcm")
     return _stand_in
 
 

@@ -95,7 +95,7 @@ def rate(name: str, *, window: float) -> float:
     return tally.sends / window
 
 
-def forget(name: str) -> None:
+def forget_counts(name: str) -> None:
     """Drop the counts: the errors that opened a circuit must not open it again."""
     _scripts.run("redis.call('DEL', KEYS[1]) return 1", keys=[_key(name)], args=[])
     _local.forget(name)
@@ -269,7 +269,7 @@ class Permits:
 
 def _forget(name: str) -> None:
     """Drop the counts, and what this process has cached of a circuit that has just changed."""
-    forget(name)
+    forget_counts(name)
     _closed_until.pop(name, None)
 
 

@@ -30,7 +30,7 @@ def relays(settings, transactional_db):
         )
         registry.close_all()
         for name in ("first", "second"):
-            circuit_breaker.forget(name)
+            circuit_breaker.forget_counts(name)
         yield first, second
         registry.close_all()
 
@@ -160,7 +160,7 @@ class TestBreaker:
 
     @pytest.fixture(autouse=True)
     def fresh(self, transactional_db):
-        circuit_breaker.forget("one")
+        circuit_breaker.forget_counts("one")
 
     def account(self, **rules):
         return Account("one", breaker=BreakerPolicy(**rules))
@@ -261,7 +261,7 @@ class TestBreaker:
         assert circuit_breaker.permit_for("one") == circuit_breaker.Permit()
         self.record(self.account(streak=3, minimum=1000), ERROR)
         assert isinstance(circuit_breaker.permit_for("one"), Outcome)
-        circuit_breaker.forget("one")
+        circuit_breaker.forget_counts("one")
 
     def test_opened_by_hand_it_stays_until_closed_by_hand(self):
         circuit_breaker.open_manually("one", by="user:7")
