@@ -20,12 +20,14 @@ log = structlog.get_logger(__name__)
 
 LOG_EVERY_SECONDS = 60.0
 """How often the log repeats an error that stays the same."""
+FAILING_SECONDS = 60.0
+"""So long after a turn that raised a loop counts as failing, unless a turn goes well before."""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """`failures`: turns that raised, since the start; `error`: what the last turn raised, "" where it went well;
-    `succeeded_at`: Unix time of the last turn that went well, 0 for none."""
+    """`failures`: turns that raised, since the start; `error`: what the last turn raised, "" where it went well
+    or where that is long ago; `succeeded_at`: Unix time of the last turn that went well, 0 for none."""
 
     name: str
     alive: bool
@@ -65,7 +67,8 @@ class Loop:
         self._thread: threading.Thread | None = None
         self._pid = 0
         self._stop = threading.Event()
-        self._failures, self._error, self._succeeded_at, self._logged_at = 0, "", 0.0, 0.0
+        self._failures, self._error = 0, ""
+        self._succeeded_at = self._logged_at = self._failed_at = 0.0
 
     @property
     def alive(self) -> bool:
@@ -91,8 +94,9 @@ class Loop:
     def stop(self, timeout: float = 2.0) -> None:
         """Let the turn in hand end, and wait for that, at most `timeout` seconds; `start` begins anew."""
         thread = self._thread
+        if _loops.get(self.name) is self:
+            del _loops[self.name]
         if thread is not None and self.alive:
-            _loops.pop(self.name, None)
             self._stop.set()
             self._wake()
             thread.join(timeout)
@@ -105,7 +109,9 @@ class Loop:
         return self._survived(self._turn)
 
     def state(self) -> State:
-        return State(self.name, self.alive, self._failures, self._error, self._succeeded_at)
+        # One that takes a turn when there is work, or whose turns another process takes, may not take one for long.
+        error = self._error if time.monotonic() - self._failed_at < FAILING_SECONDS else ""
+        return State(self.name, self.alive, self._failures, error, self._succeeded_at)
 
     def _runs(self) -> bool:
         return self._thread is not None and self.alive and not self._stop.is_set()
@@ -141,7 +147,7 @@ class Loop:
         """Whether the log is to say so: what fails every second is said once a minute."""
         before, self._error = self._error, f"{type(error).__name__}: {error}"
         self._failures += 1
-        now = time.monotonic()
+        self._failed_at = now = time.monotonic()
         if self._error == before and now - self._logged_at < LOG_EVERY_SECONDS:
             return False
         self._logged_at = now

@@ -267,3 +267,21 @@ def test_no_step_of_the_scheduler_keeps_another_from_its_work(step, error, monke
     finally:
         stop.set()
         thread.join(10)
+    assert not [state for state in threads.states() if state.failing], "it has ended"
+
+
+def test_an_error_of_long_ago_is_no_failure_now(looped, monkeypatch):
+    """A loop that waits for work takes no turn by which it could show that it is well."""
+    failed, asleep = threading.Event(), threading.Event()
+
+    def turn():
+        if failed.is_set():
+            asleep.wait(60)
+        failed.set()
+        raise ValueError("once")
+
+    loop = looped(turn, wake=asleep.set)
+    loop.start()
+    wait_until(lambda: own(loop.name).failing)
+    monkeypatch.setattr(threads, "FAILING_SECONDS", 0.0)
+    assert not own(loop.name).failing

@@ -65,6 +65,8 @@ def run(stop: threading.Event) -> None:
         else:
             gauges.forget()
         stop.wait(max(0.0, EVERY_SECONDS - (time.monotonic() - began)))
+    for step in (lease, *steps.values()):
+        step.stop()
     gauges.forget()
     republisher.broker.close()
     dead_letter_consumer.close()
