@@ -1,6 +1,8 @@
 """Background loops: whatever a turn raises, the next one comes, and health and metrics say so."""
 
 import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -18,6 +20,7 @@ from notifier.http import health
 from notifier.lib import threads
 from notifier.lib.threads import Loop
 from tests.conftest import wait_until
+from tests.environment import ROOT
 
 ERRORS = [
     OperationalError("server closed the connection"),
@@ -185,17 +188,31 @@ def test_a_turn_that_waits_is_woken_to_stop(looped):
     assert not loop._thread.is_alive()
 
 
-def test_a_forked_child_has_a_thread_of_its_own(looped):
-    read, write = os.pipe()
-    loop = looped(lambda: os.write(write, str(os.getpid()).encode() + b" "), every=0.05)
+FORKED = """
+import os, sys, time
+import django
+django.setup()
+from notifier.lib.threads import Loop
+
+loop = Loop("forked", lambda: os.write(1, f"{os.getpid()} ".encode()), every=0.05)
+loop.start()
+child = os.fork()
+if not child:
     loop.start()
-    child = os.fork()
-    if not child:
-        loop.start()
-        time.sleep(0.5)
-        os._exit(0)
-    os.waitpid(child, 0)
-    assert {os.getpid(), child} <= {int(pid) for pid in os.read(read, 10_000).split()}
+    time.sleep(0.5)
+    os._exit(0)
+os.waitpid(child, 0)
+print(os.getpid(), child, file=sys.stderr)
+"""
+
+
+def test_a_forked_child_has_a_thread_of_its_own():
+    # In a process of its own: a fork of this one would be as large as all tests before have made it.
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "notifier.settings"}
+    ran = subprocess.run(
+        [sys.executable, "-c", FORKED], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert set(ran.stderr.split()[-2:]) <= set(ran.stdout.split())
 
 
 def _loops():
