@@ -27,13 +27,12 @@ FAILING_SECONDS = 60.0
 @dataclass(frozen=True, slots=True)
 class State:
     """`failures`: turns that raised, since the start; `error`: what the last turn raised, "" where it went well
-    or where that is long ago; `succeeded_at`: Unix time of the last turn that went well, 0 for none."""
+    or where that is long ago."""
 
     name: str
     alive: bool
     failures: int
     error: str
-    succeeded_at: float
 
     @property
     def failing(self) -> bool:
@@ -68,7 +67,7 @@ class Loop:
         self._pid = 0
         self._stop = threading.Event()
         self._failures, self._error = 0, ""
-        self._succeeded_at = self._logged_at = self._failed_at = 0.0
+        self._logged_at = self._failed_at = 0.0
 
     @property
     def alive(self) -> bool:
@@ -111,7 +110,7 @@ class Loop:
     def state(self) -> State:
         # One that takes a turn when there is work, or whose turns another process takes, may not take one for long.
         error = self._error if time.monotonic() - self._failed_at < FAILING_SECONDS else ""
-        return State(self.name, self.alive, self._failures, error, self._succeeded_at)
+        return State(self.name, self.alive, self._failures, error)
 
     def _runs(self) -> bool:
         return self._thread is not None and self.alive and not self._stop.is_set()
@@ -134,7 +133,7 @@ class Loop:
             if self._failed(error):
                 log.exception("loop_failed", loop=self.name)
             return None
-        self._error, self._succeeded_at = "", time.time()
+        self._error = ""
         return result
 
     def _reconnect(self) -> None:

@@ -310,10 +310,16 @@ def give_back(
 def _give_back_unknown(rows: Any, columns: dict[str, Any]) -> None:
     # Looked for after the others were changed, which may have waited for the transaction that made these unknown.
     unknown = rows.filter(status=Status.UNKNOWN).select_for_update(of=("self",)).in_bulk()
+    # The attempt that was counted when the lease expired was none.
+    columns = {
+        "error_code": "",
+        "error_detail": "",
+        "finished_at": None,
+        **columns,
+        "attempts": F("attempts") - 1,
+    }
     for pk in dead_letters.close_unknown(unknown, by="given back"):
-        # The attempt that was counted when the lease expired was none.
-        columns = {"error_code": "", "error_detail": "", **columns, "attempts": F("attempts") - 1}
-        change(rows.filter(pk=pk), Status.QUEUED, SENDER_MOVES, finished_at=None, **columns)
+        change(rows.filter(pk=pk), Status.QUEUED, SENDER_MOVES, **columns)
         timeline.note(unknown[pk], timeline.DEFERRED, code="not_begun")
 
 
