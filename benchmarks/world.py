@@ -65,11 +65,11 @@ def forget() -> None:
     from celery import current_app
     from django.db import connection
 
-    from apps.notifications.queue import topology
+    from apps.notifications.queue import broker
 
-    with current_app.connection_for_write() as broker, broker.channel() as channel:
-        topology.declare(channel)
-        for lane in topology.LANES:
+    with current_app.connection_for_write() as connected, connected.channel() as channel:
+        broker.declare(channel)
+        for lane in broker.LANES:
             channel.queue_purge(lane)
 
     with connection.cursor() as cursor:

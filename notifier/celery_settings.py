@@ -7,7 +7,7 @@ from django.conf import settings
 if not apps.ready:
     django.setup()
 
-from apps.notifications.queue.topology import WORK_QUEUES  # noqa: E402
+from apps.notifications.queue.broker import WORK_QUEUES  # noqa: E402
 
 # Without a host kombu warns that it assumes localhost.
 broker_url = "memory://localhost/" if settings.LOCAL else settings.BROKER_URL

@@ -20,7 +20,7 @@ from rest_framework.test import APIClient
 from apps.notifications.delivery import sender
 from apps.notifications.delivery.runtime import runtime
 from apps.notifications.models import DELIVERIES, Delivery, Event, Notification, ProviderState, from_now
-from apps.notifications.queue import topology
+from apps.notifications.queue import broker
 from apps.notifications.queue.publisher import publisher
 from apps.notifications.routing import circuit_breaker, rate_limit, registry
 from apps.notifications.scheduler.republisher import Republisher
@@ -165,8 +165,8 @@ def _worker_thread() -> Iterator[None]:
 
     with current_app.connection_for_write() as connection:
         channel = connection.channel()
-        topology.declare(channel)
-        for queue in (*topology.LANES, topology.FAILED):
+        broker.declare(channel)
+        for queue in (*broker.LANES, broker.FAILED):
             channel.queue_purge(queue)
     ready = threading.Event()
     # Its tests run it themselves; between tests there is no database for it.
@@ -194,7 +194,7 @@ def _controller(ready: threading.Event) -> Any:
         hostname="tests",
         pool_cls="threads",
         concurrency=4,
-        queues=list(topology.LANES),
+        queues=list(broker.LANES),
         without_mingle=True,
         without_gossip=True,
         ready_callback=lambda _: ready.set(),
@@ -256,7 +256,7 @@ def settled(*statuses: str, seconds: float = NEVER) -> list[Delivery]:
 def _lanes() -> dict[str, tuple[int, int]]:
     """(messages that wait, consumers) of each lane."""
     with current_app.connection_for_read() as connection, connection.channel() as channel:
-        answers = [channel.queue_declare(queue=lane, passive=True) for lane in topology.LANES]
+        answers = [channel.queue_declare(queue=lane, passive=True) for lane in broker.LANES]
     return {one.queue: (one.message_count, one.consumer_count) for one in answers}
 
 

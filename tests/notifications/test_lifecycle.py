@@ -139,7 +139,7 @@ class TestAcceptance:
         assert len({answer.json()["data"]["id"] for answer in answers}) == 2
 
     def test_low_priority_takes_the_bulk_lane(self, api, user, db):
-        from apps.notifications.queue.topology import lane
+        from apps.notifications.queue.broker import lane
 
         post(api, user, channels=["email"], priority=4)
         row = EmailLog.objects.get()

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from apps.notifications.models import EmailLog, Event
-from apps.notifications.queue import topology
+from apps.notifications.queue import broker
 from notifier.http.health import CACHED_SECONDS
 from scripts.private_services.postgres import PrivatePostgres
 from tests.conftest import wait_until
@@ -198,9 +198,9 @@ def test_messages_of_another_version_pass_by(make_system, smtp, key):
             client.post("notifications/", json=to_address(n)).json()["data"]["deliveries"][0]["id"]
             for n in range(5)
         ]
-    with Connection(system.environment["BROKER_URL"]) as broker:
-        channel = broker.channel()
-        topology.declare(channel)
+    with Connection(system.environment["BROKER_URL"]) as connection:
+        channel = connection.channel()
+        broker.declare(channel)
         for version, extra in ((2, {"chunk": True}), (1, {"priority": 5})):
             Producer(channel).publish(
                 [[], {"v": version, "channel": "email", "ids": ids, **extra}, {}],

@@ -4,7 +4,7 @@ import pytest
 from kombu import Connection, Queue
 
 from apps.notifications.models import Callback
-from apps.notifications.queue import topology
+from apps.notifications.queue import broker
 from tests.conftest import wait_until
 from tests.outages.conftest import post_many, to_address
 from tests.support.webhook_calls import tomorrow
@@ -17,9 +17,9 @@ def bound(rabbit):
     """A consumer's durable queue, as operations.md describes it."""
     with Connection(rabbit.url) as connection:
         channel = connection.channel()
-        topology.declare(channel)
+        broker.declare(channel)
         Queue(
-            "shop", exchange=topology.EVENTS, routing_key="acme.email.*", durable=True,
+            "shop", exchange=broker.EVENTS, routing_key="acme.email.*", durable=True,
             queue_arguments={"x-queue-type": "quorum"},
         )(channel).declare()  # fmt: skip
 

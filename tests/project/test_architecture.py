@@ -9,14 +9,9 @@ from django.apps import apps
 from django.core.management import call_command
 from django.db import models
 
-from apps.notifications.models.statuses import (
-    PRECEDENCE,
-    RECEIPT_MOVES,
-    REPLAY_MOVES,
-    SENDER_MOVES,
-    Status,
-    summary,
-)
+from apps.notifications.models import summary
+from apps.notifications.models.statuses import PRECEDENCE, Status
+from apps.notifications.transitions.status_changes import RECEIPT_MOVES, REPLAY_MOVES, SENDER_MOVES
 from notifier.lib.database.tenancy import TenantManager
 from tests.environment import ROOT
 

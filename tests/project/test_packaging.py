@@ -17,7 +17,7 @@ import yaml
 from django.conf import settings
 from django.db import connection
 
-from apps.notifications.queue import topology
+from apps.notifications.queue import broker
 from notifier.configuration.environment import MAY_BE_FILES
 from scripts.private_services.process import free_port
 from tests.environment import ROOT
@@ -189,7 +189,7 @@ def test_every_image_is_pinned():
 
 def test_every_lane_has_exactly_one_worker():
     consumed = Counter(queue for service in OURS.values() for queue in queues_of(service))
-    assert consumed == Counter(topology.LANES)
+    assert consumed == Counter(broker.LANES)
 
 
 def queues_of(service):

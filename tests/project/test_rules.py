@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from apps.notifications.models.statuses import (
+from apps.notifications.models.statuses import Status
+from apps.notifications.transitions.status_changes import (
     RECEIPT_MOVES,
     REPLAY_MOVES,
     SENDER_MOVES,
-    Status,
     movable_to,
 )
 from notifier.lib.database import storage
@@ -101,7 +101,7 @@ def test_every_operation_has_a_twin_of_the_same_form(operation):
 def test_threads_are_started_by_loops_and_send_slots():
     own = {
         "notifier/lib/threads.py",
-        "apps/notifications/delivery/send_slots.py",
+        "apps/notifications/delivery/fair_shares.py",
         # A look-up and a check that may hang: left behind when their time is over.
         "notifier/lib/http/address_guard.py",
         "apps/admin/doctor/checks.py",

@@ -11,7 +11,7 @@ from django.conf import settings
 from kombu import Connection
 
 from apps.admin.doctor.findings import Finding, message_of, ok, skipped, wrong
-from apps.notifications.queue import topology
+from apps.notifications.queue import broker
 from apps.notifications.queue.broker import BROKER_ERRORS
 
 CONNECT_SECONDS = 2
@@ -76,11 +76,11 @@ def _refused(error: Exception) -> Finding:
 def queues() -> list[Finding]:
     with _connected() as connection:
         entities = (
-            topology.DIRECT,
-            topology.DEAD,
-            topology.EVENTS,
-            *topology.WORK_QUEUES,
-            topology.FAILED_QUEUE,
+            broker.DIRECT,
+            broker.DEAD,
+            broker.EVENTS,
+            *broker.WORK_QUEUES,
+            broker.FAILED_QUEUE,
         )
         errors = [error for entity in entities if (error := _difference(connection, entity))]
     return errors or [ok("The exchanges and queues are declared as this release declares them.")]
@@ -122,7 +122,7 @@ def _exists(connection: Any, entity: Any, declare: str) -> bool:
 
 def workers() -> list[Finding]:
     with _connected() as connection:
-        return [_consumed(connection, queue) for queue in topology.WORK_QUEUES]
+        return [_consumed(connection, queue) for queue in broker.WORK_QUEUES]
 
 
 def _consumed(connection: Any, queue: Any) -> Finding:

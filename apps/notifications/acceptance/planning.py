@@ -15,7 +15,6 @@ from apps.notifications.errors import Invalid
 from apps.notifications.models import DELIVERIES, Delivery, EmailLog, Notification, PushLog
 from apps.notifications.models.statuses import Status
 from apps.notifications.transitions import eligibility
-from apps.notifications.transitions.retry_schedule import policy_for
 from apps.templates import credentials
 from apps.templates.authoring.versions import content_for
 from apps.templates.models import TemplateContent, TemplateVersion
@@ -219,7 +218,7 @@ def _delivery(
     if notification.scheduled_at is not None:
         row.due_at = notification.scheduled_at
         row.due_later = begins > timezone.now()
-    row.deadline_at = begins + timedelta(seconds=policy_for(channel).deadline)
+    row.deadline_at = begins + row.retried_for()
     row.recipient_hash = recipient_hash(channel, row.recipient) if row.recipient else ""
     return row
 

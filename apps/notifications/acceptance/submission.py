@@ -19,7 +19,7 @@ from apps.notifications.errors import AlreadyDelivered, Invalid, NotifierError, 
 from apps.notifications.models import BULK_BELOW, DELIVERIES, Delivery, Event, Notification, deliveries_of
 from apps.notifications.models.statuses import WENT_OUT, Status
 from apps.notifications.observability.metrics import ACCEPTED
-from apps.notifications.queue import topology
+from apps.notifications.queue import broker
 from apps.notifications.queue.publisher import Wake, publisher
 from apps.notifications.transitions import eligibility, timeline
 from apps.notifications.webhooks import events
@@ -140,7 +140,7 @@ def _lanes(plans: Sequence[Plan]) -> Iterator[tuple[str, str]]:
     for planned in plans:
         for row in planned.deliveries:
             if row.status == Status.QUEUED:
-                yield str(row.channel), topology.lane(row.channel, row.priority)
+                yield str(row.channel), broker.lane(row.channel, row.priority)
 
 
 def _plan_all(
@@ -204,7 +204,8 @@ def _store(plans: Sequence[Plan]) -> None:
     closed = [row for row in deliveries if row.status != Status.QUEUED]
     alone = storage.on_postgresql() and not closed and not connection.in_atomic_block
     with nullcontext() if alone else transaction.atomic():
-        events.announce([events.StatusChange(row, row.status, row.reason) for row in closed])
+        if closed:
+            events.announce([events.StatusChange(row, row.status, row.reason) for row in closed])
         insert(
             [planned.notification for planned in plans],
             *([row for row in deliveries if isinstance(row, model)] for model in DELIVERIES.values()),

@@ -1,7 +1,7 @@
 """The interface of a provider: one class that sends a message and returns an `Outcome`.
 
-`pipelined_next` is the message that the same thread most likely sends next: a provider may prepare for it, and must
-accept that it never comes.
+A provider that `pipelines` also takes `pipelined_next`, the message that the same thread most likely sends next: it
+may prepare for it, and must accept that it never comes.
 
 A provider's own reply codes and error names stop here: the rest of the system sees an `Outcome`.
 """
@@ -112,19 +112,17 @@ Message = EmailMessage | PushMessage
 
 class EmailProvider(Protocol):
     name: str
+    pipelines: bool
 
-    def send(
-        self, message: EmailMessage, *, may_commit: MayCommit, pipelined_next: EmailMessage | None = None
-    ) -> Outcome: ...
+    def send(self, message: EmailMessage, *, may_commit: MayCommit) -> Outcome: ...
 
     def close(self) -> None: ...
 
 
 class PushProvider(Protocol):
     name: str
+    pipelines: bool
 
-    def send(
-        self, message: PushMessage, *, may_commit: MayCommit, pipelined_next: PushMessage | None = None
-    ) -> Outcome: ...
+    def send(self, message: PushMessage, *, may_commit: MayCommit) -> Outcome: ...
 
     def close(self) -> None: ...

@@ -41,16 +41,12 @@ class SandboxSettings:
 class SandboxProvider:
     """Accepts every message and discards it, unless its recipient asks for another outcome."""
 
+    pipelines = False
+
     def __init__(self, name: str = "sandbox") -> None:
         self.name = name
 
-    def send(
-        self,
-        message: Message,
-        *,
-        may_commit: MayCommit,
-        pipelined_next: Message | None = None,
-    ) -> Outcome:
+    def send(self, message: Message, *, may_commit: MayCommit) -> Outcome:
         if not may_commit():
             return Outcome(Result.DEFERRED, "lease_lapsed", wait=0)
         if isinstance(message, EmailMessage):

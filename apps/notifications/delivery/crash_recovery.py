@@ -14,10 +14,10 @@ from django.db import transaction
 from apps.notifications.channels.outcome import Result
 from apps.notifications.delivery.journal import BOOT, SUFFIX, Records, read
 from apps.notifications.models import DELIVERIES, Delivery
-from apps.notifications.models.claimed import ClaimedDelivery
-from apps.notifications.models.statuses import SENDER_MOVES, Status, movable_to
+from apps.notifications.models.statuses import Status
 from apps.notifications.transitions import claims, outcomes
-from apps.notifications.transitions.attempts import DeliveryAttempt
+from apps.notifications.transitions.attempts import ClaimedDelivery, DeliveryAttempt
+from apps.notifications.transitions.status_changes import SENDER_MOVES, movable_to
 from notifier.lib.database.encryption import Undecryptable
 
 log = structlog.get_logger(__name__)

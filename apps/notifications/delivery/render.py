@@ -6,12 +6,11 @@ from typing import Any
 from django.conf import settings
 from django.db.models import F
 
-from apps.notifications.channels.email.list_headers import headers_for
+from apps.notifications.channels.email.headers import headers_for, return_path
 from apps.notifications.channels.outcome import EmailMessage, PushMessage
-from apps.notifications.feedback.verp import return_path
 from apps.notifications.models import Event
-from apps.notifications.models.claimed import ClaimedDelivery
 from apps.notifications.transitions import timeline
+from apps.notifications.transitions.attempts import ClaimedDelivery
 from apps.templates.authoring import weights
 from apps.templates.authoring.versions import content_for
 from apps.templates.models import TemplateContent, TemplateVersion
@@ -118,7 +117,11 @@ def render(delivery: ClaimedDelivery) -> EmailMessage | PushMessage:
             subject=text.subject,
             html=text.html,
             text=text.text,
-            headers=headers_for(delivery, page),
+            headers=headers_for(
+                category=delivery.category_code,
+                organization=delivery.organization_slug,
+                unsubscribe_page="" if delivery.mandatory else page,
+            ),
             attempt=delivery.attempts + 1,
             return_path=return_path(delivery.pk),
         )

@@ -13,15 +13,14 @@ from typing import Any, NamedTuple
 import structlog
 from django.db import connection
 
-from apps.notifications.channels.outcome import Message, Outcome, Result
+from apps.notifications.channels.outcome import Outcome, Result
 from apps.notifications.models import BULK_BELOW
-from apps.notifications.models.claimed import ClaimedDelivery
 from apps.notifications.observability.metrics import OUTCOMES, PROVIDER, series
 from apps.notifications.routing import rate_limit
 from apps.notifications.routing.circuit_breaker import Permits
 from apps.notifications.routing.registry import Ready, accounts_for
 from apps.notifications.transitions import timeline
-from apps.notifications.transitions.attempts import DeliveryAttempt
+from apps.notifications.transitions.attempts import ClaimedDelivery, DeliveryAttempt
 from apps.templates.authoring.redaction import redacted, secrets_in
 
 log = structlog.get_logger(__name__)
@@ -43,25 +42,25 @@ class _Ended(NamedTuple):
         return _NOT_SENT.index(self.outcome.result), self.outcome.wait or 0.0
 
 
-def route(
-    attempt: DeliveryAttempt, permits: Permits, pipelined_next: Message | None = None
-) -> tuple[Outcome, str]:
+def route(attempt: DeliveryAttempt, permits: Permits) -> tuple[Outcome, str]:
     """Send the attempt's message through the accounts in failover order; the outcome, and the name of the account
-    that it comes from. `pipelined_next`: the message that this thread probably sends next."""
+    that it comes from."""
     delivery = attempt.delivery
     # Read first: once the send has begun, nothing may fail because the database is away.
     attempt.secrets = secrets_in(delivery.version_id, delivery.variables)
     failed: list[_Ended] = []
     accounts = accounts_for(delivery.channel, live=delivery.live)
     if len(accounts) > 1 and not _first_is_certain(accounts):
-        pipelined_next = None
+        attempt.pipelined_next = None
     for ready in failover_order(accounts):
         # A failed account is noted before the next one is tried.
         _note(delivery, failed[-1:])
-        ended = _send_through(ready, attempt, permits, None if failed else pipelined_next)
+        ended = _send_through(ready, attempt, permits)
         if not _fails_over(ended):
             return ended.outcome, ended.account
         failed.append(ended)
+        # It will most likely be sent by the first account.
+        attempt.pipelined_next = None
     mildest = min(failed, key=lambda ended: ended.cost)
     if failed[-1] is not mildest:
         _note(delivery, failed[-1:])
@@ -92,9 +91,7 @@ def _note(delivery: ClaimedDelivery, failed: list[_Ended]) -> None:
             OUTCOMES.labels(delivery.channel, account, timeline.PASSED_ON, outcome.code).inc()
 
 
-def _send_through(
-    ready: Ready, attempt: DeliveryAttempt, permits: Permits, pipelined_next: Message | None
-) -> _Ended:
+def _send_through(ready: Ready, attempt: DeliveryAttempt, permits: Permits) -> _Ended:
     account = ready.account
     permit = permits.permit_for(account.name)
     if isinstance(permit, Outcome):
@@ -104,22 +101,22 @@ def _send_through(
         connection.close()
     domain = attempt.delivery.recipient.rpartition("@")[2].lower()
     paced = rate_limit.refusal(account, domain, urgent=attempt.delivery.priority >= BULK_BELOW)
-    outcome = paced or _send(ready, attempt, pipelined_next)
+    outcome = paced or _send(ready, attempt)
     permits.record(account, permit, outcome)
     if outcome.code == THROTTLED:
         rate_limit.slow_down(account)
     return _Ended(outcome, account.name, attempted=paced is None)
 
 
-def _send(ready: Ready, attempt: DeliveryAttempt, pipelined_next: Message | None) -> Outcome:
+def _send(ready: Ready, attempt: DeliveryAttempt) -> Outcome:
     begun_before, attempt.begun = attempt.begun, False
     # The types fit: a channel's accounts have its kind of provider, and its rows its kind of message.
     provider: Any = ready.provider
+    following = attempt.pipelined_next if provider.pipelines else None
+    options = {"pipelined_next": following.message} if following is not None else {}
     began = time.monotonic()
     try:
-        outcome = cleaned(
-            provider.send(attempt.message, may_commit=attempt.may_commit, pipelined_next=pipelined_next)
-        )
+        outcome = cleaned(provider.send(attempt.message, may_commit=attempt.may_commit, **options))
         detail = redacted(outcome.detail, attempt.secrets)
         return outcome if detail == outcome.detail else replace(outcome, detail=detail)
     except Exception:

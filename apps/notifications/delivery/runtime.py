@@ -2,21 +2,18 @@
 that watch them. One object starts, watches and stops it all."""
 
 import threading
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from django.db import connection
 
 from apps.notifications.delivery.crash_recovery import EVERY_SECONDS, CrashRecovery
-from apps.notifications.delivery.fair_claims import BulkRoundRobin
+from apps.notifications.delivery.fair_shares import BulkRoundRobin, SendSlots
 from apps.notifications.delivery.journal import Journal
-from apps.notifications.delivery.send_slots import SendSlots
 from apps.notifications.observability.exposition import exposition
-from apps.notifications.queue import topology
+from apps.notifications.queue import broker
 from apps.notifications.queue.publisher import publisher
 from apps.notifications.routing.registry import close_all
 from apps.notifications.webhooks import event_exchange
-from notifier.lib.database import recovery
 from notifier.lib.threads import Loop
 
 LOOK_EVERY_SECONDS = 0.5
@@ -79,13 +76,9 @@ class WorkerRuntime:
         with self._lock:
             self._batches.discard(batch)
 
-    def retry_until_recorded(self, event: str, work: Callable[[], Any]) -> None:
-        """As `recovery.retry_until_recorded`, until this process ends."""
-        recovery.retry_until_recorded(event, work, stopping=self.stopping)
-
     def _size(self, worker: Any) -> None:
         self.slots.limit = int(worker.concurrency)
-        if all(topology.is_bulk(lane) for lane in worker.app.amqp.queues.consume_from):
+        if all(broker.is_bulk(lane) for lane in worker.app.amqp.queues.consume_from):
             # A batch uses as many slots as it can: a process that took as many batches as it has slots would leave
             # nothing to the other processes.
             worker.concurrency = min(

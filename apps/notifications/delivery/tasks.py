@@ -13,7 +13,7 @@ from django.db import connection
 from apps.notifications.delivery.runtime import runtime
 from apps.notifications.delivery.sender import deliver
 from apps.notifications.models import CALLBACKS, DELIVERIES
-from apps.notifications.queue import topology
+from apps.notifications.queue import broker
 from apps.notifications.queue.broker import CALL_BACK_TASK_NAME, MESSAGE_VERSION, TASK_NAME
 from apps.notifications.webhooks.delivery import call_back
 from notifier.lib.database.recovery import DATABASE_ERRORS
@@ -27,7 +27,7 @@ def deliver_rows(self: Task, **message: Any) -> None:
     channel, ids = _read(message, DELIVERIES)
     lane = (self.request.delivery_info or {}).get("routing_key") or ""
     try:
-        deliver(channel, ids, bulk=topology.is_bulk(lane))
+        deliver(channel, ids, bulk=broker.is_bulk(lane))
     except DATABASE_ERRORS as error:
         # The process ends while the database is away; another process gets the message.
         raise Reject(f"database unavailable: {error}", requeue=True) from error

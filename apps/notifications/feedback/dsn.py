@@ -11,9 +11,10 @@ from typing import NamedTuple
 from django.conf import settings
 from flufl.bounce import all_failures
 
+from apps.notifications.channels.email.headers import delivery_in
 from apps.notifications.channels.email.refusals import GONE, reported
 from apps.notifications.channels.tracking import Kind, TrackingEvent, detail_of, key_of
-from apps.notifications.feedback import mail_parts, verp
+from apps.notifications.feedback import mail_parts
 
 SIZE_LIMIT = 256 * 1024
 """Octets of a mail that are read: the report comes before the returned message."""
@@ -55,7 +56,7 @@ class NotABounce(Exception):
 
 
 def read(octets: bytes) -> TrackingEvent:
-    """The tracking event that the mail reports. Raises NotABounce and verp.Forged, and any exception for a mail that
+    """The tracking event that the mail reports. Raises NotABounce and Forged, and any exception for a mail that
     was made to break the parser."""
     try:
         mail = mail_parts.parse(octets[:SIZE_LIMIT])
@@ -113,7 +114,7 @@ def _complaint(part: Message, mail: Message, parts: list[Message]) -> TrackingEv
         # Other types are praise ("not-spam"), or about signatures and viruses.
         raise NotABounce(f"feedback {feedback[:40] or 'of no type'}")
     original = "\n".join(mail_parts.field(fields, name) for name in _ORIGINAL)
-    named = verp.delivery_in(original)
+    named = delivery_in(original)
     # Anybody who has the message could also use its unsubscribe link, so its Message-ID is proof enough.
     delivery_id = named or _delivery(mail, parts)[0]
     detail = detail_of(f"abuse {mail_parts.field(fields, 'User-Agent')}".strip())
@@ -202,7 +203,7 @@ def _delivery(mail: Message, parts: list[Message]) -> tuple[uuid.UUID, bool]:
     suppresses no address.
     """
     to = (str(value) for name in _DELIVERED_TO for value in mail.get_all(name, []))
-    if (named := verp.delivery_in("\n".join(to))) is not None:
+    if (named := delivery_in("\n".join(to))) is not None:
         return named, True
     for part in parts:
         if mail_parts.kind_of(part) in _RETURNED:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import structlog
 
-from apps.notifications.feedback import dsn, tracking_events, verp
+from apps.notifications.channels.email.headers import Forged
+from apps.notifications.feedback import dsn, tracking_events
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +53,7 @@ def _process(maildir: Path, mail: Path, octets: bytes) -> str:
         reported = dsn.read(octets)
     except dsn.NotABounce as error:
         reason = str(error)
-    except verp.Forged:
+    except Forged:
         reason = "forged return path"
     except Exception:
         # Anybody can send mail here, and one unreadable mail must not block the others.

@@ -6,7 +6,7 @@ from celery import current_app
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
-from apps.notifications.queue.topology import BULK_SUFFIX
+from apps.notifications.queue.broker import BULK_SUFFIX
 
 
 class ConsumeCommand(BaseCommand):

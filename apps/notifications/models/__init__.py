@@ -1,7 +1,7 @@
 """The models: notifications, their deliveries, callbacks, and the records that are kept about them.
 
 May import `errors` of this app, the models of `templates` and `users`, and `notifier.lib`.
-Must not import DRF, nor call a provider or a broker; it defines which status moves are allowed, others make them.
+Must not import DRF, nor call a provider or a broker; status changes are made by `transitions`.
 """
 
 from apps.notifications.models.deliveries import (
@@ -13,6 +13,7 @@ from apps.notifications.models.deliveries import (
     Notification,
     PushLog,
     deliveries_of,
+    summary,
 )
 from apps.notifications.models.records import (
     CircuitChange,
@@ -60,4 +61,5 @@ __all__ = [
     "WebhookEndpoint",
     "deliveries_of",
     "from_now",
+    "summary",
 ]

@@ -1,6 +1,7 @@
 """Notifications, and their deliveries by email and push."""
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any, ClassVar, Self
 
 import uuid6
@@ -9,7 +10,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from apps.notifications.models.statuses import SCHEDULED, Status
+from apps.notifications.models.statuses import PRECEDENCE, SCHEDULED, Status
 from apps.notifications.models.waiting import LEASE_INDEX, Waiting, WaitingQuerySet
 from apps.templates.models import TemplateVersion
 from apps.users.channels import Channel
@@ -170,6 +171,11 @@ class Delivery(Waiting):
     def __str__(self) -> str:
         return f"{self.channel} {self.id}"
 
+    @classmethod
+    def retried_for(cls) -> timedelta:
+        """How long after its first due time a delivery is tried at most, by the settings."""
+        return timedelta(seconds=settings.RETRY_POLICIES[cls.channel]["deadline"])
+
     @property
     def recipient(self) -> str:
         return str(getattr(self, self.RECIPIENT))
@@ -217,3 +223,14 @@ def deliveries_of(notifications: Iterable[Notification]) -> dict[Any, list[Deliv
         for row in model.objects.shown().filter(notification__in=list(found)).order_by("id"):
             found[row.notification_id].append(row)
     return found
+
+
+def summary(statuses: Iterable[str]) -> str:
+    """A notification's status from the shown statuses of its deliveries; skipped if there are none."""
+    found = set(statuses)
+    for status in PRECEDENCE:
+        if status in found:
+            return status.value
+        if status is Status.QUEUED and SCHEDULED in found:
+            return SCHEDULED
+    return Status.SKIPPED.value

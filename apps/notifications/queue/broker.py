@@ -1,7 +1,7 @@
-"""One broker connection for publishing, with a timeout on every wait.
+"""RabbitMQ: the exchanges and queues that are declared there, and one connection for publishing.
 
-Any error drops the connection without an AMQP close: a close handshake waits for a broker that may be frozen, and a
-confirm that comes late would be taken for the next message's.
+Every wait of the connection has a timeout. Any error drops it without an AMQP close: a close handshake waits for a
+broker that may be frozen, and a confirm that comes late would be taken for the next message's.
 """
 
 import time
@@ -10,13 +10,77 @@ from typing import Any
 import structlog
 from amqp.exceptions import AMQPError, ChannelError, MessageNacked, NotFound
 from celery import current_app
-from kombu import Connection, Exchange, Producer
+from kombu import Connection, Exchange, Producer, Queue
 from kombu.exceptions import OperationalError
 
-from apps.notifications.models import CALLBACKS
-from apps.notifications.queue import topology
+from apps.notifications.models import BULK_BELOW, CALLBACKS
+from apps.users.channels import Channel
 
 log = structlog.get_logger(__name__)
+
+DIRECT = Exchange("notifications.direct", type="direct", durable=True)
+DEAD = Exchange("notifications.dlx", type="direct", durable=True)
+EVENTS = Exchange("notifications.events", type="topic", durable=True)
+"""Webhook events, by `<organization's slug>.<channel>.<status>`; a program that wants them binds a queue."""
+FAILED = "failed"
+
+BULK_SUFFIX = ".bulk"
+DELIVERY_LANES = tuple(f"{channel}{suffix}" for channel in Channel.values for suffix in ("", BULK_SUFFIX))
+LANES = (*DELIVERY_LANES, CALLBACKS)
+"""A lane is a queue of wake-ups; its name is the queue's and the routing key's."""
+
+_ARGUMENTS: dict[str, Any] = {
+    "x-queue-type": "quorum",
+    # A message that the queue drops (rejected or poisoned) is copied to `failed` first.
+    "x-dead-letter-exchange": DEAD.name,
+    "x-dead-letter-routing-key": FAILED,
+    "x-dead-letter-strategy": "at-least-once",
+    "x-overflow": "reject-publish",
+    "x-delivery-limit": 100,
+}
+# No length limit and no TTL anywhere: either would drop messages in silence.
+WORK_QUEUES = tuple(
+    Queue(name, exchange=DIRECT, routing_key=name, durable=True, queue_arguments=_ARGUMENTS) for name in LANES
+)
+FAILED_QUEUE = Queue(
+    FAILED,
+    exchange=DEAD,
+    routing_key=FAILED,
+    durable=True,
+    queue_arguments={"x-queue-type": "quorum"},
+)
+
+
+BATCH_SIZE = 100
+"""Rows that a worker claims at once."""
+SMALL_BATCH = 10
+"""Small enough that a burst spreads over the slots of all workers, which take a message each."""
+
+
+def ids_per_message(lane: str) -> int:
+    """How many rows a message of this lane names at most."""
+    if lane == CALLBACKS:
+        # A receiver may take 15 s: no other row may wait behind it.
+        return 1
+    return BATCH_SIZE if is_bulk(lane) else SMALL_BATCH
+
+
+def is_bulk(lane: str) -> bool:
+    """Whether this is a channel's bulk lane."""
+    return lane.endswith(BULK_SUFFIX)
+
+
+def lane(channel: str, priority: int) -> str:
+    """The lane of a delivery of this channel and priority (1–10); callbacks have one of their own."""
+    return f"{channel}{BULK_SUFFIX}" if priority < BULK_BELOW else str(channel)
+
+
+def declare(channel: Any) -> None:
+    """Create what is missing. Raises the broker's PreconditionFailed where a queue has other arguments."""
+    for queue in (*WORK_QUEUES, FAILED_QUEUE):
+        queue(channel).declare()
+    EVENTS(channel).declare()
+
 
 CONNECT_SECONDS = 0.5
 ANSWER_SECONDS = 2.0
@@ -55,7 +119,7 @@ class Broker:
                 CALL_BACK_TASK_NAME if channel == CALLBACKS else TASK_NAME,
                 kwargs={"v": MESSAGE_VERSION, "channel": channel, "ids": ids},
                 producer=producer,
-                exchange=topology.DIRECT.name,
+                exchange=DIRECT.name,
                 routing_key=lane,
                 mandatory=True,
                 retry=False,
@@ -71,8 +135,8 @@ class Broker:
         self._attempt(
             lambda producer: producer.publish(
                 body,
-                exchange=topology.DEAD.name,
-                routing_key=topology.FAILED,
+                exchange=DEAD.name,
+                routing_key=FAILED,
                 serializer="json",
                 mandatory=True,
                 retry=False,
@@ -85,7 +149,7 @@ class Broker:
         self._attempt(
             lambda producer: producer.publish(
                 body,
-                exchange=topology.EVENTS.name,
+                exchange=EVENTS.name,
                 routing_key=key,
                 serializer="json",
                 message_id=message_id,
@@ -149,6 +213,6 @@ class Broker:
             self._connection.ensure_connection(max_retries=0, reraise_as_library_errors=False)
             self.connects += 1
             channel = self._connection.channel()
-            topology.declare(channel)
+            declare(channel)
             self._producer = Producer(channel, auto_declare=False)
         return self._producer

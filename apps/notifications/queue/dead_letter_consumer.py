@@ -12,7 +12,7 @@ from django.db import transaction
 from kombu import Connection
 
 from apps.notifications.models import WAITING, DeadLetter
-from apps.notifications.queue import topology
+from apps.notifications.queue import broker
 from apps.notifications.queue.broker import ANSWER_SECONDS, BROKER_ERRORS, CONNECT_SECONDS, PAUSE_SECONDS
 
 log = structlog.get_logger(__name__)
@@ -62,9 +62,9 @@ class DeadLetterConsumer:
                 transport_options={"read_timeout": ANSWER_SECONDS, "write_timeout": ANSWER_SECONDS},
             )
         with self._connection.channel() as channel:
-            topology.declare(channel)
+            broker.declare(channel)
             taken = 0
-            while taken < MESSAGES_PER_PASS and (message := channel.basic_get(topology.FAILED)) is not None:
+            while taken < MESSAGES_PER_PASS and (message := channel.basic_get(broker.FAILED)) is not None:
                 store(message)
                 # Acknowledged last: after a crash the message comes again, and its hash shows that it is stored.
                 channel.basic_ack(message.delivery_tag)

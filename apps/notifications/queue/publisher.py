@@ -15,7 +15,7 @@ import structlog
 from django.db.models.functions import Now
 
 from apps.notifications.models import WAITING
-from apps.notifications.queue import topology
+from apps.notifications.queue import broker
 from apps.notifications.queue.broker import Broker, BrokerUnavailable
 from notifier.lib.database.recovery import DATABASE_ERRORS
 from notifier.lib.threads import Loop
@@ -90,7 +90,7 @@ class Publisher:
             # not needed any more.
             self._record_at = self._published_at + RECORD_EVERY_SECONDS
         for wakes in _messages(batch):
-            lane = topology.lane(wakes[0].channel, wakes[0].priority)
+            lane = broker.lane(wakes[0].channel, wakes[0].priority)
             ids = [wake.id for wake in wakes]
             try:
                 self._broker.wake(lane, wakes[0].channel, ids)
@@ -140,9 +140,9 @@ def _messages(batch: list[Item]) -> Iterable[list[Wake]]:
     lanes: dict[str, list[Wake]] = defaultdict(list)
     for item in batch:
         for wake in item if isinstance(item, list) else ():
-            lanes[topology.lane(wake.channel, wake.priority)].append(wake)
+            lanes[broker.lane(wake.channel, wake.priority)].append(wake)
     for lane, wakes in lanes.items():
-        size = topology.ids_per_message(lane)
+        size = broker.ids_per_message(lane)
         for start in range(0, len(wakes), size):
             yield wakes[start : start + size]
 

@@ -22,7 +22,7 @@ from apps.notifications.models import (
     UnreadEvent,
 )
 from apps.notifications.observability.metrics import LOOKED
-from apps.notifications.queue import topology
+from apps.notifications.queue import broker
 from apps.notifications.queue.broker import Broker, BrokerUnavailable
 from apps.notifications.routing.registry import configured
 
@@ -69,7 +69,7 @@ class Gauges:
             labels=["queue"],
         )
         try:
-            for queue in (*topology.LANES, topology.FAILED):
+            for queue in (*broker.LANES, broker.FAILED):
                 depth.add_metric([queue], self._broker.ready_messages(queue))
         except BrokerUnavailable:
             return
@@ -96,8 +96,8 @@ def _waiting() -> Iterator[Metric]:
 def _lanes() -> Iterator[tuple[str, QuerySet[Any]]]:
     for channel, model in DELIVERIES.items():
         due = model.objects.due()
-        yield topology.lane(channel, BULK_BELOW), due.filter(priority__gte=BULK_BELOW)
-        yield topology.lane(channel, BULK_BELOW - 1), due.filter(priority__lt=BULK_BELOW)
+        yield broker.lane(channel, BULK_BELOW), due.filter(priority__gte=BULK_BELOW)
+        yield broker.lane(channel, BULK_BELOW - 1), due.filter(priority__lt=BULK_BELOW)
     yield CALLBACKS, Callback.objects.due()
 
 

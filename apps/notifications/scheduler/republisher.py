@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from apps.notifications.models import BULK_BELOW, CALLBACKS, DELIVERIES, Callback, from_now
-from apps.notifications.queue import topology
+from apps.notifications.queue import broker
 from apps.notifications.queue.broker import Broker, BrokerUnavailable
 from apps.notifications.transitions import outcomes
 from apps.notifications.webhooks.delivery import free_lapsed as free_lapsed_callbacks
@@ -61,8 +61,8 @@ class Republisher:
             for channel, model in DELIVERIES.items():
                 due = model.objects.due()
                 urgent, bulk = due.filter(priority__gte=BULK_BELOW), due.filter(priority__lt=BULK_BELOW)
-                published += self._republish_lane(channel, topology.lane(channel, BULK_BELOW), urgent)
-                published += self._republish_lane(channel, topology.lane(channel, BULK_BELOW - 1), bulk)
+                published += self._republish_lane(channel, broker.lane(channel, BULK_BELOW), urgent)
+                published += self._republish_lane(channel, broker.lane(channel, BULK_BELOW - 1), bulk)
             published += self._republish_lane(CALLBACKS, CALLBACKS, Callback.objects.due())
             self._connects_seen = self.broker.connects
         except BrokerUnavailable:
@@ -81,7 +81,7 @@ class Republisher:
         lost = due.filter(published_at__lt=from_now(-age)).order_by("published_at")
         rows = list(never.values_list("pk", "fence")[:ROWS_PER_PASS])
         rows += lost.values_list("pk", "fence")[: ROWS_PER_PASS - len(rows)]
-        size = 1 if len(rows) <= FEW_ROWS else topology.ids_per_message(lane)
+        size = 1 if len(rows) <= FEW_ROWS else broker.ids_per_message(lane)
         for start in range(0, len(rows), size):
             batch = rows[start : start + size]
             self.broker.wake(lane, channel, [str(pk) for pk, _ in batch])

@@ -8,9 +8,9 @@ from django.db.models.functions import Now
 
 from apps.notifications.errors import NotCancellable
 from apps.notifications.models import DELIVERIES, Delivery, Notification
-from apps.notifications.models.statuses import SENDER_MOVES, WENT_OUT, Status
+from apps.notifications.models.statuses import WENT_OUT, Status
 from apps.notifications.transitions import timeline
-from apps.notifications.transitions.status_changes import change
+from apps.notifications.transitions.status_changes import SENDER_MOVES, change
 from apps.notifications.webhooks import events
 from apps.templates import credentials
 

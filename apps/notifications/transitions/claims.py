@@ -15,12 +15,12 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F
 
-from apps.notifications.models.claimed import ClaimedDelivery
 from apps.notifications.models.deliveries import BULK_BELOW, Delivery, Notification
-from apps.notifications.models.statuses import SENDER_MOVES, Status
+from apps.notifications.models.statuses import Status
 from apps.notifications.models.waiting import from_now
 from apps.notifications.transitions import dead_letters, eligibility, timeline
-from apps.notifications.transitions.status_changes import FREE, change
+from apps.notifications.transitions.attempts import ClaimedDelivery
+from apps.notifications.transitions.status_changes import FREE, SENDER_MOVES, change
 from notifier.lib.database import storage
 from notifier.lib.database.encryption import Undecryptable
 from notifier.lib.database.sql import run

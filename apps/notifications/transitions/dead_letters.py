@@ -14,11 +14,10 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
 from apps.notifications.models import BULK_BELOW, DELIVERIES, DeadLetter, Delivery, from_now
-from apps.notifications.models.statuses import REPLAY_MOVES, Status
+from apps.notifications.models.statuses import Status
 from apps.notifications.queue.publisher import Wake, publisher
 from apps.notifications.transitions import timeline
-from apps.notifications.transitions.retry_schedule import policy_for
-from apps.notifications.transitions.status_changes import FREE, change
+from apps.notifications.transitions.status_changes import FREE, REPLAY_MOVES, change
 from apps.users.audit_log import acting
 
 UNKNOWN = "unknown"
@@ -129,7 +128,7 @@ def replay(dead_letter: DeadLetter, *, by: str) -> bool:
             resends=0,
             due_at=Now(),
             finished_at=None,
-            deadline_at=from_now(policy_for(dead_letter.channel).deadline),
+            deadline_at=from_now(DELIVERIES[dead_letter.channel].retried_for().total_seconds()),
             # A flood of old failures must not delay the transactional lane.
             priority=BULK_BELOW - 1,
             **FREE,

@@ -19,13 +19,13 @@ from django.db.models.functions import Now
 from apps.notifications.channels.email.refusal_phrases import Meaning
 from apps.notifications.channels.outcome import Feedback, Outcome, Result
 from apps.notifications.models import Delivery, Event, from_now
-from apps.notifications.models.statuses import SENDER_MOVES, Status, movable_to
+from apps.notifications.models.statuses import Status
 from apps.notifications.observability.metrics import RETRIES
 from apps.notifications.transitions import dead_letters, receipts, suppress, timeline
 from apps.notifications.transitions.attempts import DeliveryAttempt
 from apps.notifications.transitions.disabled_mailboxes import disabled_before
 from apps.notifications.transitions.retry_schedule import deferral, policy_for
-from apps.notifications.transitions.status_changes import FREE, change
+from apps.notifications.transitions.status_changes import FREE, SENDER_MOVES, change, movable_to
 from apps.notifications.webhooks import events
 from apps.templates.models import OnUnknown
 from notifier.lib.database import storage
@@ -64,6 +64,7 @@ SELECT moved.id, moved.late, EXISTS (
 """
 
 
+_SENT_FROM = [str(status) for status in movable_to(Status.SENT, SENDER_MOVES)]
 _encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
@@ -121,7 +122,7 @@ def mark_sent(attempts: Sequence[DeliveryAttempt]) -> None:
         values = {
             # Ages count until now: it may have taken time to get a connection.
             "given": _given(attempts, time.monotonic()),
-            "from": [str(status) for status in movable_to(Status.SENT, SENDER_MOVES)],
+            "from": _SENT_FROM,
             "sent": str(Status.SENT),
             "sending": str(Status.SENDING),
             "channel": str(model.channel),

@@ -10,10 +10,10 @@ from django.db.models.functions import Now
 from apps.notifications.channels.email.refusals import disabled_for_now
 from apps.notifications.errors import BeingSent, NotHere
 from apps.notifications.models import DELIVERIES, Delivery
-from apps.notifications.models.statuses import RECEIPT_MOVES, Status
+from apps.notifications.models.statuses import Status
 from apps.notifications.transitions import dead_letters, suppress, timeline
 from apps.notifications.transitions.disabled_mailboxes import disabled_before
-from apps.notifications.transitions.status_changes import change
+from apps.notifications.transitions.status_changes import RECEIPT_MOVES, change
 from apps.notifications.webhooks import events
 from apps.users.models import Organization
 

@@ -13,11 +13,10 @@ DEFERRAL_JITTER = (1.0, 1.2)
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """`steps`: the waits in seconds after the first, second, … failed attempt; `repeat_last`: the last step repeats
-    until the deadline, `deadline` seconds after a delivery's first due time."""
+    until the delivery's deadline."""
 
     steps: tuple[float, ...]
     repeat_last: bool
-    deadline: float
 
     def wait(self, attempts: int, *, floor: float = 0.0) -> float | None:
         """Seconds until the next attempt after `attempts` failed ones, with jitter; None if there is none left."""
@@ -31,7 +30,7 @@ class RetryPolicy:
 def policy_for(channel: str) -> RetryPolicy:
     """The channel's policy by the settings."""
     values: dict[str, Any] = settings.RETRY_POLICIES[channel]
-    return RetryPolicy(tuple(values["steps"]), values["repeat_last"], values["deadline"])
+    return RetryPolicy(tuple(values["steps"]), values["repeat_last"])
 
 
 def deferral(wait: float) -> float:

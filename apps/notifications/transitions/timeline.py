@@ -3,7 +3,7 @@
 from typing import Any
 
 from apps.notifications.models import Delivery, Event, Notification
-from apps.notifications.models.claimed import ClaimedDelivery
+from apps.notifications.transitions.attempts import ClaimedDelivery
 
 ACCEPTED = "accepted"
 FALLBACK = "fallback"

@@ -25,8 +25,9 @@ from apps.notifications.models import (
 from apps.notifications.models.statuses import Status
 from apps.notifications.observability.metrics import CALLBACK_ATTEMPTS
 from apps.notifications.queue.broker import BrokerUnavailable
-from apps.notifications.webhooks import client, endpoints, event_exchange, outcomes, signing
+from apps.notifications.webhooks import client, endpoints, event_exchange, outcomes
 from apps.notifications.webhooks.concurrency import concurrency_limits
+from apps.notifications.webhooks.headers import headers_for
 from apps.notifications.webhooks.leases import keeper
 from notifier.lib.database.recovery import AWAY, forget_broken_connections
 
@@ -96,7 +97,7 @@ def _call_back(row: Callback) -> None:
             # No attempt is used: nothing was posted.
             _move(row, due_at=from_now(retry_after), **FREE)
             return
-        headers = signing.headers(
+        headers = headers_for(
             message_id=str(row.pk), timestamp=int(time.time()), body=body, secrets=signed_by
         )
         answer = client.post(url, body, headers)

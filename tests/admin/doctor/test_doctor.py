@@ -13,7 +13,7 @@ from apps.admin.doctor import database
 from apps.admin.doctor.checks import Check, examine
 from apps.admin.doctor.findings import ok
 from apps.notifications.models import ProviderState, TickLease, from_now
-from apps.notifications.queue import topology
+from apps.notifications.queue import broker
 from apps.notifications.scheduler import loop
 from notifier.local import fcm_answers
 from scripts.private_services.process import free_port
@@ -53,7 +53,7 @@ def test_all_is_well(worker, turning, smtp, fcm):
     assert found.answer["ok"] is True
     for check in ("database", "migrations", "clock", "broker", "queues", "redis", "tick", "providers"):
         assert found.sentence(check, "ok")
-    assert len(found.sentences("workers", "ok")) == len(topology.LANES)
+    assert len(found.sentences("workers", "ok")) == len(broker.LANES)
     assert found.sentence("email", "ok").endswith("accepts us, without signing in; nothing was sent.")
     assert found.sentence("push", "ok") == "FCM accepts us for the project stand-in; nothing was sent."
     assert not smtp.messages
@@ -196,11 +196,11 @@ def test_a_virtual_host_that_does_not_exist(rabbit, settings, transactional_db):
 
 def test_a_queue_with_other_arguments_and_lanes_without_workers(rabbit, settings, transactional_db):
     settings.BROKER_URL = rabbit.url
-    other = Queue("email.bulk", exchange=topology.DIRECT, routing_key="email.bulk", durable=True)
+    other = Queue("email.bulk", exchange=broker.DIRECT, routing_key="email.bulk", durable=True)
     with Connection(rabbit.url) as own:
         channel = own.channel()
         other(channel).declare()
-        for entity in (*topology.WORK_QUEUES, topology.FAILED_QUEUE, topology.EVENTS):
+        for entity in (*broker.WORK_QUEUES, broker.FAILED_QUEUE, broker.EVENTS):
             if entity.name not in ("email.bulk", "push"):
                 entity(channel).declare()
     found = visit()
@@ -213,7 +213,7 @@ def test_a_queue_with_other_arguments_and_lanes_without_workers(rabbit, settings
     assert (
         "No worker consumes the lane email; 0 messages wait in it. Start a worker with -Q email," in idle[0]
     )
-    assert len(idle) == len(topology.LANES) - 1
+    assert len(idle) == len(broker.LANES) - 1
     assert found.sentences("workers", "skipped") == ["The lane push has no queue yet."]
 
 

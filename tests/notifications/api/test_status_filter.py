@@ -5,8 +5,8 @@ import itertools
 import pytest
 
 from apps.notifications.api import queries
-from apps.notifications.models import EmailLog, PushLog, from_now
-from apps.notifications.models.statuses import SCHEDULED, Status, summary
+from apps.notifications.models import EmailLog, PushLog, from_now, summary
+from apps.notifications.models.statuses import SCHEDULED, Status
 from tests.conftest import post
 
 KINDS = (None, SCHEDULED, *Status.values)

@@ -4,11 +4,9 @@ import time
 from typing import Any
 
 from apps.notifications.channels.outcome import Outcome
-from apps.notifications.delivery.fair_claims import BulkRoundRobin, claim_due
-from apps.notifications.delivery.send_slots import SendSlots
+from apps.notifications.delivery.fair_shares import BulkRoundRobin, SendSlots, claim_due
 from apps.notifications.models import Delivery
-from apps.notifications.models.claimed import ClaimedDelivery
-from apps.notifications.transitions.attempts import DeliveryAttempt
+from apps.notifications.transitions.attempts import ClaimedDelivery, DeliveryAttempt
 from apps.notifications.transitions.claims import ClaimedRows, load
 from apps.notifications.transitions.outcomes import record_attempts
 

@@ -12,10 +12,9 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from apps.notifications.delivery import batch, fair_claims, sender
-from apps.notifications.delivery.fair_claims import BulkRoundRobin
+from apps.notifications.delivery import fair_shares, sender
+from apps.notifications.delivery.fair_shares import BulkRoundRobin, SendSlots
 from apps.notifications.delivery.runtime import runtime
-from apps.notifications.delivery.send_slots import SendSlots
 from apps.notifications.models import (
     CallbackAttempt,
     EmailLog,
@@ -54,7 +53,7 @@ def waiting(api, version, unpublished, transactional_db):
 def slots(monkeypatch):
     def set_to(limit):
         monkeypatch.setattr(runtime, "slots", SendSlots(limit))
-        monkeypatch.setattr(batch, "_paces", {})
+        monkeypatch.setattr(sender, "_paces", {})
 
     return set_to
 
@@ -85,7 +84,7 @@ def test_a_batch_arrives_once_each_and_is_in_every_timeline(api, user, version, 
 def test_fifty_cost_no_more_statements_than_five(waiting, smtp, slots, monkeypatch):
     """On a machine that is quick enough for one sender thread, and for one time of writing down."""
     slots(1)
-    monkeypatch.setattr(batch, "RECORD_BULK_EVERY_SECONDS", 60)
+    monkeypatch.setattr(sender, "RECORD_BULK_EVERY_SECONDS", 60)
     monkeypatch.setattr(runtime, "watch", lambda claimed_batch: None)
     deliver("email", waiting(1), bulk=True)  # reads the version's sources, for good
     statements = []
@@ -101,7 +100,7 @@ def test_fifty_cost_no_more_statements_than_five(waiting, smtp, slots, monkeypat
 
 def test_a_row_was_sent_when_its_answer_came_whenever_that_is_written(waiting, smtp, slots, monkeypatch):
     slots(1)
-    monkeypatch.setattr(batch, "RECORD_BULK_EVERY_SECONDS", 60)
+    monkeypatch.setattr(sender, "RECORD_BULK_EVERY_SECONDS", 60)
     monkeypatch.setattr(runtime, "watch", lambda claimed_batch: None)
     ids = waiting(2)
     smtp.recipients = {"person1@example.com": {"dot": (Stall(0.5), "250 ok")}}
@@ -130,13 +129,13 @@ def test_no_outcome_is_lost_between_sender_threads(slots, monkeypatch, quick_swi
     """Some are written down while others come in."""
     slots(8)
     written, closed = [], []
-    monkeypatch.setattr(batch, "RECORD_AT", 2)
-    monkeypatch.setattr(batch, "WORTH_A_SLOT", 0.0)
-    monkeypatch.setattr(batch, "record_attempts", written.extend)
+    monkeypatch.setattr(sender, "RECORD_AT", 2)
+    monkeypatch.setattr(sender, "WORTH_A_SLOT", 0.0)
+    monkeypatch.setattr(sender, "record_attempts", written.extend)
     monkeypatch.setattr(runtime.journal, "close", closed.append)
-    claimed_batch = batch.Batch(
-        runtime, EmailLog, [delivery(n) for n in range(20_000)], token="", segment="file", expires=0.0,
-        send=lambda claimed_batch, attempt, pipelined_next: attempt, bulk=False,
+    claimed_batch = sender.Batch(
+        EmailLog, [delivery(n) for n in range(20_000)], token="", segment="file", expires=0.0,
+        send=lambda claimed_batch, attempt: attempt, bulk=False,
     )  # fmt: skip
     claimed_batch.work()
     runtime.slots.join()
@@ -155,19 +154,19 @@ def test_a_batch_ends_when_all_is_recorded_by_whichever_thread(slots, monkeypatc
             assert may_end.wait(10)
         written.extend(done)
 
-    def send(claimed_batch, attempt, pipelined_next):
+    def send(claimed_batch, attempt):
         if attempt.delivery == 1:
             looking.start()
             assert began.wait(10)
             threading.Timer(0.2, may_end.set).start()
         return attempt
 
-    monkeypatch.setattr(batch, "record_attempts", record_all)
-    monkeypatch.setattr(batch, "RECORD_BULK_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(sender, "record_attempts", record_all)
+    monkeypatch.setattr(sender, "RECORD_BULK_EVERY_SECONDS", 0.0)
     monkeypatch.setattr(runtime, "watch", lambda claimed_batch: None)
     monkeypatch.setattr(runtime.journal, "close", lambda segment: written.append(segment))
-    claimed_batch = batch.Batch(
-        runtime, EmailLog, [0, 1, 2], token="", segment="file", expires=0.0, send=send, bulk=True
+    claimed_batch = sender.Batch(
+        EmailLog, [0, 1, 2], token="", segment="file", expires=0.0, send=send, bulk=True
     )  # fmt: skip
     looking = threading.Thread(target=claimed_batch.look)
     claimed_batch.work()
@@ -178,12 +177,10 @@ def test_bulk_mail_waits_longer_for_a_slow_relay(slots, monkeypatch):
     """What is given back after two seconds would be claimed again and again."""
     slots(2)
     given_back = []
-    monkeypatch.setattr(batch.claims, "give_back", lambda model, token, rows: given_back.extend(rows))
+    monkeypatch.setattr(sender.claims, "give_back", lambda model, token, rows: given_back.extend(rows))
     rows = [delivery(n) for n in range(3)]
     for bulk in (True, False):
-        claimed_batch = batch.Batch(
-            runtime, EmailLog, rows, token="", segment=None, expires=0.0, send=None, bulk=bulk
-        )
+        claimed_batch = sender.Batch(EmailLog, rows, token="", segment=None, expires=0.0, bulk=bulk)
         monkeypatch.setattr(claimed_batch, "_get_help", lambda: False)
         claimed_batch._taken_at -= 5
         claimed_batch.look()
@@ -335,7 +332,7 @@ def test_a_wake_up_takes_along_what_has_waited(
 
 
 def test_organizations_take_turns_in_the_bulk_lane(waiting, smtp, monkeypatch):
-    monkeypatch.setattr(fair_claims, "BATCH_SIZE", 20)
+    monkeypatch.setattr(fair_shares, "BATCH_SIZE", 20)
     monkeypatch.setattr(runtime, "bulk_round_robin", BulkRoundRobin())
     waiting(100)
     second = OrganizationFactory(slug="second")
@@ -414,7 +411,7 @@ def test_what_was_sent_is_not_kept_until_it_is_written(waiting, smtp, slots, mon
     """A hundred messages of half a megabyte, as long as the database is away."""
     slots(1)
     written = []
-    monkeypatch.setattr(batch, "record_attempts", written.extend)
+    monkeypatch.setattr(sender, "record_attempts", written.extend)
     deliver("email", waiting(3), bulk=True)
     assert [one.outcome.result for one in written] == ["sent"] * 3
     assert [(one.message, one.secrets) for one in written] == [(None, ())] * 3

@@ -10,7 +10,7 @@ from kombu import Producer
 
 from apps.notifications.channels.email.providers.smtp.provider import SmtpProvider
 from apps.notifications.channels.outcome import Outcome, Result
-from apps.notifications.delivery import batch, route, sender
+from apps.notifications.delivery import route, sender
 from apps.notifications.models import (
     DeadLetter,
     EmailLog,
@@ -262,7 +262,7 @@ def test_a_stopping_worker_still_gives_the_record_its_time(row, smtp, monkeypatc
     """PostgreSQL restarts for two seconds during a deploy: the relay has taken the message."""
     import time
 
-    real, back = batch.record_attempts, []
+    real, back = sender.record_attempts, []
 
     def away(*args, **kwargs):
         back.append(time.monotonic())
@@ -270,7 +270,7 @@ def test_a_stopping_worker_still_gives_the_record_its_time(row, smtp, monkeypatc
             raise OperationalError("the database system is shutting down")
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(batch, "record_attempts", away)
+    monkeypatch.setattr(sender, "record_attempts", away)
     original = route._send
 
     def stop_while_sending(*args):
@@ -314,8 +314,9 @@ def test_an_answer_with_a_nul_is_recorded(
 ):
     class Odd:
         name = "fcm"
+        pipelines = False
 
-        def send(self, message, *, may_commit, pipelined_next=None):
+        def send(self, message, *, may_commit):
             from apps.notifications.channels.push.providers.fcm.outcomes import outcome_of
 
             may_commit()
@@ -333,7 +334,7 @@ def test_an_answer_with_a_nul_is_recorded(
 def test_an_answer_with_half_a_character_is_recorded_with_the_others(row, version, smtp, monkeypatch):
     """A name from JSON that no database can hold."""
     odd = replace(Outcome(Result.SENT, "accepted"), detail="a\ud800b", provider_message_id="c\udfffd\0e")
-    monkeypatch.setattr(SmtpProvider, "send", lambda *_, may_commit, pipelined_next: may_commit() and odd)
+    monkeypatch.setattr(SmtpProvider, "send", lambda *_, may_commit: may_commit() and odd)
     sender.deliver("email", [str(row.pk)])
     sent = EmailLog.objects.get()
     assert (sent.status, sent.provider_message_id) == ("sent", "c?de")

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.db.models.functions import Now
 
-from apps.notifications.feedback import verp
+from apps.notifications.channels.email.headers import return_path
 from apps.notifications.models import EmailLog, Event, Suppression
 from tests.conftest import post
 from tests.notifications.feedback.test_read_bounces import BOUNCES, files, maildir, put, read, suppressed  # noqa: F401
@@ -74,7 +74,7 @@ def report(row, fields=FIELDS, *, kind="message/delivery-status", encoding="7bit
 
 
 def mail(row, body, *, head=FROM_THE_SYSTEM):
-    to = verp.return_path(row.pk) or "notifier@sender.test"
+    to = return_path(row.pk) or "notifier@sender.test"
     return f"{head}\nDelivered-To: {to}\nTo: {to}\nMIME-Version: 1.0\n{body}".replace("\n", "\r\n").encode()
 
 
@@ -293,9 +293,9 @@ def test_a_complaint(of, row, maildir):  # noqa: F811
 
 
 def test_a_complaint_that_names_the_return_path_alone(proven, maildir):  # noqa: F811
-    more = f"Original-Mail-From: <{verp.return_path(proven.pk)}>\n"
+    more = f"Original-Mail-From: <{return_path(proven.pk)}>\n"
     complaint = feedback(proven, "Abuse (a button)", more=more).replace(str(proven.pk), "redacted")
-    octets = mail(proven, complaint).replace(verp.return_path(proven.pk).encode(), b"fbl@sender.test", 2)
+    octets = mail(proven, complaint).replace(return_path(proven.pk).encode(), b"fbl@sender.test", 2)
     put(maildir, octets)
     assert read(maildir) == {"read": 1, "complained": 1}
     assert suppressed() == ["complaint"]

@@ -14,7 +14,7 @@ import pytest
 from celery import Celery
 from kombu import Exchange, Queue
 
-from apps.notifications.queue import topology
+from apps.notifications.queue.broker import _ARGUMENTS
 from tests.conftest import wait_until
 from tests.environment import ROOT
 
@@ -24,10 +24,10 @@ import django
 django.setup()
 from celery import Celery
 from kombu import Exchange, Queue
-from apps.notifications.queue import topology
+from apps.notifications.queue.broker import _ARGUMENTS
 name, log = os.environ["QUEUE"], os.environ["LOG"]
 app = Celery("retries", broker=os.environ["BROKER_URL"])
-queue = Queue(name, exchange=Exchange(name, type="direct"), routing_key=name, queue_arguments=topology._ARGUMENTS)
+queue = Queue(name, exchange=Exchange(name, type="direct"), routing_key=name, queue_arguments=_ARGUMENTS)
 app.conf.update(
     task_queues=[queue], task_acks_late=True, task_ignore_result=True, worker_prefetch_multiplier=1,
     task_default_exchange=name, task_default_routing_key=name, task_default_queue=name,
@@ -82,7 +82,7 @@ def retries(tmp_path, settings):
     sender = Celery("retries", broker=settings.BROKER_URL)
     queue = Queue(
         name, exchange=Exchange(name, type="direct"), routing_key=name,
-        queue_arguments=topology._ARGUMENTS,
+        queue_arguments=_ARGUMENTS,
     )  # fmt: skip
 
     def send(task):

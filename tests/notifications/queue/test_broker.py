@@ -13,8 +13,8 @@ from django.db.models.functions import Now
 from kombu import Connection, Producer, Queue
 
 from apps.notifications.models import DeadLetter, EmailLog
+from apps.notifications.queue import broker as rabbitmq
 from apps.notifications.queue import publisher as publishing
-from apps.notifications.queue import topology
 from apps.notifications.queue.broker import Broker, BrokerUnavailable
 from apps.notifications.queue.dead_letter_consumer import DeadLetterConsumer
 from tests.conftest import deliveries, post, settled, wait_until
@@ -28,8 +28,8 @@ def channel():
         current_app.connection_for_write(transport_options=options) as connection,
         connection.channel() as opened,
     ):
-        topology.declare(opened)
-        opened.queue_purge(topology.FAILED)
+        rabbitmq.declare(opened)
+        opened.queue_purge(rabbitmq.FAILED)
         yield opened
 
 
@@ -51,7 +51,7 @@ def take_failed(channel, count=1):
     taken = []
 
     def enough():
-        while (message := channel.basic_get(topology.FAILED, no_ack=True)) is not None:
+        while (message := channel.basic_get(rabbitmq.FAILED, no_ack=True)) is not None:
             taken.append(message)
         return len(taken) >= count
 
@@ -60,7 +60,7 @@ def take_failed(channel, count=1):
 
 
 def test_every_queue_is_a_quorum_queue_that_loses_nothing(channel):
-    for queue in (*topology.WORK_QUEUES, topology.FAILED_QUEUE):
+    for queue in (*rabbitmq.WORK_QUEUES, rabbitmq.FAILED_QUEUE):
         # Declaring it with other arguments is refused, so these are the ones in force.
         arguments = queue.queue_arguments
         assert arguments["x-queue-type"] == "quorum"
@@ -69,16 +69,16 @@ def test_every_queue_is_a_quorum_queue_that_loses_nothing(channel):
         refused = pytest.raises(PreconditionFailed)
         with refused, Connection(os.environ["BROKER_URL"]) as connection:
             other(connection.channel()).queue_declare()
-    for queue in topology.WORK_QUEUES:
+    for queue in rabbitmq.WORK_QUEUES:
         assert queue.queue_arguments["x-dead-letter-exchange"] == "notifications.dlx"
         assert queue.queue_arguments["x-dead-letter-routing-key"] == "failed"
         assert queue.queue_arguments["x-dead-letter-strategy"] == "at-least-once"
 
 
 def test_every_lane_has_its_queue_and_the_other_way_round():
-    assert {queue.name for queue in topology.WORK_QUEUES} == set(topology.LANES)
-    lanes = {topology.lane(channel, priority) for channel in ("email", "push") for priority in (1, 5)}
-    assert lanes | {"callbacks"} == set(topology.LANES)
+    assert {queue.name for queue in rabbitmq.WORK_QUEUES} == set(rabbitmq.LANES)
+    lanes = {rabbitmq.lane(channel, priority) for channel in ("email", "push") for priority in (1, 5)}
+    assert lanes | {"callbacks"} == set(rabbitmq.LANES)
 
 
 # On a machine that is busy with other tests its consumers may hear too late, and then these have no worker any more.
@@ -114,7 +114,7 @@ def test_nothing_is_sent_for_a_while_to_a_broker_that_refuses(broker, monkeypatc
 def test_ids_alone_are_published_and_the_confirmation_is_recorded(api, user, version, transactional_db):
     with current_app.connection_for_read() as connection, connection.channel() as opened:
         # A second queue on the same key sees what the workers see.
-        listener = Queue("", exchange=topology.DIRECT, routing_key="email", exclusive=True)(opened)
+        listener = Queue("", exchange=rabbitmq.DIRECT, routing_key="email", exclusive=True)(opened)
         listener.declare()
         post(api, user, channels=["email"])
         message = wait_until(lambda: opened.basic_get(listener.name, no_ack=True))
@@ -152,7 +152,7 @@ def test_a_failure_is_copied_to_failed_and_the_consumer_drops_known_ones(
     assert DeadLetter.objects.count() == 1
 
 
-@pytest.mark.parametrize("queue", topology.LANES)
+@pytest.mark.parametrize("queue", rabbitmq.LANES)
 def test_poison_is_stored_and_the_queue_flows_on(
     queue, api, user, version, smtp, worker, channel, dead_letter_consumer, caplog
 ):

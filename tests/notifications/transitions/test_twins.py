@@ -6,10 +6,9 @@ from django.conf import settings as project
 from apps.notifications.acceptance import lookups
 from apps.notifications.channels.outcome import Outcome, Result
 from apps.notifications.models import DeadLetter, EmailLog, Event, ProviderState, Suppression, from_now
-from apps.notifications.models.claimed import ClaimedDelivery
 from apps.notifications.routing import circuit_breaker
 from apps.notifications.transitions import claims, outcomes
-from apps.notifications.transitions.attempts import DeliveryAttempt
+from apps.notifications.transitions.attempts import ClaimedDelivery, DeliveryAttempt
 from apps.users.models import NotificationPreference
 from apps.users.recipient_hashes import recipient_hash
 from tests.conftest import client_for, post

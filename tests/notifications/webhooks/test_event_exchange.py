@@ -7,7 +7,7 @@ from celery import current_app
 from kombu import Queue
 
 from apps.notifications.models import Callback, CallbackAttempt
-from apps.notifications.queue import topology
+from apps.notifications.queue import broker
 from apps.notifications.webhooks import delivery, event_exchange
 from tests.conftest import client_for, settled, wait_until
 from tests.support.factories import OrganizationFactory, template_with
@@ -27,12 +27,10 @@ def on(settings):
 def bind():
     with current_app.connection_for_read() as connection:
         channel = connection.channel()
-        topology.declare(channel)
+        broker.declare(channel)
 
         def bind(key):
-            queue = Queue(exchange=topology.EVENTS, routing_key=key, exclusive=True, auto_delete=True)(
-                channel
-            )
+            queue = Queue(exchange=broker.EVENTS, routing_key=key, exclusive=True, auto_delete=True)(channel)
             queue.declare()
             return queue
 
@@ -110,7 +108,7 @@ def test_an_exchange_that_was_deleted_is_declared_again(on, api, user, bind):
     send(api, user)
     ended()
     with current_app.connection_for_write() as connection:
-        topology.EVENTS(connection.channel()).delete()
+        broker.EVENTS(connection.channel()).delete()
     send(api, user)
     ended(count=2)
     assert bind("#").get(no_ack=True) is None

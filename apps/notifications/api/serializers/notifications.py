@@ -5,8 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from apps.notifications.models import Delivery, Event, Notification, deliveries_of
-from apps.notifications.models.statuses import summary
+from apps.notifications.models import Delivery, Event, Notification, deliveries_of, summary
 from apps.templates.api.serializers.rendered import RenderedSerializer
 from apps.users.channels import Channel
 from notifier.lib.fields.validation import VALUES_LIMIT, FieldErrorSerializer, MaskedField, ShortDictField

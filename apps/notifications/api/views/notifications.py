@@ -29,8 +29,7 @@ from apps.notifications.api.serializers.requests import (
     NotificationRequestSerializer,
 )
 from apps.notifications.errors import AlreadyDelivered, NotHere, NotifierError
-from apps.notifications.models import Event, Notification, deliveries_of
-from apps.notifications.models.statuses import summary
+from apps.notifications.models import Event, Notification, deliveries_of, summary
 from apps.notifications.transitions import cancel
 from apps.users.access import throttling
 from apps.users.access.list_limits import bounded

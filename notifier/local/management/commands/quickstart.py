@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.servers.basehttp import WSGIServer, run
 from django.core.wsgi import get_wsgi_application
 
-from apps.notifications.queue import topology
+from apps.notifications.queue import broker
 from apps.notifications.scheduler import loop
 from notifier.local import demo
 from notifier.local.fcm import FcmStandIn
@@ -60,14 +60,14 @@ class Command(BaseCommand):
 
     def _start_worker(self) -> None:
         with current_app.connection_for_write() as connection:
-            topology.declare(connection.channel())
+            broker.declare(connection.channel())
         # The controller alone: Celery's worker program would take over this process's signals.
         worker = WorkController(
             app=current_app,
             hostname="local",
             pool_cls="threads",
             concurrency=4,
-            queues=list(topology.LANES),
+            queues=list(broker.LANES),
             without_mingle=True,
             without_gossip=True,
         )

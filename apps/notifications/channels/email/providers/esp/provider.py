@@ -34,6 +34,8 @@ class EspProvider:
     """Thread-safe: each thread has an HTTP session of its own. Raises ValueError or OSError for settings that can't
     be used."""
 
+    pipelines = False
+
     def __init__(self, name: str, settings: EspSettings) -> None:
         self.name = name
         self._backend = f"anymail.backends.{settings.service}.EmailBackend"
@@ -42,9 +44,7 @@ class EspProvider:
         self._own = threading.local()
         self._generation = 0
 
-    def send(
-        self, message: EmailMessage, *, may_commit: MayCommit, pipelined_next: EmailMessage | None = None
-    ) -> Outcome:
+    def send(self, message: EmailMessage, *, may_commit: MayCommit) -> Outcome:
         """One recipient, one request, no retry."""
         if parse_single_address(message.to).addr_spec != message.to:
             # `".kim"@…` would lose its quotes on the way, and be another address.

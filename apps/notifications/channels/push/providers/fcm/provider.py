@@ -54,6 +54,8 @@ def encode(message: PushMessage, now: datetime) -> bytes:
 class FcmProvider:
     """Thread-safe. Raises ValueError if the credentials can't be used."""
 
+    pipelines = False
+
     def __init__(self, name: str, settings: FcmSettings) -> None:
         self.name = name
         self._path = f"/v1/projects/{settings.project_id}/messages:send"
@@ -65,9 +67,7 @@ class FcmProvider:
             read_timeout=settings.read_timeout,
         )
 
-    def send(
-        self, message: PushMessage, *, may_commit: MayCommit, pipelined_next: PushMessage | None = None
-    ) -> Outcome:
+    def send(self, message: PushMessage, *, may_commit: MayCommit) -> Outcome:
         """One device, one request, no retry."""
         try:
             body = encode(message, datetime.now(UTC))

@@ -1,4 +1,4 @@
-"""Signatures by Standard Webhooks: they prove the sender, the time and the body."""
+"""The headers of a webhook: signatures by Standard Webhooks, which prove the sender, the time and the body."""
 
 import base64
 import hashlib
@@ -6,7 +6,7 @@ import hmac
 from collections.abc import Iterable
 
 
-def headers(*, message_id: str, timestamp: int, body: bytes, secrets: Iterable[str]) -> dict[str, str]:
+def headers_for(*, message_id: str, timestamp: int, body: bytes, secrets: Iterable[str]) -> dict[str, str]:
     """The headers of one attempt; a signature for each secret, so that a receiver may verify with either."""
     signed = f"{message_id}.{timestamp}.".encode() + body
     return {
