@@ -21,7 +21,6 @@ from django.conf import settings
 from django.db import connection
 
 from apps.notifications.channels.outcome import Outcome, Result
-from apps.notifications.delivery.fair_shares import claim_due
 from apps.notifications.delivery.journal import Segment
 from apps.notifications.delivery.render import render
 from apps.notifications.delivery.route import route
@@ -52,7 +51,7 @@ WORTH_A_SLOT = 0.2
 
 
 def deliver(channel: str, ids: list[str], *, bulk: bool = False) -> None:
-    """Send those of these rows that are due, and others of their lane that wait (`fair_claims.claim_due`).
+    """Send those of these rows that are due, and others of their lane that wait (`claims.claim_due`).
 
     While the database is away nothing can be sent, and the slot waits for it. Raises one of `AWAY` only in a process
     that is to end meanwhile.
@@ -109,16 +108,23 @@ def _claim_batch(
 ) -> "Batch | None":
     """A batch of the rows that may be sent; None if there are none."""
     token = f"{segment.name}/{secrets.token_hex(4)}"
+    # Rows of an organization that has used up its share are passed over, and sent when it has a slot again.
+    excluded = runtime.slots.at_their_share() if not bulk and organization is None else []
     try:
-        claimed = claim_due(
+        claimed = claims.claim_due(
             model,
             ids,
             token=token,
             bulk=bulk,
-            slots=runtime.slots,
             round_robin=runtime.bulk_round_robin,
+            excluded=excluded,
             organization=organization,
         )
+        if organization is not None and claimed.size:
+            # There may be more; the claim that finds none ends it.
+            runtime.slots.pass_over(model.channel, [organization])
+        elif excluded and claimed.size < len(ids):
+            runtime.slots.pass_over(model.channel, excluded)
         deliveries = claimed.plain
         if claimed.to_recheck:
             rows, unreadable = claims.load(model, claimed.to_recheck, token)

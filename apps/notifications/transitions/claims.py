@@ -1,4 +1,4 @@
-"""Queued → sending: claiming many rows at once, reading them, and releasing what was not begun.
+"""Queued → sending: which due rows are claimed next, claiming many at once, and releasing what was not begun.
 
 One statement claims each row for one token, however many workers try at the same time.
 
@@ -6,6 +6,8 @@ On PostgreSQL a claim that may choose its rows skips those that another claim ha
 each other. SQLite has one writer at a time, and no such locks.
 """
 
+import threading
+import time
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -18,6 +20,7 @@ from django.db.models import F
 from apps.notifications.models.deliveries import BULK_BELOW, Delivery, Notification
 from apps.notifications.models.statuses import Status
 from apps.notifications.models.waiting import from_now
+from apps.notifications.queue.broker import BATCH_SIZE, SMALL_BATCH
 from apps.notifications.transitions import dead_letters, eligibility, timeline
 from apps.notifications.transitions.attempts import ClaimedDelivery
 from apps.notifications.transitions.status_changes import FREE, SENDER_MOVES, change
@@ -29,6 +32,9 @@ log = structlog.get_logger(__name__)
 
 WAITED_SECONDS = 1
 """A row that is due for longer than this waits in a backlog: only such rows are claimed along with the named ones."""
+
+REFRESH_SECONDS = 1.0
+"""How long the list of organizations with waiting rows is cached."""
 
 # The last column says whether the row is plain (`eligibility.plain_sql`).
 _TAKE = """
@@ -111,6 +117,74 @@ class ClaimedRows(NamedTuple):
         self.plain.extend(more.plain)
         self.to_recheck.extend(more.to_recheck)
         self.unreadable.extend(more.unreadable)
+
+
+class BulkRoundRobin:
+    """Which organization's bulk rows are claimed next: after each batch another organization's. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: dict[type[Delivery], list[Any]] = {}
+        self._refreshed_at: dict[type[Delivery], float] = {}
+
+    def order(self, model: type[Delivery]) -> list[Any]:
+        """Ids of all organizations with waiting bulk rows, in the order of claiming; each call rotates it."""
+        with self._lock:
+            now = time.monotonic()
+            if now - self._refreshed_at.get(model, -REFRESH_SECONDS) >= REFRESH_SECONDS:
+                known = self._waiting.get(model, [])
+                found = set(organizations_waiting(model))
+                # Those that waited keep their places.
+                self._waiting[model] = [pk for pk in known if pk in found]
+                self._waiting[model] += sorted(found.difference(known))
+                self._refreshed_at[model] = now
+            waiting = self._waiting[model]
+            order = list(waiting)
+            if waiting:
+                waiting.append(waiting.pop(0))
+            return order
+
+    def invalidate(self, model: type[Delivery]) -> None:
+        """Read the list anew at the next call."""
+        with self._lock:
+            self._refreshed_at.pop(model, None)
+
+
+def claim_due(
+    model: type[Delivery],
+    ids: list[str],
+    *,
+    token: str,
+    bulk: bool,
+    round_robin: BulkRoundRobin,
+    excluded: Sequence[Any] = (),
+    organization: Any = None,
+) -> ClaimedRows:
+    """Claim a batch of rows for `token`. `organization`: the next few rows of this one instead, whatever `ids` are.
+
+    In the transactional lane: the named rows, and others that have waited for long, but none of the organizations
+    that are `excluded`. In the bulk lane every message claims a full batch, whatever ids it names, round robin by
+    organization, so that one organization's million rows don't delay another's thousand.
+    """
+    lease = settings.JOURNALLED_LEASE_SECONDS
+    if organization is not None:
+        return claim_next_of(model, organization, most=SMALL_BATCH, token=token, lease=lease)
+    if not bulk:
+        extra = max(0, BATCH_SIZE - len(ids))
+        return claim_named(model, ids, token=token, lease=lease, extra=extra, excluded=excluded)
+    claimed = ClaimedRows([], [], [])
+    for each in round_robin.order(model):
+        claimed.add(claim_bulk_of(model, each, most=BATCH_SIZE - claimed.size, token=token, lease=lease))
+        if claimed.size >= BATCH_SIZE:
+            return claimed
+    # A claim skips locked rows, and one may be locked only to record that it was published: a batch that is not full
+    # waits for these, since the message that names them may have been consumed.
+    round_robin.invalidate(model)
+    for each in round_robin.order(model):
+        if most := BATCH_SIZE - claimed.size:
+            claimed.add(claim_bulk_of(model, each, most=most, token=token, lease=lease, wait=True))
+    claimed.add(claim_named(model, ids, token=token, lease=lease))
+    return claimed
 
 
 @storage.operation

@@ -4,15 +4,14 @@ import time
 from typing import Any
 
 from apps.notifications.channels.outcome import Outcome
-from apps.notifications.delivery.fair_shares import BulkRoundRobin, SendSlots, claim_due
 from apps.notifications.models import Delivery
 from apps.notifications.transitions.attempts import ClaimedDelivery, DeliveryAttempt
-from apps.notifications.transitions.claims import ClaimedRows, load
+from apps.notifications.transitions.claims import BulkRoundRobin, ClaimedRows, claim_due, load
 from apps.notifications.transitions.outcomes import record_attempts
 
 
 def take(model: type[Delivery], ids: list[str], *, token: str, bulk: bool = False) -> ClaimedRows:
-    return claim_due(model, ids, token=token, bulk=bulk, slots=SendSlots(4), round_robin=BulkRoundRobin())
+    return claim_due(model, ids, token=token, bulk=bulk, round_robin=BulkRoundRobin())
 
 
 def claim(row: Any, token: str) -> Any:

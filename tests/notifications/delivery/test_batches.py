@@ -12,9 +12,8 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from apps.notifications.delivery import fair_shares, sender
-from apps.notifications.delivery.fair_shares import BulkRoundRobin, SendSlots
-from apps.notifications.delivery.runtime import runtime
+from apps.notifications.delivery import sender
+from apps.notifications.delivery.runtime import SendSlots, runtime
 from apps.notifications.models import (
     CallbackAttempt,
     EmailLog,
@@ -25,6 +24,7 @@ from apps.notifications.models import (
     from_now,
 )
 from apps.notifications.transitions import claims
+from apps.notifications.transitions.claims import BulkRoundRobin
 from apps.users.models import NotificationPreference
 from tests.conftest import client_for, deliver, deliveries, post, settled, timeline, wait_until
 from tests.notifications.acceptance.test_batches import item
@@ -332,7 +332,7 @@ def test_a_wake_up_takes_along_what_has_waited(
 
 
 def test_organizations_take_turns_in_the_bulk_lane(waiting, smtp, monkeypatch):
-    monkeypatch.setattr(fair_shares, "BATCH_SIZE", 20)
+    monkeypatch.setattr(claims, "BATCH_SIZE", 20)
     monkeypatch.setattr(runtime, "bulk_round_robin", BulkRoundRobin())
     waiting(100)
     second = OrganizationFactory(slug="second")
