@@ -21,8 +21,8 @@ from apps.notifications.delivery import sender
 from apps.notifications.delivery.runtime import runtime
 from apps.notifications.models import DELIVERIES, Delivery, Event, Notification, ProviderState, from_now
 from apps.notifications.queue import broker
-from apps.notifications.queue.publisher import publisher
-from apps.notifications.routing import circuit_breaker, rate_limit, registry
+from apps.notifications.queue.broker import publisher
+from apps.notifications.routing import accounts, circuit_breaker, rate_limit
 from apps.notifications.scheduler.republisher import Republisher
 from apps.notifications.webhooks.leases import keeper
 from apps.users.models import Organization, User
@@ -74,13 +74,13 @@ def _clean_slate(settings: Any, tmp_path: Path) -> Iterator[None]:
     settings.JOURNAL_DIR = tmp_path / "journal"
     cache.clear()
     sliding_window.shared = sliding_window.SharedSlidingWindows()
-    registry.close_all()
+    accounts.close_all()
     for loop in threads._loops.values():
         # What a background loop failed at in an earlier test is not this one's.
         loop._error = ""
     health._probed_at = float("-inf")
     yield
-    registry.close_all()
+    accounts.close_all()
 
 
 @pytest.fixture(autouse=True)
@@ -135,7 +135,7 @@ def smtp(settings: Any) -> Iterator[ScriptedSmtpServer]:
     """The relay that the email provider talks to; set its scripts before or after."""
     with ScriptedSmtpServer() as server:
         settings.EMAIL_PROVIDER_URL = f"{server.url}?tls=none"
-        registry.close_all()
+        accounts.close_all()
         circuit_breaker.forget_counts("smtp")
         yield server
 
@@ -154,7 +154,7 @@ def fcm(_stand_in: FcmStandIn, settings: Any, tmp_path: Path) -> FcmStandIn:
     settings.PUSH_PROVIDER_URL = (
         f"fcm://{_stand_in.project_id}/?credentials={account}&base_url={_stand_in.base_url}"
     )
-    registry.close_all()
+    accounts.close_all()
     circuit_breaker.forget_counts("fcm")
     return _stand_in
 

@@ -17,8 +17,7 @@ from rest_framework.views import APIView
 
 import celery_app  # noqa: F401
 from apps.notifications.models import EmailLog, Event, Notification
-from apps.notifications.queue.broker import Broker
-from apps.notifications.queue.publisher import Wake, publisher
+from apps.notifications.queue.broker import Broker, Wake, publisher
 from apps.templates.models import TemplateVersion
 from apps.users.models import Organization
 

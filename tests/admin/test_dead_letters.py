@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from apps.admin.messages import dead_letters
 from apps.notifications.models import DeadLetter, EmailLog, Event
-from apps.notifications.queue.publisher import publisher
+from apps.notifications.queue.broker import publisher
 from apps.templates.models import TemplateVersion
 from apps.users.models import Organization, User
 from tests.admin.conftest import failed_rows, messages_of, text_of

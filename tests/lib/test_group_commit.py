@@ -12,7 +12,7 @@ from django.db import OperationalError, connection
 from apps.notifications.acceptance import backpressure, submission
 from apps.notifications.models import EmailLog, Notification
 from apps.notifications.password_reset import email
-from apps.notifications.queue.publisher import publisher
+from apps.notifications.queue.broker import publisher
 from notifier.lib.database import sql
 from notifier.lib.database.group_commit import GroupCommit
 from tests.conftest import post

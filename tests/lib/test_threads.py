@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 from apps.notifications.delivery.runtime import WorkerRuntime
 from apps.notifications.observability.exposition import Exposition
 from apps.notifications.observability.metrics import REGISTRY
-from apps.notifications.queue.publisher import Publisher
+from apps.notifications.queue.broker import Publisher
 from apps.notifications.scheduler import loop as scheduler
 from apps.notifications.webhooks.leases import LeaseKeeper
 from notifier.http import health

@@ -139,12 +139,12 @@ class TestAcceptance:
         assert len({answer.json()["data"]["id"] for answer in answers}) == 2
 
     def test_low_priority_takes_the_bulk_lane(self, api, user, db):
-        from apps.notifications.queue.broker import lane
+        from apps.notifications.queue.broker import lane_of
 
         post(api, user, channels=["email"], priority=4)
         row = EmailLog.objects.get()
-        assert lane(row.channel, row.priority) == "email.bulk"
-        assert lane(row.channel, 5) == "email"
+        assert lane_of(row.channel, row.priority) == "email.bulk"
+        assert lane_of(row.channel, 5) == "email"
 
 
 @pytest.mark.usefixtures("worker", "version")

@@ -9,7 +9,7 @@ import pytest
 from django.core.management import call_command
 
 from apps.notifications.models import EmailLog, Suppression
-from apps.notifications.routing import registry
+from apps.notifications.routing import accounts
 from scripts.private_services.process import free_port
 from tests.conftest import post, wait_until
 from tests.support.smtp_server import ScriptedSmtpServer
@@ -32,9 +32,9 @@ def postfix(remote, settings, organization):
         settings.EMAIL_PROVIDER_URL = f"smtp://127.0.0.1:{relay.port}/?tls=none"
         settings.BOUNCE_ADDRESS = "bounces@sender.test"
         settings.EMAIL_FROM = "Shop, Inc. <shop@sender.test>"
-        registry.close_all()
+        accounts.close_all()
         yield relay
-        registry.close_all()
+        accounts.close_all()
 
 
 def arrived(postfix, box="inbox"):

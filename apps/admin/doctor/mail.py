@@ -12,8 +12,7 @@ from apps.notifications.channels.email.providers.smtp.outcomes import Ended
 from apps.notifications.channels.email.providers.smtp.session import Session
 from apps.notifications.channels.email.providers.smtp.settings import SmtpSettings
 from apps.notifications.channels.outcome import Outcome
-from apps.notifications.routing.accounts import SANDBOX, Account
-from apps.notifications.routing.registry import configured
+from apps.notifications.routing.accounts import SANDBOX, Account, configured
 from apps.users.channels import Channel
 
 SESSION_SECONDS = 10

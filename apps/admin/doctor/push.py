@@ -12,8 +12,7 @@ from apps.notifications.channels.outcome import Outcome, Result
 from apps.notifications.channels.push.providers.fcm.auth import AccessTokens, AuthError
 from apps.notifications.channels.push.providers.fcm.outcomes import outcome_of
 from apps.notifications.channels.push.providers.fcm.settings import FcmSettings
-from apps.notifications.routing.accounts import SANDBOX, Account
-from apps.notifications.routing.registry import configured
+from apps.notifications.routing.accounts import SANDBOX, Account, configured
 from apps.users.channels import Channel
 
 TOKEN = "doctor-of-notifier"  # noqa: S105 - not a device's: FCM refuses it, or validates the rest only

@@ -1,7 +1,6 @@
 """Idempotency keys: a repeated request makes one notification. Its answer is stored in the request's transaction."""
 
 import hashlib
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,27 +9,13 @@ from django.db import connection
 from apps.notifications.errors import InProgress, Invalid, KeyReused
 from apps.notifications.models import IdempotencyRecord
 from apps.users.access.authentication import Caller
-from apps.users.recipient_hashes import keyed_hash
 from notifier.lib.database import storage
 
 KEY_LIMIT = 255
 
 
-def body_hash(body: Any) -> str:
-    """The keyed hash of a JSON value's SHA-256, whatever its spacing and the order of its keys.
-
-    Keyed, since variables are stored encrypted: a plain hash of the body would let an attacker find a short code by
-    trying all of them.
-    """
-    canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    plain = hashlib.sha256(canonical.encode()).hexdigest()
-    return keyed_hash(plain.encode())
-
-
-def read_key(header: str | None) -> str:
-    """The Idempotency-Key header's value, bare or quoted; empty when there is none. Raises Invalid."""
-    if header is None:
-        return ""
+def read_key(header: str) -> str:
+    """The Idempotency-Key header's value, bare or quoted. Raises Invalid."""
     key = header.strip()
     if len(key) >= 2 and key[0] == key[-1] == '"':
         key = key[1:-1]

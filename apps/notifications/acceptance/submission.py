@@ -3,30 +3,33 @@
 An error in one of several requests is that request's result; the others are accepted all the same.
 """
 
+import hashlib
+import json
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import IntegrityError, connection, transaction
 
 from apps.notifications.acceptance import backpressure
-from apps.notifications.acceptance.lookups import Lookups, gather
-from apps.notifications.acceptance.planning import Plan, plan
+from apps.notifications.acceptance.planning import Lookups, Plan, gather, plan
 from apps.notifications.acceptance.request import NotificationRequest
 from apps.notifications.errors import AlreadyDelivered, Invalid, NotifierError, RequestIdReused
 from apps.notifications.models import BULK_BELOW, DELIVERIES, Delivery, Event, Notification, deliveries_of
 from apps.notifications.models.statuses import WENT_OUT, Status
 from apps.notifications.observability.metrics import ACCEPTED
 from apps.notifications.queue import broker
-from apps.notifications.queue.publisher import Wake, publisher
+from apps.notifications.queue.broker import Wake, publisher
 from apps.notifications.transitions import eligibility, timeline
 from apps.notifications.webhooks import events
 from apps.templates.liquid import budget
 from apps.templates.liquid.limits import TooSlow
 from apps.templates.rendering.rendering import TOO_COSTLY
 from apps.users.access.authentication import Caller
+from apps.users.recipient_hashes import keyed_hash
 from notifier.lib.database import storage
 from notifier.lib.database.group_commit import GroupCommit
 from notifier.lib.database.sql import insert
@@ -36,6 +39,17 @@ BATCH_TOO_EXPENSIVE = (
 )
 RACES = 3
 """How often storing is tried when another request keeps storing one of the same request_ids first."""
+
+
+def body_hash(body: Any) -> str:
+    """The keyed hash of a JSON value's SHA-256, whatever its spacing and the order of its keys.
+
+    Keyed, since variables are stored encrypted: a plain hash of the body would let an attacker find a short code by
+    trying all of them.
+    """
+    canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    plain = hashlib.sha256(canonical.encode()).hexdigest()
+    return keyed_hash(plain.encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +154,7 @@ def _lanes(plans: Sequence[Plan]) -> Iterator[tuple[str, str]]:
     for planned in plans:
         for row in planned.deliveries:
             if row.status == Status.QUEUED:
-                yield str(row.channel), broker.lane(row.channel, row.priority)
+                yield str(row.channel), broker.lane_of(row.channel, row.priority)
 
 
 def _plan_all(

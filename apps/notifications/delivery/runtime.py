@@ -20,8 +20,8 @@ from apps.notifications.delivery.crash_recovery import EVERY_SECONDS, CrashRecov
 from apps.notifications.delivery.journal import Journal
 from apps.notifications.observability.exposition import exposition
 from apps.notifications.queue import broker
-from apps.notifications.queue.publisher import publisher
-from apps.notifications.routing.registry import close_all
+from apps.notifications.queue.broker import publisher
+from apps.notifications.routing.accounts import close_all
 from apps.notifications.transitions.claims import BulkRoundRobin
 from apps.notifications.webhooks import event_exchange
 from notifier.lib.threads import Loop

@@ -445,5 +445,5 @@ def _count(attempt: DeliveryAttempt, outcome: Outcome, seconds: float) -> None:
     series(metrics.OUTCOMES, delivery.channel, attempt.provider, outcome.result, outcome.code).inc()
     # The time of a replayed delivery includes the wait for an operator.
     if outcome.result is Result.SENT and delivery.epoch == 0:
-        lane = broker.lane(delivery.channel, delivery.priority)
+        lane = broker.lane_of(delivery.channel, delivery.priority)
         series(metrics.UNTIL_SENT, delivery.channel, lane).observe(delivery.waited + seconds)

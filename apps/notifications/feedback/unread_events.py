@@ -11,7 +11,7 @@ from apps.notifications.channels.email.providers.esp import webhook_events
 from apps.notifications.channels.tracking import key_of
 from apps.notifications.feedback import tracking_events
 from apps.notifications.models import UnreadEvent
-from apps.notifications.routing.registry import service_of
+from apps.notifications.routing.accounts import service_of
 
 log = structlog.get_logger(__name__)
 

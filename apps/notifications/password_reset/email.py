@@ -13,7 +13,6 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from apps.notifications.acceptance import submission
-from apps.notifications.acceptance.idempotency import body_hash
 from apps.notifications.acceptance.request import NotificationRequest
 from apps.notifications.errors import Invalid, NotifierError
 from apps.notifications.password_reset import links
@@ -94,7 +93,9 @@ def _submit(user: User, link: str, code: str, correlation_id: str) -> None:
         correlation_id=correlation_id,
     )
     caller = Caller(name=CALLER, organization=user.organization, scopes=frozenset())
-    submission.submit(caller=caller, submission=submission.Submission(request, body_hash({"link": link})))
+    submission.submit(
+        caller=caller, submission=submission.Submission(request, submission.body_hash({"link": link}))
+    )
 
 
 def _ensure_template(organization: Organization, code: str) -> TemplateVersion | None:

@@ -24,7 +24,7 @@ from apps.notifications.models import (
 from apps.notifications.observability.metrics import LOOKED
 from apps.notifications.queue import broker
 from apps.notifications.queue.broker import Broker, BrokerUnavailable
-from apps.notifications.routing.registry import configured
+from apps.notifications.routing.accounts import configured
 
 EVERY_SECONDS = 10.0
 COUNT_LIMIT = 50_000
@@ -96,8 +96,8 @@ def _waiting() -> Iterator[Metric]:
 def _lanes() -> Iterator[tuple[str, QuerySet[Any]]]:
     for channel, model in DELIVERIES.items():
         due = model.objects.due()
-        yield broker.lane(channel, BULK_BELOW), due.filter(priority__gte=BULK_BELOW)
-        yield broker.lane(channel, BULK_BELOW - 1), due.filter(priority__lt=BULK_BELOW)
+        yield broker.lane_of(channel, BULK_BELOW), due.filter(priority__gte=BULK_BELOW)
+        yield broker.lane_of(channel, BULK_BELOW - 1), due.filter(priority__lt=BULK_BELOW)
     yield CALLBACKS, Callback.objects.due()
 
 

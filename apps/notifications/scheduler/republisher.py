@@ -61,8 +61,8 @@ class Republisher:
             for channel, model in DELIVERIES.items():
                 due = model.objects.due()
                 urgent, bulk = due.filter(priority__gte=BULK_BELOW), due.filter(priority__lt=BULK_BELOW)
-                published += self._republish_lane(channel, broker.lane(channel, BULK_BELOW), urgent)
-                published += self._republish_lane(channel, broker.lane(channel, BULK_BELOW - 1), bulk)
+                published += self._republish_lane(channel, broker.lane_of(channel, BULK_BELOW), urgent)
+                published += self._republish_lane(channel, broker.lane_of(channel, BULK_BELOW - 1), bulk)
             published += self._republish_lane(CALLBACKS, CALLBACKS, Callback.objects.due())
             self._connects_seen = self.broker.connects
         except BrokerUnavailable:

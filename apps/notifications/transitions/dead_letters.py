@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 
 from apps.notifications.models import BULK_BELOW, DELIVERIES, DeadLetter, Delivery, from_now
 from apps.notifications.models.statuses import Status
-from apps.notifications.queue.publisher import Wake, publisher
+from apps.notifications.queue.broker import Wake, publisher
 from apps.notifications.transitions import timeline
 from apps.notifications.transitions.status_changes import FREE, REPLAY_MOVES, change
 from apps.users.audit_log import acting

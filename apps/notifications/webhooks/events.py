@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from apps.notifications.models import BULK_BELOW, CALLBACKS, EXCHANGE, Callback, Delivery, WebhookEndpoint
 from apps.notifications.models.statuses import Status
-from apps.notifications.queue.publisher import Wake, publisher
+from apps.notifications.queue.broker import Wake, publisher
 from apps.users.models import Organization
 
 ANNOUNCED = frozenset(Status) - {Status.QUEUED, Status.SENDING}

@@ -4,7 +4,7 @@ import pytest
 
 from apps.notifications.channels import sandbox
 from apps.notifications.models import Callback, DeadLetter, EmailLog, Event, PushLog, Suppression
-from apps.notifications.routing import registry
+from apps.notifications.routing import accounts
 from apps.users.models import Device
 from tests.conftest import client_for, post, settled, timeline, wait_until
 from tests.support.factories import DeviceFactory, template_with
@@ -28,7 +28,7 @@ def rehearsal(organization):
 def sandboxed(settings, smtp, fcm):
     """Every key's messages go to the sandbox, as in a staging system."""
     settings.EMAIL_PROVIDER_URL = settings.PUSH_PROVIDER_URL = "sandbox://"
-    registry.close_all()
+    accounts.close_all()
 
 
 def send(client, scenario, channel="email", **body):

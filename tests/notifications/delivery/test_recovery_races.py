@@ -20,8 +20,8 @@ from apps.notifications.models import (
     PushLog,
     from_now,
 )
-from apps.notifications.queue import publisher as publishing
-from apps.notifications.routing import registry
+from apps.notifications.queue import broker as publishing
+from apps.notifications.routing import accounts
 from apps.notifications.scheduler import republisher
 from apps.notifications.transitions import claims, outcomes
 from apps.templates.models import Template
@@ -50,7 +50,7 @@ def test_a_provider_that_cannot_be_made_uses_no_attempt(
 ):
     """The service account's file is missing (a secret not mounted yet)."""
     settings.PUSH_PROVIDER_URL = "fcm://project/?credentials=/nowhere/account.json"
-    registry.close_all()
+    accounts.close_all()
     post(api, user, channels=["push"])
     post(api, user, channels=["push"])
     try:
@@ -121,7 +121,7 @@ def test_a_late_confirmation_does_not_undo_a_stopping_workers_release(row):
         sender.deliver("email", [str(row.pk)])  # SIGTERM: another worker has the row within a second
     finally:
         sender.runtime.stopping.clear()
-    publishing._record({("email", row.fence): [str(row.pk)]})  # up to 0.4 s later
+    publishing._record_published({("email", row.fence): [str(row.pk)]})  # up to 0.4 s later
     EmailLog.objects.update(created_at=from_now(-30))
     assert republished(ready=7) == [str(row.pk)]
 
@@ -325,7 +325,7 @@ def test_an_answer_with_a_nul_is_recorded(
         def close(self):
             pass
 
-    monkeypatch.setattr(registry, "_make", lambda *a: Odd())
+    monkeypatch.setattr(accounts, "_make", lambda *a: Odd())
     post(api, user, channels=["push"])
     sender.deliver("push", [str(PushLog.objects.get().pk)])
     assert PushLog.objects.get().status == "failed"

@@ -22,7 +22,7 @@ from apps.notifications.models import (
     Suppression,
     from_now,
 )
-from apps.notifications.routing import registry
+from apps.notifications.routing.accounts import close_all
 from notifier.http.parsing import BoundedJSONParser
 from tests.conftest import post, settled, timeline, wait_until
 from tests.notifications.channels.email.test_esp_provider import TAKEN
@@ -46,7 +46,7 @@ SUPPRESSING = {"hard": "bounced", "complained": "complaint"}
 @pytest.fixture
 def accounts(settings):
     settings.EMAIL_PROVIDER_URL = " ".join(url_of(name, name=name) for name in SERVICES)
-    registry.close_all()
+    close_all()
 
 
 @pytest.fixture
@@ -356,7 +356,7 @@ def test_mailersend_s_test_request_is_answered(configured, row, service, setting
     """It is signed with a public key, before the webhook has one of its own."""
     if not configured:
         settings.EMAIL_PROVIDER_URL = "mailersend://?key=k&name=mailersend"
-        registry.close_all()
+        close_all()
     teller = service("mailersend", secret="test_Am3L1GuOIc4blLUuHqAPxxwkZaJyEk8G")
     taken(teller.send({"type": "webhook.test", "message": "a ping"}), 0)
     answer = teller.tell("hard", message_id=MESSAGE_ID)
@@ -530,11 +530,11 @@ def test_from_the_send_to_what_became_of_it(api, user, settings, service):
     with Receiver() as receiver:
         receiver.always = TAKEN["mailgun"]
         settings.EMAIL_PROVIDER_URL = url_of("mailgun", api_url=receiver.url, name="mg")
-        registry.close_all()
+        close_all()
         post(api, user, channels=["email"])
         (row,) = settled("sent")
         sent_along = str(receiver.calls[0].body)
-        registry.close_all()
+        close_all()
     assert SECRETS["mailgun"] not in sent_along
     assert str(row.pk) in sent_along
     taken(service("mailgun", account="mg").tell("delivered", delivery_id=row.pk))

@@ -14,7 +14,6 @@ from kombu import Connection, Producer, Queue
 
 from apps.notifications.models import DeadLetter, EmailLog
 from apps.notifications.queue import broker as rabbitmq
-from apps.notifications.queue import publisher as publishing
 from apps.notifications.queue.broker import Broker, BrokerUnavailable
 from apps.notifications.queue.dead_letter_consumer import DeadLetterConsumer
 from tests.conftest import deliveries, post, settled, wait_until
@@ -77,7 +76,7 @@ def test_every_queue_is_a_quorum_queue_that_loses_nothing(channel):
 
 def test_every_lane_has_its_queue_and_the_other_way_round():
     assert {queue.name for queue in rabbitmq.WORK_QUEUES} == set(rabbitmq.LANES)
-    lanes = {rabbitmq.lane(channel, priority) for channel in ("email", "push") for priority in (1, 5)}
+    lanes = {rabbitmq.lane_of(channel, priority) for channel in ("email", "push") for priority in (1, 5)}
     assert lanes | {"callbacks"} == set(rabbitmq.LANES)
 
 
@@ -129,10 +128,8 @@ def test_ids_alone_are_published_and_the_confirmation_is_recorded(api, user, ver
 
 
 def test_a_burst_becomes_few_messages():
-    wakes = [publishing.Wake("email", 5, str(n), 0) for n in range(25)] + [
-        publishing.Wake("email", 4, "bulk", 0)
-    ]
-    sizes = [len(message) for message in publishing._messages([wakes[:7], wakes[7:]])]
+    wakes = [rabbitmq.Wake("email", 5, str(n), 0) for n in range(25)] + [rabbitmq.Wake("email", 4, "bulk", 0)]
+    sizes = [len(message) for message in rabbitmq._messages([wakes[:7], wakes[7:]])]
     assert sizes == [10, 10, 5, 1]
 
 
@@ -251,7 +248,7 @@ def test_a_late_confirmation_does_not_mark_a_row_that_was_put_back(
     row = EmailLog.objects.get()
     claimed = claim(row, "quick")
     EmailLog.objects.filter(pk=row.pk).update(status="queued", published_at=None)
-    publishing._record({("email", row.fence): [str(row.pk)]})
+    rabbitmq._record_published({("email", row.fence): [str(row.pk)]})
     assert EmailLog.objects.get().published_at is None
-    publishing._record({("email", claimed.fence): [str(row.pk)]})
+    rabbitmq._record_published({("email", claimed.fence): [str(row.pk)]})
     assert EmailLog.objects.get().published_at is not None

@@ -11,7 +11,7 @@ from apps.notifications.channels.outcome import Outcome, Result
 from apps.notifications.channels.unusable import UnusableProvider
 from apps.notifications.delivery import route
 from apps.notifications.models import CircuitChange, EmailLog, ProviderState, PushLog
-from apps.notifications.routing import circuit_breaker, registry
+from apps.notifications.routing import accounts, circuit_breaker
 from apps.notifications.routing.accounts import Account, BreakerPolicy
 from notifier.local import fcm_answers
 from tests.conftest import post, settled, timeline, wait_until
@@ -28,11 +28,11 @@ def relays(settings, transactional_db):
         settings.EMAIL_PROVIDER_URL = (
             f"{first.url}?tls=none&name=first&breaker=streak {second.url}?tls=none&name=second&breaker=streak"
         )
-        registry.close_all()
+        accounts.close_all()
         for name in ("first", "second"):
             circuit_breaker.forget_counts(name)
         yield first, second
-        registry.close_all()
+        accounts.close_all()
 
 
 @pytest.fixture
@@ -276,12 +276,12 @@ class TestBreaker:
 
 def test_the_order_is_kept_and_weights_decide_among_equals():
     def ready(name, order, weight):
-        return registry.Ready(Account(name, order=order, weight=weight), UnusableProvider(name, "x", "y"))
+        return accounts.Ready(Account(name, order=order, weight=weight), UnusableProvider(name, "x", "y"))
 
-    accounts = [ready("spare", 2, 1), ready("heavy", 1, 3), ready("light", 1, 1)]
+    among = [ready("spare", 2, 1), ready("heavy", 1, 3), ready("light", 1, 1)]
     firsts = Counter()
     for _ in range(4000):
-        names = [one.account.name for one in route.failover_order(accounts)]
+        names = [one.account.name for one in route.failover_order(among)]
         assert names[-1] == "spare"
         firsts[names[0]] += 1
     # Three in four; 4,000 draws lie within a twentieth of it but once in a million million.

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.notifications.models import EmailLog
-from apps.notifications.routing import rate_limit, registry
+from apps.notifications.routing import accounts, rate_limit
 from apps.notifications.routing.accounts import Account
 from apps.notifications.routing.rate_limit import PATIENCE, LocalPace
 from notifier.local import fcm_answers
@@ -155,7 +155,7 @@ class TestPath:
         self, api, user, smtp, settings, time_passes
     ):
         settings.EMAIL_PROVIDER_URL += "&rate=1"
-        registry.close_all()
+        accounts.close_all()
         ids = [post(api, user, channels=["email"]).json()["data"]["id"] for _ in range(8)]
         wait_until(lambda: EmailLog.objects.filter(error_code="paced").exists())
         row = EmailLog.objects.filter(error_code="paced").first()
@@ -173,7 +173,7 @@ class TestPath:
 
     def test_one_domain_does_not_hold_up_another(self, api, user, smtp, settings):
         settings.EMAIL_PROVIDER_URL += "&domain_rate=0.5"
-        registry.close_all()
+        accounts.close_all()
         for n in range(5):
             to = {
                 "email": f"person{n}@slow-{timezone.now().timestamp()}.test" if n == 4 else f"p{n}@crowd.test"

@@ -88,12 +88,12 @@ def test_disabled_for_now_ends_an_address_on_the_second_day(api, user, smtp):
 
 
 def test_535_is_our_error_and_uses_no_attempt(api, user, settings, smtp, time_passes):
-    from apps.notifications.routing import registry
+    from apps.notifications.routing import accounts
 
     smtp.scripts["ehlo"] = "250-test.invalid\n250 AUTH PLAIN LOGIN"
     smtp.scripts["auth"] = ["535 5.7.8 bad credentials", "235 2.7.0 welcome"]
     settings.EMAIL_PROVIDER_URL = smtp.url.replace("smtp://", "smtp://user:secret@") + "?tls=none"
-    registry.close_all()
+    accounts.close_all()
     notification = email(api, user)
 
     row = tried()
@@ -220,11 +220,11 @@ def test_a_deleted_person_is_not_mailed(api, user, smtp, time_passes):
 
 
 def test_a_provider_that_cannot_be_made_is_our_error(api, user, settings, fcm, time_passes):
-    from apps.notifications.routing import registry
+    from apps.notifications.routing import accounts
 
     usable = settings.PUSH_PROVIDER_URL
     settings.PUSH_PROVIDER_URL = "fcm://stand-in/?credentials=/no/such/file.json"
-    registry.close_all()
+    accounts.close_all()
     notification = push(api, user)
     row = tried(PushLog)
     assert (row.status, row.error_code, row.attempts) == ("queued", "provider_unusable", 0)

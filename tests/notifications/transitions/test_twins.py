@@ -3,13 +3,14 @@
 import pytest
 from django.conf import settings as project
 
-from apps.notifications.acceptance import lookups
+from apps.notifications.acceptance import planning
 from apps.notifications.channels.outcome import Outcome, Result
 from apps.notifications.models import DeadLetter, EmailLog, Event, ProviderState, Suppression, from_now
 from apps.notifications.routing import circuit_breaker
 from apps.notifications.transitions import claims, outcomes
 from apps.notifications.transitions.attempts import ClaimedDelivery, DeliveryAttempt
 from apps.users.models import NotificationPreference
+from apps.users.preferences.people import read_people
 from apps.users.recipient_hashes import recipient_hash
 from tests.conftest import client_for, post
 from tests.support.factories import OrganizationFactory, UserFactory, template_with
@@ -128,7 +129,7 @@ def test_what_a_request_needs_to_know(form, organization, user, version):
     Suppression.objects.create(
         organization=organization, channel="email", recipient_hash=hashed, reason="bounced"
     )
-    look_up = getattr(lookups._look_up, form)
+    look_up = getattr(planning._look_up, form)
     templates, suppressed, _ = look_up(organization, {"hello", "other"}, [hashed], set(), live=True)
     assert [template.code for template in templates] == ["hello"]
     assert suppressed == {("email", hashed)}
@@ -137,8 +138,7 @@ def test_what_a_request_needs_to_know(form, organization, user, version):
 def test_who_a_request_is_to(form, organization, user):
     NotificationPreference.objects.create(user=user, channel="push", enabled=False)
     UserFactory(organization=organization)
-    found = lookups.Lookups(organization)
-    getattr(lookups._read_people, form)(found, set(), ["ada@example.com"], [])
+    found = getattr(read_people, form)(organization, set(), ["ada@example.com"], [])
     assert list(found.users) == [user.pk]
     assert [device.token for device in found.devices[user.pk]] == ["ada-phone-token-0001"]
     assert found.choices == {user.pk: {(None, "push"): False}}

@@ -305,7 +305,7 @@ def test_a_worker_that_dies_before_the_record_sends_again_with_the_same_id(
 
     with monkeypatch.context() as patched:
         patched.setattr(delivery, "record", die)
-        patched.setattr("apps.notifications.queue.publisher.publisher.wake", lambda rows: None)
+        patched.setattr("apps.notifications.queue.broker.publisher.wake", lambda rows: None)
         made = send(api, user)
         row = EmailLog.objects.get(notification=made["id"])
         deliver("email", [str(row.pk)])

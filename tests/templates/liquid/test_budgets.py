@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from apps.notifications.acceptance import lookups
+from apps.notifications.acceptance import planning
 from apps.notifications.delivery import render
 from apps.templates import declarations
 from apps.templates.html import compiling
@@ -222,7 +222,7 @@ class TestKept:
 
     @pytest.fixture(autouse=True)
     def nothing_kept(self):
-        for kept in (engine._parsed, lookups._version, render._source):
+        for kept in (engine._parsed, planning._versions, render._source):
             kept.clear()
 
     def test_sources_count_by_what_is_in_their_braces(self, api, organization):
@@ -239,7 +239,7 @@ class TestKept:
         body["contents"] = [{**EMAIL_EN, "language": one, "text": "x" * 50_000} for one in ("en", "fr")]
         assert api.post("/api/v1/templates/", body, format="json").status_code == 201
         assert post(api, user, template_code="long").status_code == 202
-        assert lookups._version.weight > 2 * 50_000 + 20 * 3_000
+        assert planning._versions.weight > 2 * 50_000 + 20 * 3_000
 
 
 class TestCompiler:

@@ -9,7 +9,7 @@ from django.test import Client
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import AccessToken
 
-from apps.notifications.acceptance.idempotency import body_hash
+from apps.notifications.acceptance.submission import body_hash
 from apps.notifications.models import DeadLetter, EmailLog, Event, Notification
 from apps.notifications.password_reset import links
 from apps.templates.authoring.versions import add_version

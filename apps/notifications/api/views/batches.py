@@ -9,7 +9,6 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.notifications.acceptance import submission
-from apps.notifications.acceptance.idempotency import body_hash
 from apps.notifications.api.serializers.notifications import BatchResultSerializer, BatchTrialSerializer
 from apps.notifications.api.serializers.requests import BatchItemSerializer, BatchSerializer
 from apps.notifications.api.views.notifications import (
@@ -111,6 +110,6 @@ class BatchView(APIView):
             throttling.charge_deliveries(caller, deliveries, items=len(items))
             return with_totals(results), ""
 
-        answer = answer_once(request, "notifications/batch", body_hash(request.data), accept)
+        answer = answer_once(request, "notifications/batch", submission.body_hash(request.data), accept)
         answer.message = result_message(answer.data, "")  # type: ignore[attr-defined]
         return answer

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.notifications.acceptance import submission
-from apps.notifications.acceptance.idempotency import Attempt, body_hash, read_key
+from apps.notifications.acceptance.idempotency import Attempt, read_key
 from apps.notifications.api import queries
 from apps.notifications.api.serializers.notifications import (
     AcceptedSerializer,
@@ -118,15 +118,15 @@ def parse_submission(
         correlation_id=request._request.correlation_id,  # type: ignore[attr-defined]
         correlation_given=request._request.correlation_id_given,  # type: ignore[attr-defined]
     )
-    return submission.Submission(wanted, body_hash(body))
+    return submission.Submission(wanted, submission.body_hash(body))
 
 
 def answer_once(
     request: Request, path: str, digest: str, accept: Callable[[], tuple[dict[str, Any], str]]
 ) -> Response:
     """202 with what `accept` returns (data and location), or the stored answer for the request's Idempotency-Key."""
-    key = read_key(request.headers.get("Idempotency-Key"))
-    attempt = Attempt(caller_of(request), path, key, digest) if key else None
+    header = request.headers.get("Idempotency-Key")
+    attempt = None if header is None else Attempt(caller_of(request), path, read_key(header), digest)
     # Without a key no answer is stored, and accepting is atomic by itself.
     with nullcontext() if attempt is None else transaction.atomic():
         if attempt is not None and (record := attempt.earlier()) is not None:

@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 from apps.notifications import errors
 from apps.notifications.channels.email.providers.esp import event_shapes, webhook_events
 from apps.notifications.feedback import tracking_events, unread_events
-from apps.notifications.routing.registry import service_of
+from apps.notifications.routing.accounts import service_of
 from apps.users.access import throttling
 
 FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")

@@ -14,8 +14,7 @@ from rest_framework.views import APIView
 
 from apps.notifications.models import CircuitChange, ProviderState
 from apps.notifications.routing import circuit_breaker, rate_limit
-from apps.notifications.routing.accounts import Account
-from apps.notifications.routing.registry import configured
+from apps.notifications.routing.accounts import Account, configured
 from apps.users.access.permissions import caller_of
 from apps.users.channels import Channel
 from apps.users.models.scopes import Scope

@@ -15,7 +15,7 @@ from apps.notifications.management.dead_letter_table import HEADER, line, with_r
 from apps.notifications.management.progress import Progress
 from apps.notifications.models import DELIVERIES, DeadLetter
 from apps.notifications.models.statuses import Status
-from apps.notifications.queue.publisher import publisher
+from apps.notifications.queue.broker import publisher
 from apps.notifications.transitions import dead_letters
 from apps.users.channels import Channel
 

@@ -17,7 +17,7 @@ from apps.notifications.channels.email.providers.esp.provider import EspProvider
 from apps.notifications.channels.email.providers.esp.settings import EspSettings
 from apps.notifications.channels.outcome import EmailMessage, Result
 from apps.notifications.models import ProviderState
-from apps.notifications.routing import registry
+from apps.notifications.routing import accounts
 from tests.conftest import post, settled, timeline, wait_until
 from tests.support.webhook_receiver import Receiver, Say
 
@@ -247,7 +247,7 @@ def test_three_services_and_two_relays_by_a_setting_alone(api, user, settings, s
                 f"{smtp.url}?tls=none&name=relay",
             ]
         )
-        registry.close_all()
+        accounts.close_all()
         answer = post(api, user, channels=["email"])
         (row,) = settled("sent")
         assert (row.provider, row.provider_message_id) == ("mg", "<mg-1@sender.test>")
@@ -260,4 +260,4 @@ def test_three_services_and_two_relays_by_a_setting_alone(api, user, settings, s
             ("sent", ""),
         ]
         wait_until(lambda: ProviderState.objects.filter(name="re", code="auth_failed").exists())
-        registry.close_all()
+        accounts.close_all()

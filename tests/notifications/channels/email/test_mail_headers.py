@@ -8,7 +8,7 @@ from urllib.parse import unquote_plus
 
 import pytest
 
-from apps.notifications.routing import registry
+from apps.notifications.routing import accounts
 from apps.users.models import Category
 from tests.conftest import post, settled
 from tests.support.factories import EMAIL_EN, template_with
@@ -138,11 +138,11 @@ def test_services_are_told_the_same(name, sender, api, user, news, organization,
     with Receiver() as service:
         service.always = Say(200 if body else 202, headers, json.dumps(body).encode() if body else b"")
         settings.EMAIL_PROVIDER_URL = f"{name}://?key=k&api_url={service.url}"
-        registry.close_all()
+        accounts.close_all()
         to_an_address(api, user)
         settled("sent")
         (call,) = service.calls
-        registry.close_all()
+        accounts.close_all()
     sent = unquote_plus(call.body.decode())
     for part in (
         "Auto-Submitted", "auto-generated", "List-Id", "<news.acme.", "Feedback-I", "news:acme:notification:notifier",
