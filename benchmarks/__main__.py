@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME …]`: all benchmarks, or those named. QUICK=1: short, without the peers' downloads."""
+"""`python -m benchmarks [NAME …]`: all benchmarks, or those named. QUICK=1: short, without most peers."""
 
 import os
 import platform
@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable
 from functools import partial
 
-from benchmarks import accepting, bulk, front, latency, pushes, single
+from benchmarks import accepting, bulk, front, latency, libraries, pushes, single
 from benchmarks.stage import ROOT, Stage
 from benchmarks.table import Row, shown, write
 from benchmarks.world import set_up, tear_down
@@ -30,6 +30,7 @@ def measures() -> dict[str, Measure]:
         "front": front.measure,
         "push": pushes.measure,
         "latency": latency.measure,
+        "libraries": libraries.measure,
         "memory": growth.measure_memory,
         "growth": partial(growth.measure, rows=rows),
     }

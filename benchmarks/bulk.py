@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.peers import environment as peers
 from benchmarks.stage import Sink, Stage, Throughput, wait_for_messages
 from benchmarks.table import Row
-from benchmarks.world import HTML, TEXT, body, forget, interleaved, post_batches
+from benchmarks.world import body, forget, interleaved, post_batches, ready_message
 
 PROCESSES, THREADS = 2, 2
 
@@ -82,14 +82,7 @@ def settled(count: int) -> None:
 
 def bare(port: int, count: int) -> float:
     """Two processes that each send ready bytes over a persistent connection: the machine's limit with smtplib."""
-    html, text = (
-        source.replace("{{ name }}", "Ada").replace("{{ order }}", "A-1") for source in (HTML, TEXT)
-    )
-    ready = (
-        "From: notifier@sender.test\r\nTo: a@example.com\r\nSubject: Order A-1\r\n"
-        'Content-Type: multipart/alternative; boundary="b"\r\n\r\n'
-        f"--b\r\nContent-Type: text/plain\r\n\r\n{text}\r\n--b\r\nContent-Type: text/html\r\n\r\n{html}\r\n--b--\r\n"
-    ).replace("\r\n", "\n").replace("\n", "\r\n").encode()  # fmt: skip
+    ready = ready_message()
     context = multiprocessing.get_context("fork")
     processes = [context.Process(target=_loop, args=(port, ready, count // 2)) for _ in range(2)]
     began = time.monotonic()

@@ -22,6 +22,18 @@ TEXT = "Hello {{ name }},\n\n" + f"{PARAGRAPH}\n" * 14 + "\nYour order {{ order 
 """Together with the headers a message of about 5 KB."""
 
 
+def ready_message() -> bytes:
+    """That message's bytes, put together without a library."""
+    html, text = (
+        source.replace("{{ name }}", "Ada").replace("{{ order }}", "A-1") for source in (HTML, TEXT)
+    )
+    return (
+        "From: notifier@sender.test\r\nTo: a@example.com\r\nSubject: Order A-1\r\n"
+        'Content-Type: multipart/alternative; boundary="b"\r\n\r\n'
+        f"--b\r\nContent-Type: text/plain\r\n\r\n{text}\r\n--b\r\nContent-Type: text/html\r\n\r\n{html}\r\n--b--\r\n"
+    ).replace("\r\n", "\n").replace("\n", "\r\n").encode()  # fmt: skip
+
+
 def set_up(stage: Stage) -> str:
     """Create the database with an organization in it; returns an API key."""
     with psycopg.connect(f"{stage.server}/postgres", autocommit=True) as server:

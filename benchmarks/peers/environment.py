@@ -10,7 +10,7 @@ from benchmarks.stage import ROOT, Stage
 
 VENV = ROOT / "var/bench-venv"
 LIST = ROOT / "benchmarks/peers.txt"
-SAME = ("django", "celery", "psycopg", "psycopg-binary", "firebase-admin")
+SAME = ("django", "celery", "psycopg", "psycopg-binary", "firebase-admin", "redis", "hiredis")
 """Packages pinned to the product's versions, so that they are not the difference."""
 
 
