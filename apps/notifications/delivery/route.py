@@ -112,8 +112,8 @@ def _send(ready: Ready, attempt: DeliveryAttempt) -> Outcome:
     begun_before, attempt.begun = attempt.begun, False
     # The types fit: a channel's accounts have its kind of provider, and its rows its kind of message.
     provider: Any = ready.provider
-    following = attempt.pipelined_next if provider.pipelines else None
-    options = {"pipelined_next": following.message} if following is not None else {}
+    pipelined_next = attempt.pipelined_next if provider.pipelines else None
+    options = {} if pipelined_next is None else {"pipelined_next": pipelined_next.message}
     began = time.monotonic()
     try:
         outcome = cleaned(provider.send(attempt.message, may_commit=attempt.may_commit, **options))

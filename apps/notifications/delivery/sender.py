@@ -427,14 +427,14 @@ def _attempt(batch: Batch, attempt: DeliveryAttempt) -> DeliveryAttempt:
 
 def _prepare_next(attempt: DeliveryAttempt) -> None:
     """Render the pipelined next row's message; forget that row where it goes to other accounts."""
-    following = attempt.pipelined_next
-    if following is None:
+    pipelined_next = attempt.pipelined_next
+    if pipelined_next is None:
         return
-    if following.delivery.live != attempt.delivery.live:
+    if pipelined_next.delivery.live != attempt.delivery.live:
         attempt.pipelined_next = None
         return
     try:
-        following.message = render(following.delivery)
+        pipelined_next.message = render(pipelined_next.delivery)
     except RenderError:
         # Recorded when that row is sent.
         attempt.pipelined_next = None

@@ -25,7 +25,7 @@ from apps.notifications.models.records import (
     TickLease,
 )
 from apps.notifications.models.tracking_events import ProviderEvent, UnreadEvent
-from apps.notifications.models.waiting import Waiting, from_now
+from apps.notifications.models.waiting import FREE, Waiting, from_now
 from apps.notifications.models.webhooks import (
     CALLBACKS,
     EXCHANGE,
@@ -40,6 +40,7 @@ __all__ = [
     "CALLBACKS",
     "DELIVERIES",
     "EXCHANGE",
+    "FREE",
     "SELDOM",
     "WAITING",
     "Callback",

@@ -16,6 +16,9 @@ def from_now(seconds: float) -> "ExpressionWrapper[Any]":
     return ExpressionWrapper(Now() + timedelta(seconds=seconds), output_field=DateTimeField())
 
 
+FREE: dict[str, Any] = {"lease_until": None, "published_at": None}
+"""A row that waits again: no worker's, and unpublished, so that the scheduler wakes a worker when it is due."""
+
 LEASE_INDEX = models.Index(fields=["lease_until"], condition=Q(status=Status.SENDING), name="%(class)s_lease")
 
 

@@ -19,11 +19,11 @@ from django.db.models import F
 
 from apps.notifications.models.deliveries import BULK_BELOW, Delivery, Notification
 from apps.notifications.models.statuses import Status
-from apps.notifications.models.waiting import from_now
+from apps.notifications.models.waiting import FREE, from_now
 from apps.notifications.queue.broker import BATCH_SIZE, SMALL_BATCH
 from apps.notifications.transitions import dead_letters, eligibility, timeline
 from apps.notifications.transitions.attempts import ClaimedDelivery
-from apps.notifications.transitions.status_changes import FREE, SENDER_MOVES, change
+from apps.notifications.transitions.status_changes import SENDER_MOVES, change
 from notifier.lib.database import storage
 from notifier.lib.database.encryption import Undecryptable
 from notifier.lib.database.sql import run
@@ -91,10 +91,10 @@ WITH RECURSIVE waiting AS (
   (SELECT organization_id FROM {table} WHERE status = 'queued' AND priority < {urgent}
    ORDER BY organization_id LIMIT 1)
   UNION ALL
-  SELECT (SELECT following.organization_id FROM {table} AS following
-          WHERE following.status = 'queued' AND following.priority < {urgent}
-            AND following.organization_id > waiting.organization_id
-          ORDER BY following.organization_id LIMIT 1)
+  SELECT (SELECT next_row.organization_id FROM {table} AS next_row
+          WHERE next_row.status = 'queued' AND next_row.priority < {urgent}
+            AND next_row.organization_id > waiting.organization_id
+          ORDER BY next_row.organization_id LIMIT 1)
   FROM waiting WHERE waiting.organization_id IS NOT NULL
 )
 SELECT organization_id FROM waiting WHERE organization_id IS NOT NULL

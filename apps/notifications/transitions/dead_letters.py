@@ -13,11 +13,11 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
-from apps.notifications.models import BULK_BELOW, DELIVERIES, DeadLetter, Delivery, from_now
+from apps.notifications.models import BULK_BELOW, DELIVERIES, FREE, DeadLetter, Delivery, from_now
 from apps.notifications.models.statuses import Status
 from apps.notifications.queue.broker import Wake, publisher
 from apps.notifications.transitions import timeline
-from apps.notifications.transitions.status_changes import FREE, REPLAY_MOVES, change
+from apps.notifications.transitions.status_changes import REPLAY_MOVES, change
 from apps.users.audit_log import acting
 
 UNKNOWN = "unknown"

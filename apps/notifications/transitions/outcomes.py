@@ -18,14 +18,14 @@ from django.db.models.functions import Now
 
 from apps.notifications.channels.email.refusal_phrases import Meaning
 from apps.notifications.channels.outcome import Feedback, Outcome, Result
-from apps.notifications.models import Delivery, Event, from_now
+from apps.notifications.models import FREE, Delivery, Event, from_now
 from apps.notifications.models.statuses import Status
 from apps.notifications.observability.metrics import RETRIES
 from apps.notifications.transitions import dead_letters, receipts, suppress, timeline
 from apps.notifications.transitions.attempts import DeliveryAttempt
 from apps.notifications.transitions.disabled_mailboxes import disabled_before
 from apps.notifications.transitions.retry_schedule import deferral, policy_for
-from apps.notifications.transitions.status_changes import FREE, SENDER_MOVES, change, movable_to
+from apps.notifications.transitions.status_changes import SENDER_MOVES, change, movable_to
 from apps.notifications.webhooks import events
 from apps.templates.models import OnUnknown
 from notifier.lib.database import storage

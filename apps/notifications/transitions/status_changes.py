@@ -34,9 +34,6 @@ REPLAY_MOVES: Table = {
 }
 """Moves by an operator's replay."""
 
-FREE: dict[str, Any] = {"lease_until": None, "published_at": None}
-"""A row that waits again: no worker's, and unpublished, so that the scheduler wakes a worker when it is due."""
-
 
 def movable_to(wanted: Status, moves: Table) -> list[Status]:
     """The statuses from which this table allows a move to `wanted`."""

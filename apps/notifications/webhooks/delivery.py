@@ -17,6 +17,7 @@ from django.db.models.functions import Now
 from apps.notifications.models import (
     CALLBACKS,
     EXCHANGE,
+    FREE,
     Callback,
     CallbackAttempt,
     WebhookEndpoint,
@@ -33,8 +34,7 @@ from notifier.lib.database.recovery import AWAY, forget_broken_connections
 
 log = structlog.get_logger(__name__)
 
-FREE: dict[str, Any] = {"status": Status.QUEUED, "lease_until": None, "published_at": None}
-"""A row that waits again: no worker's, and unpublished, so that the scheduler wakes a worker when it is due."""
+QUEUED_AGAIN: dict[str, Any] = {"status": Status.QUEUED, **FREE}
 LOST = "sender_lost"
 BROKER_PAUSE_SECONDS = 5
 RECORD_RETRY_SECONDS = (0.5, 1, 2, 4)
@@ -95,7 +95,7 @@ def _call_back(row: Callback) -> None:
     with concurrency_limits.take(str(row.organization_id), urlsplit(url).netloc) as retry_after:
         if retry_after:
             # No attempt is used: nothing was posted.
-            _move(row, due_at=from_now(retry_after), **FREE)
+            _move(row, due_at=from_now(retry_after), **QUEUED_AGAIN)
             return
         headers = headers_for(
             message_id=str(row.pk), timestamp=int(time.time()), body=body, secrets=signed_by
@@ -123,7 +123,11 @@ def _publish(row: Callback) -> None:
     try:
         event_exchange.publish(row)
     except BrokerUnavailable:
-        changes = {"due_at": from_now(BROKER_PAUSE_SECONDS), "error_code": "broker_unavailable", **FREE}
+        changes = {
+            "due_at": from_now(BROKER_PAUSE_SECONDS),
+            "error_code": "broker_unavailable",
+            **QUEUED_AGAIN,
+        }
     _retry_until_recorded(row, lambda: _move(row, **changes))
 
 
@@ -148,7 +152,7 @@ def record(row: Callback, url: str, answer: client.Answer) -> bool:
         ended = Status.DELIVERED if done else Status.FAILED
         changes |= {"status": ended, "finished_at": Now(), "lease_until": None}
     else:
-        changes |= {"due_at": from_now(wait), **FREE}
+        changes |= {"due_at": from_now(wait), **QUEUED_AGAIN}
     with transaction.atomic():
         if not _move(row, **changes):
             return False
@@ -170,7 +174,7 @@ def free_lapsed(limit: int) -> int:
         if wait is None:
             changes |= {"status": Status.FAILED, "finished_at": Now(), "lease_until": None}
         else:
-            changes |= {"due_at": from_now(wait), **FREE}
+            changes |= {"due_at": from_now(wait), **QUEUED_AGAIN}
         with transaction.atomic():
             if _move(row, **changes):
                 _log(row, attempts, row.url, lost)
