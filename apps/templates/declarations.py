@@ -168,15 +168,19 @@ def examples(declared: Sequence[Declaration]) -> dict[str, Any]:
 
 def merged(declared: Sequence[Declaration], use: VariableUse) -> VariableUse:
     """The required and optional variables, given what the sources use and what the declarations say."""
-    named = {one["name"] for one in declared if one.get("required")}
-    stood_in = {one["name"] for one in declared if one.get("default") is not None}
-    required = (use.required - stood_in) | named
-    return VariableUse(required, (use.optional | (use.required & stood_in)) - required)
+    named = {one["name"]: 0 for one in declared if one.get("required")}
+    needs = use.needs
+    stood_in = {
+        name: name.count(".") + 1
+        for name in (one["name"] for one in declared if one.get("default") is not None)
+        if name in needs
+    }
+    return VariableUse.of((needs | stood_in | named).items())
 
 
 def warnings(declared: Sequence[Declaration], use: VariableUse) -> list[str]:
     """A sentence for each declared variable that no content uses."""
-    used = use.required | use.optional
+    used = use.needs
     return [
         f"{name} is declared, but no content uses it."
         for name in (str(one["name"]) for one in declared)

@@ -11,6 +11,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from apps.templates import credentials, declarations
+from apps.templates.liquid.analysis.variables import MARK, VariableUse, missed
 from apps.templates.rendering.rendering import EmailContent, PushContent
 from apps.users.audit_log import AuditedQuerySet
 from apps.users.channels import Channel
@@ -172,7 +173,8 @@ class Immutable(models.Model):
 class TemplateVersion(Immutable):
     """One state of a template. Activating an older one is a rollback.
 
-    `required`, `optional`: dotted names of the variables that its content uses and its author declares;
+    `required`, `optional`: dotted names of the variables that its content uses and its author declares, as in
+    `VariableUse`; a version that was stored before `order?.note` existed has `order.note` there;
     `variables`: the declarations (see `declarations`); `warnings`: sentences for its author;
     `pinned`: the revisions of the shared parts it contains, as {"layouts": {name: revision}, "partials": {…}}.
     """
@@ -204,9 +206,29 @@ class TemplateVersion(Immutable):
     def __str__(self) -> str:
         return f"{self.template.code} v{self.number}"
 
+    @property
+    def use(self) -> VariableUse:
+        """`required` and `optional` together."""
+        return VariableUse(frozenset(self.required), frozenset(self.optional))
+
+    @property
+    def has_conditional_fields(self) -> bool:
+        """Whether `optional` has an `order?.note`: a field that is needed where its object is given."""
+        return any(MARK in entry for entry in self.optional)
+
     def ready(self, variables: Mapping[str, Any]) -> tuple[dict[str, Any], list[declarations.VariableError]]:
         """(variables to render this version with, defaults filled in; errors for missing and mistyped ones)."""
         return declarations.applied(self.variables, self.required, variables)
+
+    def missed(self, variables: Mapping[str, Any], name: str) -> list[declarations.VariableError]:
+        """The errors for what a rendering with `variables` found missing, which is `name`: a field that callers need
+        not send, but have to where they send its object. Empty where it is no such field."""
+        return [
+            declarations.VariableError(
+                path, f"The template uses this variable where {holder} is given.", "required"
+            )
+            for path, holder in missed(self.optional, variables, name)
+        ]
 
     def shown(self, variables: Mapping[str, Any]) -> dict[str, Any]:
         """A notification's variables as operators may see them, sensitive values hidden."""

@@ -109,6 +109,53 @@ def test_publishing_asks_for_confirmation_and_shows_what_changes_for_callers(
     assert version.template.active_version.number == 2
 
 
+GUARDED = "{% if order %}{{ order.note }}{% endif %}"
+DEEPER = "{% if order %}{% if order.lines %}{{ order.lines.count }}{% endif %}{{ order.note }}{% endif %}"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "newly"),
+    [
+        ("Hi", GUARDED, ["order?.note"]),
+        ("{% if order.note %}{{ order.note }}{% endif %}", GUARDED, ["order?.note"]),
+        (GUARDED, "{{ order.note }}", ["order.note"]), (GUARDED, DEEPER, ["order.lines?.count"]),
+        (DEEPER, "{% if order %}{{ order.lines.count }}{% endif %}", ["order?.lines.count"]),
+        (GUARDED, f"Now {GUARDED}", []), ("{{ order.note }}", GUARDED, []),
+        (GUARDED, "{{ order.note | default: 1 }}", []),
+        ("{% if order %}{{ order.lines.count }}{% endif %}{{ name }}", DEEPER, ["order?.note"]),
+    ],
+)  # fmt: skip
+def test_publishing_shows_what_callers_newly_have_to_send_with_an_object(
+    before: str, after: str, newly: list[str], door: Client, page: str, version: TemplateVersion
+) -> None:
+    answers = [door.post(page, posted([{**EMAIL, "text": before}], [], _publish="1"))]
+    answers += [
+        door.post(page, posted([{**EMAIL, "text": after}], [], **{button: "1"}))
+        for button in ("_activate", "_save")
+    ]
+    activate = reverse("admin:templates_template_version_activate", args=[version.template_id, 3])
+    for answer in (answers[1], door.post(activate)):
+        assert answer.context["newly_required"] == newly
+        assert ("only where what stands before it is sent" in text_of(answer)) is ("?." in "".join(newly))
+
+
+def test_a_field_that_goes_with_its_object_is_shown_as_such(
+    door: Client, page: str, version: TemplateVersion
+) -> None:
+    emails = [
+        {**EMAIL, "text": GUARDED},
+        {**EMAIL, "language": "fr", "text": "{% if order.note %}x{% endif %}"},
+    ]
+    answer = door.post(page, posted(emails, [], _preview="1"))
+    draft = answer.context["draft"]
+    assert (draft.required, draft.optional) == (["name"], ["order", "order?.note"])
+    assert draft.contents[0].preview.text == "[order.note]"
+    assert "may be left out only together with what stands before it" in text_of(answer)
+    assert door.post(page, posted(emails, [], _publish="1")).status_code == 302
+    shown = text_of(door.get(reverse("admin:templates_template_change", args=[version.template_id])))
+    assert "optional: order, order?.note (with “?.”: only together with what stands before it)" in shown
+
+
 @pytest.mark.parametrize("button", ["_activate", "_publish", "_preview"])
 def test_a_syntax_error_is_shown_at_its_part_with_its_place(door: Client, page: str, button: str) -> None:
     broken = {**EMAIL, "html": "<p>\n {% if name %}</p>"}

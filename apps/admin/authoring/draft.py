@@ -12,6 +12,7 @@ from apps.templates.authoring import versions
 from apps.templates.liquid import budget
 from apps.templates.models import Layout, Template, TemplateContent, TemplateVersion
 from apps.templates.rendering import rendering
+from apps.templates.rendering.rendering import VariableUse
 from apps.users.channels import Channel
 from apps.users.models import User
 
@@ -31,8 +32,15 @@ class Draft:
         self.emails = EmailForms(posted, prefix="email", initial=initial[Channel.EMAIL], form_kwargs=layouts)
         self.pushes = PushForms(posted, prefix="push", initial=initial[Channel.PUSH])
         self.bound = posted is not None
-        self.required: list[str] = []
-        self.optional: list[str] = []
+        self.use = VariableUse(frozenset(), frozenset())
+
+    @property
+    def required(self) -> list[str]:
+        return sorted(self.use.required)
+
+    @property
+    def optional(self) -> list[str]:
+        return sorted(self.use.optional)
 
     @property
     def contents(self) -> list[ContentForm]:
@@ -81,7 +89,7 @@ class Draft:
             for one in self.declared
             if one["name"] not in samples and (value := one.get("example", one.get("default"))) is not None
         }
-        variables = lines.variables({**samples, **examples}, [*self.required, *self.optional])
+        variables = lines.variables({**samples, **examples}, self.use.needs)
         for form, source in ready:
             try:
                 organization_id = self.template.organization_id
@@ -99,8 +107,7 @@ class Draft:
         except versions.ContentError as error:
             form.error = f"{_label(form, error.field.partition('.')[2])}: {error.detail}"
             return None
-        self.required = sorted({*self.required, *found.use.required})
-        self.optional = sorted({*self.optional, *found.use.optional} - {*self.required})
+        self.use = VariableUse.of([*self.use.needs.items(), *found.use.needs.items()])
         return source
 
 

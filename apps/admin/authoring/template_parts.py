@@ -134,7 +134,7 @@ class PartPages(OrganizationRows):
         content = self.sample(part)
         try:
             found = versions.prepared([content], (), part.organization)
-            variables = lines.variables({}, [*found.use.required, *found.use.optional])
+            variables = lines.variables({}, found.use.needs)
             shown = rendering.render_for(part.organization_id, content.source, variables)
         except versions.ContentError as error:
             return format_html("No preview: {}", error.detail)

@@ -13,6 +13,7 @@ from apps.admin.authoring.draft import Draft
 from apps.admin.lists.rows import OrganizationRows, operator_of
 from apps.templates.authoring import versions
 from apps.templates.models import Template, TemplateVersion
+from apps.templates.rendering.rendering import VariableUse
 
 
 class VersionPages(OrganizationRows):
@@ -103,10 +104,18 @@ class VersionPages(OrganizationRows):
 
 
 def newly_required(version: TemplateVersion | None, before: TemplateVersion | None) -> list[str]:
-    """The variables that `version` requires and `before` doesn't."""
+    """The variables that callers have to send for `version` and didn't for `before`; those that go with an object as
+    in `VariableUse`, `order?.note`."""
     if version is None or before is None:
         return []
-    return sorted({*version.required} - {*before.required})
+    known = before.use.needs
+    newly = [
+        (name, given)
+        for name, given in version.use.needs.items()
+        if given < known.get(name, name.count(".") + 1)
+    ]
+    found = VariableUse.of(newly)
+    return sorted(found.required | found.optional)
 
 
 def _start(request: HttpRequest, template: Template) -> TemplateVersion | None:

@@ -3,7 +3,7 @@ version, channels, recipients, language and eligibility are decided for each. St
 
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -21,6 +21,7 @@ from apps.notifications.transitions.eligibility import Facts
 from apps.templates import credentials
 from apps.templates.authoring import weights
 from apps.templates.authoring.versions import content_for
+from apps.templates.declarations import VariableError
 from apps.templates.models import Template, TemplateContent, TemplateVersion
 from apps.templates.rendering import rendering
 from apps.users.access.authentication import Caller
@@ -282,10 +283,12 @@ def plan(*, caller: Caller, request: NotificationRequest, body_hash: str, known:
                 f"{language} nor in {organization.default_language}.",
             )  # fmt: skip
         try:
-            rendered[channel] = _rendered(content, variables, organization.pk)
-        except Invalid:
+            rendered[channel] = _rendered(version, content, variables, organization.pk)
+        except rendering.RenderError as error:
+            if needed := version.missed(variables, error.missing):
+                raise _refusal(needed) from error
             if (found := _fallback(known, version, content, variables)) is None:
-                raise
+                raise Invalid.at("variables", error.code, f"{channel} {error.field}: {error}") from error
             rendered[channel] = found
             fell_back.add(channel)
         for recipient in _recipients(channel, request, user, known) or [{}]:
@@ -351,26 +354,32 @@ def _check_times(request: NotificationRequest) -> None:
 def _variables(version: TemplateVersion, given: Mapping[str, Any]) -> dict[str, Any]:
     """The variables to render with: the request's, and the defaults that the version declares. Raises Invalid."""
     variables, errors = version.ready(given)
-    if not errors:
-        return variables
+    if errors:
+        raise _refusal(errors)
+    return variables
+
+
+def _refusal(errors: Sequence[VariableError]) -> Invalid:
     fields = [
         {"field": f"variables.{error.field}", "code": error.code, "detail": error.detail}
         for error in errors[:ERRORS_SHOWN]
     ]
     absent = [error.field for error in errors[:ERRORS_SHOWN] if error.code == "required"]
     if len(absent) < len(fields):
-        raise Invalid.of(fields)
-    raise Invalid(f"The template needs variables that are missing: {', '.join(absent)}.", fields=fields)
+        return Invalid.of(fields)
+    return Invalid(f"The template needs variables that are missing: {', '.join(absent)}.", fields=fields)
 
 
 def _rendered(
-    content: TemplateContent, variables: Mapping[str, Any], organization: uuid.UUID
+    version: TemplateVersion, content: TemplateContent, variables: Mapping[str, Any], organization: uuid.UUID
 ) -> dict[str, Any]:
-    """Render on acceptance: an error is the caller's 400 now, not a worker's failure later. Raises Invalid."""
-    try:
-        text = rendering.render_for(organization, content.source, variables)
-    except rendering.RenderError as error:
-        raise Invalid.at("variables", error.code, f"{content.channel} {error.field}: {error}") from error
+    """Render on acceptance: an error is the caller's 400 now, not a worker's failure later. Raises RenderError."""
+    source = content.source
+    text = rendering.render_for(organization, source, variables)
+    if settings.PUBLIC_URL and version.has_conditional_fields and rendering.uses_provided(source):
+        # The sender provides what is nil here; a condition on it may show what it has hidden now.
+        provided = dict.fromkeys(rendering.PROVIDED, settings.PUBLIC_URL)
+        rendering.render_for(organization, source, {**provided, **variables})
     return {"language": content.language, **asdict(text)}
 
 
@@ -387,8 +396,8 @@ def _fallback(
         return None
     ready, _ = fallback.ready(variables)
     try:
-        return _rendered(instead, ready, known.organization.pk)
-    except Invalid:
+        return _rendered(fallback, instead, ready, known.organization.pk)
+    except rendering.RenderError:
         return None
 
 

@@ -156,7 +156,7 @@ def checked(
         parts.append(_assembled(row, where, library))
         whole = _no_longer(whole, (part.text for part in parts[-1].values()))
     use = rendering.variables_of(*(part.text for row in parts for part in row.values()))
-    if len(use.required | use.optional) > NAMES_LIMIT:
+    if len(use.needs) > NAMES_LIMIT:
         raise ContentError("contents", f"A version uses at most {NAMES_LIMIT} variables.")
     return Checked(use, parts, library.pinned)
 

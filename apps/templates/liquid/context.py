@@ -1,5 +1,6 @@
 """The context of one rendering: missing variables, bounded ranges, and the budget of steps, time and memory."""
 
+import re
 import time
 from collections.abc import Callable
 from io import StringIO
@@ -7,7 +8,13 @@ from typing import Any, TextIO
 
 from liquid import BoundTemplate, RenderContext
 from liquid.builtin.expressions.primitive import RangeLiteral
-from liquid.exceptions import FilterArgumentError, FilterError, FilterValueError, UndefinedError
+from liquid.exceptions import (
+    FilterArgumentError,
+    FilterError,
+    FilterValueError,
+    LiquidError,
+    UndefinedError,
+)
 from liquid.output import LimitedStringIO
 from liquid.token import Token
 from liquid.undefined import UNDEFINED, FalsyStrictUndefined, is_undefined
@@ -38,6 +45,17 @@ class Missing(FalsyStrictUndefined):
     ) -> None:
         path = name if hint is None or hint.startswith("index") else hint.removesuffix(" is undefined")
         super().__init__(name, token=token, obj=obj, hint=f"the variable {path.strip(chr(39))} is missing")
+
+
+MISSING = re.compile(r"the variable (.+) is missing")
+BRACKETS = re.compile(r"\['(.*?)'\]")
+
+
+def missing_name(error: LiquidError) -> str:
+    """The variable whose absence `error` reports, as `order.lines.price`: the library leaves out indexes, and what
+    follows one past a list's end. Empty where the error is about something else."""
+    found = MISSING.fullmatch(str(error.message)) if isinstance(error, UndefinedError) else None
+    return BRACKETS.sub(r".\1", found[1]) if found else ""
 
 
 class BoundedRange(RangeLiteral):

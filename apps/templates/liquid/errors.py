@@ -37,12 +37,13 @@ class TemplateSyntaxError(TemplateError):
 
 class RenderError(TemplateError):
     """`field`: the part that failed ("subject", "html", "data.order_id", …), or "variables". `code`: render_failed,
-    or too_costly where it would have taken too long."""
+    or too_costly where it would have taken too long. `missing`: the variable that was missing, if that is why."""
 
-    def __init__(self, message: str, field: str, code: str = "render_failed") -> None:
+    def __init__(self, message: str, field: str, code: str = "render_failed", missing: str = "") -> None:
         super().__init__(message)
         self.field = field
         self.code = code
+        self.missing = missing
 
     def __str__(self) -> str:
         return f"{self.field}: {self.message}"

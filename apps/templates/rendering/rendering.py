@@ -19,12 +19,14 @@ from apps.templates.liquid.analysis.variables import PROVIDED, VariableUse, miss
 from apps.templates.liquid.assembling import assemble, check
 from apps.templates.liquid.budget import allowance, shares
 from apps.templates.liquid.budget import check as check_allowance
+from apps.templates.liquid.context import missing_name
 from apps.templates.liquid.engine import parse
 from apps.templates.liquid.errors import RenderError, TemplateError, TemplateSyntaxError
 from apps.templates.liquid.limits import CPU_LIMIT, TooSlow, plain
 from apps.templates.rendering import push_keys
 
 __all__ = [
+    "PROVIDED",
     "EmailContent",
     "PushContent",
     "RenderError",
@@ -39,6 +41,7 @@ __all__ = [
     "render_email",
     "render_for",
     "render_push",
+    "uses_provided",
     "variables_of",
 ]
 
@@ -112,6 +115,15 @@ def render_for(
         return render(source, variables)
 
 
+def uses_provided(source: EmailContent | PushContent) -> bool:
+    """Whether it may name one of PROVIDED, which is nil until the message is sent."""
+    if isinstance(source, EmailContent):
+        parts = [source.subject, source.html, source.text]
+    else:
+        parts = [source.title, source.body, source.image, source.link, *source.data.values()]
+    return any(name in part for part in parts for name in PROVIDED)
+
+
 def _render(source: str, variables: Mapping[str, object], field: str, *, html: bool = False) -> str:
     if not source:
         return ""
@@ -130,7 +142,7 @@ def _render(source: str, variables: Mapping[str, object], field: str, *, html: b
         line = ""
         if error.token and error.token.start_index >= 0:
             line = f"line {source.count(chr(10), 0, error.token.start_index) + 1}: "
-        raise RenderError(f"{line}{error.message}", field) from error
+        raise RenderError(f"{line}{error.message}", field, missing=missing_name(error)) from error
     except UnicodeError as error:
         raise RenderError("a variable contains characters that are not valid text", field) from error
     except Exception as error:

@@ -1,6 +1,6 @@
 """Serializers of templates, versions, drafts and previews."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from rest_framework import serializers
 
@@ -46,6 +46,12 @@ class VersionSerializer(StrictModelSerializer):
             "created_at", "contents", "activate",
         ]  # fmt: skip
         read_only_fields = ["number", "required", "optional", "warnings", "pinned", "created_at"]
+        extra_kwargs: ClassVar = {
+            "required": {"help_text": "Names of variables without which a notification is refused."},
+            "optional": {
+                "help_text": "Names of variables that may be left out; `order?.note` only together with `order`."
+            },
+        }
 
     def get_active(self, version: TemplateVersion) -> bool:
         return version.template.active_version_id == version.pk

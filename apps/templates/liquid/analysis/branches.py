@@ -109,10 +109,11 @@ def with_above(name: str) -> list[str]:
 
 
 def dotted(path: Path) -> str:
-    """`a.b.0`; ends before the first computed segment."""
+    """`a.b.0`; ends before the first computed segment, and after one with a question mark at its end."""
     names: list[str] = []
     for segment in path.path:
-        if not isinstance(segment, str | int) or "." in str(segment):
+        # `a?.b` would read as the b of an a that may be absent: see VariableUse.
+        if not isinstance(segment, str | int) or "." in str(segment) or (names and names[-1].endswith("?")):
             break
         names.append(str(segment))
     return ".".join(names)
