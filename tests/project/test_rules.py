@@ -101,7 +101,7 @@ def test_every_operation_has_a_twin_of_the_same_form(operation):
 def test_threads_are_started_by_loops_and_send_slots():
     own = {
         "notifier/lib/threads.py",
-        "apps/notifications/delivery/runtime.py",
+        "apps/notifications/delivery/send_slots.py",
         # A look-up and a check that may hang: left behind when their time is over.
         "notifier/lib/http/address_guard.py",
         "apps/admin/doctor/checks.py",

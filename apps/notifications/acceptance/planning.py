@@ -28,7 +28,7 @@ from apps.users.access.authentication import Caller
 from apps.users.channels import Channel
 from apps.users.models import Category, Device, Organization, User
 from apps.users.preferences.opt_outs import Choices
-from apps.users.preferences.people import read_people
+from apps.users.preferences.recipients import read_people
 from apps.users.recipient_hashes import former_hashes, recipient_hash
 from notifier.lib.bounded_cache import BoundedCache
 from notifier.lib.database import storage

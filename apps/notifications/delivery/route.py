@@ -4,9 +4,7 @@ The next one is tried where the error was the provider's own and the message was
 unknown outcome.
 """
 
-import random
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -52,7 +50,7 @@ def route(attempt: DeliveryAttempt, permits: Permits) -> tuple[Outcome, str]:
     accounts = accounts_for(delivery.channel, live=delivery.live)
     if len(accounts) > 1 and not _first_is_certain(accounts):
         attempt.pipelined_next = None
-    for ready in failover_order(accounts):
+    for ready in accounts:
         # A failed account is noted before the next one is tried.
         _note(delivery, failed[-1:])
         ended = _send_through(ready, attempt, permits)
@@ -65,11 +63,6 @@ def route(attempt: DeliveryAttempt, permits: Permits) -> tuple[Outcome, str]:
     if failed[-1] is not mildest:
         _note(delivery, failed[-1:])
     return mildest.outcome, mildest.account
-
-
-def failover_order(accounts: list[Ready], chance: Callable[[], float] = random.random) -> list[Ready]:
-    """The accounts by `order`; among equals at random, by `weight`."""
-    return sorted(accounts, key=lambda one: (one.account.order, -(chance() ** (1 / one.account.weight))))
 
 
 def _first_is_certain(accounts: list[Ready]) -> bool:

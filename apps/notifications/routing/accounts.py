@@ -1,6 +1,7 @@
 """A channel's provider accounts as its setting lists them, one URL or several, in the order of failover, and the
 providers that send through them, made once a process."""
 
+import random
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -197,8 +198,8 @@ _made: dict[Account, Provider] = {}
 
 
 def accounts_for(channel: str, *, live: bool) -> list[Ready]:
-    """The channel's accounts; at least one, whose provider fails with the reason where none is usable. Test messages
-    (not `live`) get the sandbox."""
+    """The channel's accounts in failover order; at least one, whose provider fails with the reason where none is
+    usable. Test messages (not `live`) get the sandbox."""
     if not live:
         return [_SANDBOX]
     try:
@@ -207,7 +208,12 @@ def accounts_for(channel: str, *, live: bool) -> list[Ready]:
         return [_unusable(Account(channel), "provider_unusable", str(error))]
     if not accounts:
         return [_unusable(Account(channel), "provider_not_configured", f"{setting_of(channel)} is not set.")]
-    return [_ready(channel, account) for account in accounts]
+    return failover_order([_ready(channel, account) for account in accounts])
+
+
+def failover_order(accounts: list[Ready], chance: Callable[[], float] = random.random) -> list[Ready]:
+    """The accounts by `order`; among equals at random, by `weight`."""
+    return sorted(accounts, key=lambda one: (one.account.order, -(chance() ** (1 / one.account.weight))))
 
 
 def close_all() -> None:

@@ -13,7 +13,8 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from apps.notifications.delivery import sender
-from apps.notifications.delivery.runtime import SendSlots, runtime
+from apps.notifications.delivery.runtime import runtime
+from apps.notifications.delivery.send_slots import SendSlots
 from apps.notifications.models import (
     CallbackAttempt,
     EmailLog,

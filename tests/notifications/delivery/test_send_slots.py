@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from apps.notifications.delivery.runtime import SendSlots
+from apps.notifications.delivery.send_slots import SendSlots
 
 
 def taken(send_slots, organization):

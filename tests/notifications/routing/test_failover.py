@@ -9,7 +9,6 @@ from django.utils import timezone
 
 from apps.notifications.channels.outcome import Outcome, Result
 from apps.notifications.channels.unusable import UnusableProvider
-from apps.notifications.delivery import route
 from apps.notifications.models import CircuitChange, EmailLog, ProviderState, PushLog
 from apps.notifications.routing import accounts, circuit_breaker
 from apps.notifications.routing.accounts import Account, BreakerPolicy
@@ -281,7 +280,7 @@ def test_the_order_is_kept_and_weights_decide_among_equals():
     among = [ready("spare", 2, 1), ready("heavy", 1, 3), ready("light", 1, 1)]
     firsts = Counter()
     for _ in range(4000):
-        names = [one.account.name for one in route.failover_order(among)]
+        names = [one.account.name for one in accounts.failover_order(among)]
         assert names[-1] == "spare"
         firsts[names[0]] += 1
     # Three in four; 4,000 draws lie within a twentieth of it but once in a million million.

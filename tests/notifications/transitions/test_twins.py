@@ -10,7 +10,7 @@ from apps.notifications.routing import circuit_breaker
 from apps.notifications.transitions import claims, outcomes
 from apps.notifications.transitions.attempts import ClaimedDelivery, DeliveryAttempt
 from apps.users.models import NotificationPreference
-from apps.users.preferences.people import read_people
+from apps.users.preferences.recipients import read_people
 from apps.users.recipient_hashes import recipient_hash
 from tests.conftest import client_for, post
 from tests.support.factories import OrganizationFactory, UserFactory, template_with
