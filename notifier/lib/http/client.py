@@ -1,10 +1,10 @@
 """HTTP/1.1 POST requests, none of them ever sent twice; every wait is bounded by a moment of the monotonic clock.
 
 `HttpPool` keeps a few connections to one server that we know, and parses its answers strictly, with llhttp: general
-clients written in Python spend several times as much on a request, and libcurl, which is as quick, repeats a POST by
-itself (ADR 14). `post_once` makes a connection of its own to an address that its caller has checked, and reads the
-answer of a server that nobody here knows as leniently as Python's http.client does, and no more of it than is wanted.
-Both connect, write and fail in the same way, and each error says how far the request had come:
+clients written in Python spend several times as much on a request, and libcurl repeats a POST by itself (ADR 14).
+`post_once` makes a connection of its own to an address that its caller has checked, and reads the answer of a server
+that nobody here knows as leniently as Python's http.client does, and no more of it than is wanted. Both connect,
+write and fail in the same way, and each error says how far the request had come:
 
     HttpError
     ├── NotConnected    nothing was written
