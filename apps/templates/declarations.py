@@ -12,7 +12,7 @@ from datetime import date, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from apps.templates.liquid.analysis.variables import VariableUse, missing
+from apps.templates.liquid.analysis.variables import VariableUse, missing, segments
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_][A-Za-z0-9_-]*)*")
 NAME_LIMIT = 100
@@ -171,7 +171,7 @@ def merged(declared: Sequence[Declaration], use: VariableUse) -> VariableUse:
     named = {one["name"]: 0 for one in declared if one.get("required")}
     needs = use.needs
     stood_in = {
-        name: name.count(".") + 1
+        name: segments(name)
         for name in (one["name"] for one in declared if one.get("default") is not None)
         if name in needs
     }

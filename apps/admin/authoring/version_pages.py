@@ -12,8 +12,8 @@ from django.urls import URLPattern, path, reverse
 from apps.admin.authoring.draft import Draft
 from apps.admin.lists.rows import OrganizationRows, operator_of
 from apps.templates.authoring import versions
+from apps.templates.liquid.analysis.variables import VariableUse, segments
 from apps.templates.models import Template, TemplateVersion
-from apps.templates.rendering.rendering import VariableUse
 
 
 class VersionPages(OrganizationRows):
@@ -110,9 +110,7 @@ def newly_required(version: TemplateVersion | None, before: TemplateVersion | No
         return []
     known = before.use.needs
     newly = [
-        (name, given)
-        for name, given in version.use.needs.items()
-        if given < known.get(name, name.count(".") + 1)
+        (name, given) for name, given in version.use.needs.items() if given < known.get(name, segments(name))
     ]
     found = VariableUse.of(newly)
     return sorted(found.required | found.optional)

@@ -428,7 +428,7 @@ def _delivery(
     if notification.scheduled_at is not None:
         row.due_at = notification.scheduled_at
         row.due_later = begins > timezone.now()
-    row.deadline_at = begins + row.retried_for()
+    row.deadline_at = begins + timedelta(seconds=row.retried_for())
     row.recipient_hash = recipient_hash(channel, row.recipient) if row.recipient else ""
     return row
 

@@ -177,8 +177,7 @@ _paces: dict[type[Delivery], Pace] = {}
 class Batch:
     """The rows of one claim while they are sent. Thread-safe.
 
-    `expires`: the end of the rows' lease, on the monotonic clock. `send`: what makes an attempt, as `send_row`.
-    """
+    `expires`: the end of the rows' lease, on the monotonic clock."""
 
     def __init__(
         self,
@@ -189,12 +188,11 @@ class Batch:
         segment: Segment,
         expires: float,
         bulk: bool,
-        send: "Callable[[Batch, DeliveryAttempt], DeliveryAttempt | None] | None" = None,
     ) -> None:
         self.model, self.token, self.size = model, token, len(deliveries)
         self.permits = Permits()
         self.segment = segment
-        self._send, self._bulk = send or send_row, bulk
+        self._bulk = bulk
         self._waiting = deque(DeliveryAttempt(one, journal=segment, expires=expires) for one in deliveries)
         self._reserved: dict[object, DeliveryAttempt] = {}
         """By sender thread: its next attempt, which another thread takes if it has nothing else left."""
@@ -311,7 +309,7 @@ class Batch:
             self._get_help()
         began = time.monotonic()
         try:
-            done = self._send(self, attempt)
+            done = send_row(self, attempt)
         finally:
             if not self._bulk:
                 runtime.slots.end(attempt.delivery.organization_id)

@@ -1,7 +1,6 @@
 """Notifications, and their deliveries by email and push."""
 
 from collections.abc import Iterable
-from datetime import timedelta
 from typing import Any, ClassVar, Self
 
 import uuid6
@@ -172,9 +171,9 @@ class Delivery(Waiting):
         return f"{self.channel} {self.id}"
 
     @classmethod
-    def retried_for(cls) -> timedelta:
-        """How long after its first due time a delivery is tried at most, by the settings."""
-        return timedelta(seconds=settings.RETRY_POLICIES[cls.channel]["deadline"])
+    def retried_for(cls) -> float:
+        """How many seconds after its first due time a delivery is tried at most, by the settings."""
+        return float(settings.RETRY_POLICIES[cls.channel]["deadline"])
 
     @property
     def recipient(self) -> str:

@@ -128,7 +128,7 @@ def replay(dead_letter: DeadLetter, *, by: str) -> bool:
             resends=0,
             due_at=Now(),
             finished_at=None,
-            deadline_at=from_now(DELIVERIES[dead_letter.channel].retried_for().total_seconds()),
+            deadline_at=from_now(DELIVERIES[dead_letter.channel].retried_for()),
             # A flood of old failures must not delay the transactional lane.
             priority=BULK_BELOW - 1,
             **FREE,

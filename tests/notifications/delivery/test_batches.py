@@ -133,11 +133,11 @@ def test_no_outcome_is_lost_between_sender_threads(slots, monkeypatch, quick_swi
     monkeypatch.setattr(sender, "RECORD_AT", 2)
     monkeypatch.setattr(sender, "WORTH_A_SLOT", 0.0)
     monkeypatch.setattr(sender, "record_attempts", written.extend)
+    monkeypatch.setattr(sender, "send_row", lambda claimed_batch, attempt: attempt)
     monkeypatch.setattr(runtime.journal, "close", closed.append)
     claimed_batch = sender.Batch(
-        EmailLog, [delivery(n) for n in range(20_000)], token="", segment="file", expires=0.0,
-        send=lambda claimed_batch, attempt: attempt, bulk=False,
-    )  # fmt: skip
+        EmailLog, [delivery(n) for n in range(20_000)], token="", segment="file", expires=0.0, bulk=False
+    )
     claimed_batch.work()
     runtime.slots.join()
     assert sorted(one.delivery.pk for one in written) == list(range(20_000))
@@ -163,12 +163,11 @@ def test_a_batch_ends_when_all_is_recorded_by_whichever_thread(slots, monkeypatc
         return attempt
 
     monkeypatch.setattr(sender, "record_attempts", record_all)
+    monkeypatch.setattr(sender, "send_row", send)
     monkeypatch.setattr(sender, "RECORD_BULK_EVERY_SECONDS", 0.0)
     monkeypatch.setattr(runtime, "watch", lambda claimed_batch: None)
     monkeypatch.setattr(runtime.journal, "close", lambda segment: written.append(segment))
-    claimed_batch = sender.Batch(
-        EmailLog, [0, 1, 2], token="", segment="file", expires=0.0, send=send, bulk=True
-    )  # fmt: skip
+    claimed_batch = sender.Batch(EmailLog, [0, 1, 2], token="", segment="file", expires=0.0, bulk=True)
     looking = threading.Thread(target=claimed_batch.look)
     claimed_batch.work()
     assert [getattr(one, "delivery", one) for one in written] == [0, 1, 2, "file"]

@@ -51,7 +51,7 @@ class VariableUse:
         """By path: how many of its first segments must be given for rendering to need the rest. 0: it is required;
         all of them: it may always be left out."""
         return dict.fromkeys(self.required, 0) | {
-            _unmarked(entry): _segments(entry.partition(MARK)[0]) for entry in self.optional
+            _unmarked(entry): segments(entry.partition(MARK)[0]) for entry in self.optional
         }
 
 
@@ -60,15 +60,16 @@ MARK = "?."
 
 
 def _marked(name: str, given: int) -> str:
-    segments = name.split(".")
-    return MARK.join(filter(None, (".".join(segments[:given]), ".".join(segments[given:]))))
+    names = name.split(".")
+    return MARK.join(filter(None, (".".join(names[:given]), ".".join(names[given:]))))
 
 
 def _unmarked(entry: str) -> str:
     return entry.replace(MARK, ".")
 
 
-def _segments(name: str) -> int:
+def segments(name: str) -> int:
+    """How many segments a dotted path has."""
     return name.count(".") + 1
 
 
@@ -147,7 +148,7 @@ def _uses(
             for path, needed in _paths(expression, not isinstance(node, CONDITIONS)):
                 name = dotted(path)
                 if name and path.path[0] not in assigned and path.path[0] not in bound:
-                    yield name, _guarded_segments(guarded, name) if needed else _segments(name)
+                    yield name, _guarded_segments(guarded, name) if needed else segments(name)
         assigned.update(node.template_scope())
         inner = bound.union(node.block_scope())
         for child, known in branches(node, context):
@@ -158,8 +159,8 @@ def _guarded_segments(guarded: frozenset[str], name: str) -> int:
     """How many of the path's first segments conditions have found to be present: all where they have found the path
     itself or a field of it."""
     if f"{name}." in guarded:
-        return _segments(name)
-    return next((_segments(above) for above in with_above(name) if above in guarded), 0)
+        return segments(name)
+    return next((segments(above) for above in with_above(name) if above in guarded), 0)
 
 
 def _paths(expression: Expression, needed: bool) -> Iterator[tuple[Path, bool]]:
