@@ -71,7 +71,7 @@ def deliver(stage: Stage, key: str, sink: Sink, count: int, *, threads: int = TH
 
 def settled(count: int) -> None:
     """Wait until every row is recorded as sent. Raises TimeoutError."""
-    from apps.notifications.models import EmailLog
+    from apps.notifications.channels.email.log import EmailLog
 
     ends = time.monotonic() + 60
     while (sent := EmailLog.objects.filter(status="sent").count()) != count:

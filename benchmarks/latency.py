@@ -74,14 +74,14 @@ def _tail(
 
 
 def _sent(priority: int) -> int:
-    from apps.notifications.models import EmailLog
+    from apps.notifications.channels.email.log import EmailLog
 
     return EmailLog.objects.filter(status="sent", priority=priority).count()
 
 
 def _delays(count: int) -> list[float]:
     """ms from each row's acceptance to its relay's answer. Raises TimeoutError."""
-    from apps.notifications.models import EmailLog
+    from apps.notifications.channels.email.log import EmailLog
 
     rows = EmailLog.objects.filter(priority=5).order_by("-id")[:count]
     ends = time.monotonic() + 60

@@ -13,6 +13,8 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from apps.notifications.routing.accounts import accounts_in
+from notifier.channels.declaration import RetryPolicy
+from notifier.channels.registry import CHANNELS, choices
 from notifier.configuration.caching import caches
 from notifier.configuration.environment import (
     address,
@@ -314,7 +316,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PUBLIC": True,
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
-        "ChannelEnum": "apps.users.channels.Channel",
+        "ChannelEnum": choices(),
         "PartStateEnum": "notifier.http.health.STATES",
     },
 }
@@ -328,33 +330,22 @@ BULK_HIGH_WATER = read("BULK_HIGH_WATER", env.int, 500_000, "a whole number from
 organizations' are always accepted."""
 
 # --- Providers --------------------------------------------------------------------------------------------
-EMAIL_PROVIDER_URL = provider_url("EMAIL_PROVIDER_URL", partial(accounts_in, "email"))
-PUSH_PROVIDER_URL = provider_url("PUSH_PROVIDER_URL", partial(accounts_in, "push"))
+# EMAIL_PROVIDER_URL, PUSH_PROVIDER_URL: one setting for each channel.
+globals().update(
+    {
+        name: provider_url(name, partial(accounts_in, code))
+        for code in CHANNELS
+        for name in [f"{code.upper()}_PROVIDER_URL"]
+    }
+)
 EMAIL_FROM = sender_address("EMAIL_FROM", "Notifier <notifier@localhost>")
 BOUNCE_ADDRESS = bounce_address("BOUNCE_ADDRESS")
 """Bounces are sent to this address with + and a token in its local part, which may have 64 characters in all."""
 
 # --- Delivery: schedules and limits, all times in seconds ---------------------------------------------------
 HOUR = 3600
-RETRY_POLICIES: dict[str, dict[str, Any]] = {
-    # An address that refuses for a day will not accept; the steps leave a mail server time to recover.
-    "email": retry_policy(
-        "EMAIL_RETRY_POLICY",
-        {
-            "steps": [30, 120, 300, 900, 1800, HOUR, 2 * HOUR, 4 * HOUR],
-            "repeat_last": True,
-            "deadline": 24 * HOUR,
-        },
-    ),
-    # A push is about the present: after hours it is of no use.
-    "push": retry_policy(
-        "PUSH_RETRY_POLICY",
-        {
-            "steps": [10, 30, 120, 600, 1800, HOUR],
-            "repeat_last": False,
-            "deadline": 4 * HOUR,
-        },
-    ),
+RETRY_POLICIES: dict[str, RetryPolicy] = {
+    code: retry_policy(f"{code.upper()}_RETRY_POLICY", channel.retries) for code, channel in CHANNELS.items()
 }
 # Outlasts a receiver's outage of a day and of a weekend; each delay has a little jitter on top.
 CALLBACK_SCHEDULE: list[int] = read(

@@ -17,9 +17,10 @@ from django.db.models.functions import Now
 from django_ratelimit import core as ratelimit
 from rest_framework.test import APIClient
 
+from apps.notifications.channels.logs import DELIVERIES
 from apps.notifications.delivery import sender
 from apps.notifications.delivery.runtime import runtime
-from apps.notifications.models import DELIVERIES, Delivery, Event, Notification, ProviderState, from_now
+from apps.notifications.models import Delivery, Event, Notification, ProviderState, from_now
 from apps.notifications.queue import broker
 from apps.notifications.queue.broker import publisher
 from apps.notifications.routing import accounts, circuit_breaker, rate_limit

@@ -1,7 +1,7 @@
 """Templates, their immutable versions with content by channel and language, and shared layouts and partials."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import uuid6
 from django.conf import settings
@@ -12,10 +12,12 @@ from django.db.models.functions import Now
 
 from apps.templates import credentials, declarations
 from apps.templates.liquid.analysis.variables import MARK, VariableUse, missed
-from apps.templates.rendering.rendering import EmailContent, PushContent
+from apps.templates.rendering.rendering import Source
 from apps.users.audit_log import AuditedQuerySet
-from apps.users.channels import Channel
 from apps.users.models import Category, Organization, validate_language
+from notifier.channels.declaration import Channel, Kind
+from notifier.channels.declaration import Part as DeclaredPart
+from notifier.channels.registry import CHANNELS, choices
 from notifier.lib.database.tenancy import TenantManager
 
 CODE_PATTERN = r"\A[a-z0-9][a-z0-9._-]{0,99}\Z"
@@ -235,21 +237,30 @@ class TemplateVersion(Immutable):
         return credentials.hidden(self.template.code, self.variables, variables)
 
 
+FORMER_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "email": ("subject", "html", "text", "source_format", "layout"),
+    "push": ("title", "body", "image", "link", "data"),
+}
+"""The parts that the previous release keeps in columns of their own. While its processes may still run beside this
+release's, these are written too, and read where `parts` is null; the next release drops them."""
+
+
 class TemplateContent(Immutable):
-    """A version's sources for one channel and language. An email has subject, html, text; a push the rest.
+    """A version's content for one channel and language. `parts`: the value of each part that the channel declares, by
+    its name; a part that is left out is empty.
 
     `compiled`: the text rendered instead of a part's source where the two differ, because it includes a layout or
-    partials, was MJML or has inlined styles; by the part's name, `data.<key>` for a push's data.
+    partials, was MJML or has inlined styles; by the part's name, `data.<key>` for the `key` of the part `data`.
     """
-
-    EMAIL_PARTS: ClassVar[tuple[str, ...]] = ("subject", "html", "text")
-    EMAIL_FIELDS: ClassVar[tuple[str, ...]] = (*EMAIL_PARTS, "source_format", "layout")
-    PUSH_PARTS: ClassVar[tuple[str, ...]] = ("title", "body", "image", "link", "data")
 
     id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
     version = models.ForeignKey(TemplateVersion, on_delete=models.CASCADE, related_name="contents")
-    channel = models.CharField(max_length=16, choices=Channel.choices)
+    channel = models.CharField(max_length=16, choices=choices)
     language = models.CharField(max_length=35, validators=[validate_language])
+    parts = models.JSONField(null=True)
+    compiled = models.JSONField(default=dict, editable=False)
+
+    # See FORMER_COLUMNS.
     subject = models.TextField(blank=True)
     html = models.TextField(blank=True)
     text = models.TextField(blank=True)
@@ -260,7 +271,6 @@ class TemplateContent(Immutable):
     data = models.JSONField(default=dict, blank=True)
     source_format = models.CharField(max_length=8, choices=SourceFormat.choices, default=SourceFormat.HTML)
     layout = models.CharField(max_length=100, blank=True)
-    compiled = models.JSONField(default=dict, editable=False)
 
     organization_path: ClassVar[str] = "version__template__organization"
 
@@ -277,17 +287,62 @@ class TemplateContent(Immutable):
     def __str__(self) -> str:
         return f"{self.channel} {self.language}"
 
-    @property
-    def source(self) -> EmailContent | PushContent:
-        if self.channel == Channel.EMAIL:
-            return EmailContent(**{part: self._rendered(part) for part in self.EMAIL_PARTS})
-        return PushContent(
-            **{part: self._rendered(part) for part in self.PUSH_PARTS[:-1]},
-            data={key: self.compiled.get(f"data.{key}", value) for key, value in self.data.items()},
-        )
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> "TemplateContent":
+        """An unsaved row from the API's form of a content: channel, language, and the channel's parts beside them."""
+        parts = {name: value for name, value in fields.items() if name not in ("channel", "language")}
+        former = {name: parts[name] for name in FORMER_COLUMNS.get(fields["channel"], ()) if name in parts}
+        return cls(channel=fields["channel"], language=fields.get("language", ""), parts=parts, **former)
 
-    def _rendered(self, part: str) -> str:
-        return str(self.compiled.get(part, getattr(self, part)))
+    @classmethod
+    def from_db(cls, *args: Any, **options: Any) -> Self:
+        row = super().from_db(*args, **options)
+        if row.parts is None:
+            row.parts = {name: getattr(row, name) for name in FORMER_COLUMNS[row.channel]}
+        return row
+
+    @property
+    def declared(self) -> Channel:
+        return CHANNELS[self.channel]
+
+    def part(self, part: DeclaredPart) -> Any:
+        """The part's value as it was written: for DATA an object, for any other a text, empty where there is none."""
+        empty = {Kind.DATA: {}, Kind.FORMAT: SourceFormat.HTML.value}.get(part.kind, "")
+        return (self.parts or {}).get(part.name, empty)
+
+    def option(self, kind: Kind) -> str:
+        """What is chosen in the part of this kind; empty where the channel has none."""
+        return next((str(self.part(part)) for part in self.declared.parts if part.kind is kind), "")
+
+    def fields(self) -> dict[str, Any]:
+        """The API's form of it."""
+        own = {part.name: self.part(part) for part in self.declared.parts}
+        return {"channel": self.channel, "language": self.language, **own}
+
+    def sources(self) -> dict[str, str]:
+        """The non-empty Liquid sources as they were written, by part; `data.<key>` for each key of DATA."""
+        found: dict[str, str] = {}
+        for part in self.declared.sources:
+            written = self.part(part)
+            if part.kind is Kind.DATA:
+                found |= {f"{part.name}.{key}": source for key, source in written.items()}
+            else:
+                found[part.name] = written
+        return {name: source for name, source in found.items() if source}
+
+    @property
+    def source(self) -> Source:
+        """What is rendered."""
+        parts = {}
+        for part in self.declared.sources:
+            written = self.part(part)
+            if part.kind is Kind.DATA:
+                parts[part.name] = {
+                    key: self.compiled.get(f"{part.name}.{key}", source) for key, source in written.items()
+                }
+            else:
+                parts[part.name] = self.compiled.get(part.name, written)
+        return Source(self.declared, parts)
 
 
 class TemplateDraft(models.Model):
@@ -315,4 +370,4 @@ class TemplateDraft(models.Model):
 
     def rows(self) -> list[TemplateContent]:
         """Its contents as unsaved rows."""
-        return [TemplateContent(**fields) for fields in self.contents]
+        return [TemplateContent.of(fields) for fields in self.contents]

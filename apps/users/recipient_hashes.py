@@ -5,8 +5,7 @@ import hmac
 
 from django.conf import settings
 
-from apps.users.channels import Channel
-from notifier.lib.email_addresses import comparable, former_comparables
+from notifier.channels.registry import CHANNELS
 
 
 def keyed_hash(message: bytes) -> str:
@@ -16,20 +15,22 @@ def keyed_hash(message: bytes) -> str:
 
 def recipient_hash(channel: str, value: str) -> str:
     """The keyed hash of an address or token, the same for every spelling of an address."""
-    if channel == Channel.EMAIL:
-        value = comparable(value)
-    return _hash(channel, value)
+    return _hash(channel, CHANNELS[channel].address.comparable(value))
 
 
-def former_hashes(address: str) -> list[str]:
+def former_hashes(channel: str, value: str) -> list[str]:
     """Hashes that an earlier release made of other spellings of this address. Rows whose address is erased still have
     them, because the new hash can't be computed without the address."""
-    return [_hash(Channel.EMAIL, spelling) for spelling in former_comparables(address)]
+    return [_hash(channel, spelling) for spelling in CHANNELS[channel].address.former(value)]
 
 
 def hashes_of(value: str) -> list[str]:
-    """All hashes by which rows of this address or device token may be found, whichever of the two it is."""
-    return [*(recipient_hash(channel, value) for channel in Channel.values), *former_hashes(value)]
+    """All hashes by which rows of this address or device token may be found, whichever channel's it is."""
+    return [
+        hashed
+        for channel in CHANNELS
+        for hashed in (recipient_hash(channel, value), *former_hashes(channel, value))
+    ]
 
 
 def _hash(channel: str, value: str) -> str:

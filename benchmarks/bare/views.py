@@ -16,7 +16,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 import celery_app  # noqa: F401
-from apps.notifications.models import EmailLog, Event, Notification
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.models import Event, Notification
 from apps.notifications.queue.broker import Broker, Wake, publisher
 from apps.templates.models import TemplateVersion
 from apps.users.models import Organization

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from notifier.channels.declaration import RetryPolicy
+from notifier.channels.registry import CODES
 from notifier.configuration.secrets_file import local_secret
 from notifier.lib.email_addresses import InvalidAddress, sender, spelled
 
@@ -27,7 +29,7 @@ class _Environment(environ.Env):  # type: ignore[misc]
 
 MAY_BE_FILES = (
     "DATABASE_URL", "BROKER_URL", "REDIS_URL", "SECRET_KEY", "JWT_SIGNING_KEY", "HASH_KEY", "ENCRYPTION_KEYS",
-    "EMAIL_PROVIDER_URL", "PUSH_PROVIDER_URL", "METRICS_TOKEN",
+    *(f"{code.upper()}_PROVIDER_URL" for code in CODES), "METRICS_TOKEN",
 )  # fmt: skip
 """Variables that hold a secret: NAME_FILE may name a file with the value, as Docker and others provide secrets."""
 
@@ -177,14 +179,14 @@ def provider_url(name: str, parse: Callable[[str], object]) -> str:
 RETRY_PRESETS = {"fast": "4,1,5,25", "exponential": "8,5,2,600"}
 
 
-def retry_policy(name: str, default: dict[str, Any]) -> dict[str, Any]:
+def retry_policy(name: str, default: RetryPolicy) -> RetryPolicy:
     """`name` as `max_attempts,base,factor,cap` (delays in seconds), or a preset's name; unset: `default`."""
     wanted = env.str(name, default="")
     if not wanted:
         return default
     try:
         attempts, base, factor, cap = (float(part) for part in RETRY_PRESETS.get(wanted, wanted).split(","))
-        steps = [min(cap, base * factor**step) for step in range(int(attempts) - 1)]
+        steps = tuple(min(cap, base * factor**step) for step in range(int(attempts) - 1))
         if attempts < 1 or min((base, factor, cap)) <= 0:
             raise ValueError(wanted)
     except (ValueError, OverflowError) as error:
@@ -192,4 +194,4 @@ def retry_policy(name: str, default: dict[str, Any]) -> dict[str, Any]:
         raise ImproperlyConfigured(
             f"{name} must be `max_attempts,base,factor,cap` or one of {presets}; it is {wanted!r}."
         ) from error
-    return {"steps": steps, "repeat_last": False, "deadline": default["deadline"]}
+    return RetryPolicy(steps=steps, repeat_last=False, deadline=default.deadline)

@@ -8,9 +8,10 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
-from apps.notifications.models import DELIVERIES, Delivery, EmailLog, Event, Notification
+from apps.notifications.channels.logs import DELIVERIES, delivery_named
+from apps.notifications.models import Delivery, Event, Notification
 from apps.notifications.models.statuses import Status
-from apps.users.channels import Channel
+from notifier.channels.registry import CHANNELS
 from notifier.local import demo
 from notifier.local.inbox import inbox
 
@@ -48,8 +49,8 @@ def _with_notification(item: dict[str, Any]) -> dict[str, Any]:
         if item.get("notification_id"):
             found = notifications.filter(pk=uuid.UUID(item["notification_id"]))
         else:
-            own = EmailLog.objects.filter(pk=uuid.UUID(item["delivery_id"]))
-            found = notifications.filter(pk__in=own.values("notification"))
+            row = delivery_named(uuid.UUID(item["delivery_id"]))
+            found = notifications.filter(pk=row.notification_id) if row else notifications.none()
         notification = found.first()
     except ValueError:
         notification = None
@@ -77,7 +78,7 @@ def _unsent_item(row: Delivery) -> dict[str, Any]:
         "at": (row.finished_at or row.created_at).isoformat(),
         "kind": row.channel,
         # A token is long; the caught pushes also show only its beginning.
-        "to": row.recipient if row.channel == Channel.EMAIL else f"{row.recipient[:12]}…",
+        "to": row.recipient if CHANNELS[row.channel].address.readable else f"{row.recipient[:12]}…",
         "subject": str(row.notification.template_version),
         "status": row.shown_status,
         "due_at": row.due_at.isoformat() if row.status == Status.QUEUED else "",

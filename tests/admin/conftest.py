@@ -9,15 +9,15 @@ from django.contrib.auth.models import Permission
 from django.db.models.functions import Now
 from django.test import Client
 
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.channels.push.log import PushLog
 from apps.notifications.models import (
     Callback,
     CallbackAttempt,
     CircuitChange,
     DeadLetter,
-    EmailLog,
     Notification,
     ProviderState,
-    PushLog,
     Suppression,
     UnreadEvent,
     WebhookEndpoint,

@@ -10,7 +10,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from apps.admin.messages import dead_letters
-from apps.notifications.models import DeadLetter, EmailLog, Event
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.models import DeadLetter, Event
 from apps.notifications.queue.broker import publisher
 from apps.templates.models import TemplateVersion
 from apps.users.models import Organization, User

@@ -12,7 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from apps.admin.lists import paging
-from apps.notifications.models import EmailLog, from_now
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.models import from_now
 from apps.users.models import Organization, User
 from tests.admin.conftest import ADDRESS, TOKEN, failed_rows, text_of
 from tests.support.factories import OrganizationFactory, UserFactory, template_with

@@ -83,13 +83,15 @@ def test_a_version_is_written_in_a_layout(door: Client, brand: Layout, version: 
     page = reverse("admin:templates_template_version_add", args=[version.template_id])
     assert '<option value="brand">' in text_of(door.get(page))
     shown = door.post(page, posted([{**EMAIL, "layout": "brand"}], [], _preview="1"))
-    assert shown.context["draft"].emails.forms[0].preview.html.startswith('<body bgcolor="#0a7d43"><p>Hi')
+    assert (
+        shown.context["draft"].groups[0].forms[0].preview["html"].startswith('<body bgcolor="#0a7d43"><p>Hi')
+    )
     assert shown.context["draft"].required == ["name", "sender"]
 
     assert door.post(page, posted([{**EMAIL, "layout": "brand"}], [], _publish="1")).status_code == 302
 
     content = TemplateContent.objects.get(version__number=2)
-    assert (content.layout, content.source_format) == ("brand", "html")
+    assert (content.parts["layout"], content.parts["source_format"]) == ("brand", "html")
     about = reverse("admin:templates_template_change", args=[version.template_id])
     assert "Changed since" not in text_of(door.get(about))
     changed(door, brand, html="<p>{{ content }}</p>")
@@ -100,10 +102,10 @@ def test_a_version_is_written_in_a_layout(door: Client, brand: Layout, version: 
     Layout.objects.all().delete()
     again = door.get(page)
     assert '<option value="brand" selected>' in text_of(again)
-    assert "There is no layout with this name" in again.context["draft"].emails.forms[0].error
+    assert "There is no layout with this name" in again.context["draft"].groups[0].forms[0].error
     gone = {**EMAIL, "subject": "Hey", "layout": "brand"}
     answer = door.post(page, posted([gone], [], _save="1"))
-    assert "no layout" in answer.context["draft"].emails.forms[0].errors["layout"][0]
+    assert "no layout" in answer.context["draft"].groups[0].forms[0].errors["layout"][0]
     assert TemplateVersion.objects.count() == 2
 
 
@@ -111,10 +113,10 @@ def test_a_version_is_written_in_mjml(door: Client, version: TemplateVersion) ->
     page = reverse("admin:templates_template_version_add", args=[version.template_id])
     bad = {**EMAIL, "source_format": "mjml", "html": "<mjml><mj-body>\n<mj-txt/></mj-body></mjml>"}
     answer = door.post(page, posted([bad], [], _save="1"))
-    assert "line 2, column 1" in answer.context["draft"].emails.forms[0].errors["html"][0]
+    assert "line 2, column 1" in answer.context["draft"].groups[0].forms[0].errors["html"][0]
     good = {**bad, "html": "<mjml><mj-body><mj-raw>Hi {{ name }}</mj-raw></mj-body></mjml>"}
     shown = door.post(page, posted([good], [], _preview="1"))
-    assert shown.context["draft"].emails.forms[0].preview.html.startswith("<!doctype html>")
+    assert shown.context["draft"].groups[0].forms[0].preview["html"].startswith("<!doctype html>")
     assert door.post(page, posted([good], [], _save="1")).status_code == 302
     assert '<option value="mjml" selected>' in text_of(door.get(f"{page}?start=2"))
 
@@ -127,7 +129,7 @@ def test_another_organizations_parts_are_not_there(
     Partial.objects.create(organization=OrganizationFactory(), name="foreign", html="x", text="x")
     assert "foreign" not in text_of(door.get(page))
     answer = door.post(page, posted([{**EMAIL, "text": "{% render 'foreign' %}"}], [], _save="1"))
-    assert "there is no partial" in answer.context["draft"].emails.forms[0].errors["text"][0]
+    assert "there is no partial" in answer.context["draft"].groups[0].forms[0].errors["text"][0]
 
 
 def test_a_partial_is_made_shown_and_deleted(door: Client, organization: Organization) -> None:

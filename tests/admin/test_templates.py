@@ -46,8 +46,8 @@ def test_a_version_made_here_is_active(door: Client, page: str, version: Templat
     assert made is not None
     assert (made.number, made.note, made.required) == (2, "Better words", ["name", "order.id"])
     assert made.created_by.email == "root@example.com"
-    assert TemplateContent.objects.get(version=made, channel="email").text == "Hi\nthere"
-    assert TemplateContent.objects.get(version=made, channel="push").data == {
+    assert TemplateContent.objects.get(version=made, channel="email").parts["text"] == "Hi\nthere"
+    assert TemplateContent.objects.get(version=made, channel="push").parts["data"] == {
         "screen": "start",
         "id": "{{ order.id }}",
     }
@@ -102,7 +102,7 @@ def test_publishing_asks_for_confirmation_and_shows_what_changes_for_callers(
     assert "Publish this version?" in text_of(answer)
     assert "<b>order.id</b>" in text_of(answer)
     # What was written is still there, and nothing is stored.
-    assert answer.context["draft"].emails.forms[0]["subject"].value() == EMAIL["subject"]
+    assert answer.context["draft"].groups[0].forms[0]["subject"].value() == EMAIL["subject"]
     assert TemplateVersion.objects.count() == 1
     assert door.post(page, posted([EMAIL], [PUSH], _publish="1")).status_code == 302
     version.template.refresh_from_db()
@@ -149,7 +149,7 @@ def test_a_field_that_goes_with_its_object_is_shown_as_such(
     answer = door.post(page, posted(emails, [], _preview="1"))
     draft = answer.context["draft"]
     assert (draft.required, draft.optional) == (["name"], ["order", "order?.note"])
-    assert draft.contents[0].preview.text == "[order.note]"
+    assert draft.contents[0].preview["text"] == "[order.note]"
     assert "may be left out only together with what stands before it" in text_of(answer)
     assert door.post(page, posted(emails, [], _publish="1")).status_code == 302
     shown = text_of(door.get(reverse("admin:templates_template_change", args=[version.template_id])))
@@ -164,7 +164,7 @@ def test_a_syntax_error_is_shown_at_its_part_with_its_place(door: Client, page: 
     assert TemplateVersion.objects.count() == 1
     assert "line 2, column" in text_of(answer)
     if button != "_preview":
-        first, second = answer.context["draft"].emails.forms
+        first, second = answer.context["draft"].groups[0].forms
         assert not first.errors
         assert list(second.errors) == ["html"]
 
@@ -179,9 +179,9 @@ def test_the_preview_is_sandboxed_and_takes_samples(door: Client, page: str) -> 
         "&amp;#39;", "&amp;#x27;"
     )
     email, push = answer.context["draft"].contents
-    assert email.preview.subject == "Hi O'Neil"
-    assert email.preview.html.endswith("[order.id]")
-    assert push.preview.data["id"] == "[order.id]"
+    assert email.preview["subject"] == "Hi O'Neil"
+    assert email.preview["html"].endswith("[order.id]")
+    assert push.preview["data"]["id"] == "[order.id]"
     assert TemplateVersion.objects.count() == 1
 
 
@@ -200,7 +200,7 @@ def test_all_previews_together_take_what_saving_may(door: Client, page: str, mon
 def test_the_form_begins_with_what_is_in_use(door: Client, page: str) -> None:
     answer = door.get(page)
     assert answer.status_code == 200
-    assert [form.preview.subject for form in answer.context["draft"].emails.forms if form.preview] == [
+    assert [form.preview["subject"] for form in answer.context["draft"].groups[0].forms if form.preview] == [
         "Hello [name]"
     ]
     assert door.get(f"{page}?start=1").status_code == 200

@@ -8,8 +8,10 @@ from django.core.exceptions import FieldError
 from django.core.management import CommandError, call_command
 from django.db import connection
 
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.channels.push.log import PushLog
 from apps.notifications.delivery import sender
-from apps.notifications.models import EmailLog, Notification, PushLog, UnreadEvent, WebhookEndpoint
+from apps.notifications.models import Notification, UnreadEvent, WebhookEndpoint
 from apps.users.models import Device
 from notifier.lib.database.encryption import Undecryptable, encrypted_columns
 from tests.conftest import post

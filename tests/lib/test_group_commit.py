@@ -10,7 +10,8 @@ import pytest
 from django.db import OperationalError, connection
 
 from apps.notifications.acceptance import backpressure, submission
-from apps.notifications.models import EmailLog, Notification
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.models import Notification
 from apps.notifications.password_reset import email
 from apps.notifications.queue.broker import publisher
 from notifier.lib.database import sql

@@ -3,7 +3,7 @@
 import pytest
 from django.conf import settings as project
 
-from apps.notifications.models import EmailLog
+from apps.notifications.channels.email.log import EmailLog
 from tests.conftest import client_for, deliver, post, timeline
 from tests.support.factories import OrganizationFactory, UserFactory, template_with
 

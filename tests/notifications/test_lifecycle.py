@@ -5,7 +5,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from apps.notifications.models import EmailLog, Event, PushLog, Suppression
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.channels.push.log import PushLog
+from apps.notifications.models import Event, Suppression
 from apps.notifications.models.statuses import Status
 from apps.users.models import Device, NotificationPreference
 from apps.users.recipient_hashes import recipient_hash

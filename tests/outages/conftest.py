@@ -11,7 +11,8 @@ import httpx
 import pytest
 from django.db import connection
 
-from apps.notifications.models import EmailLog, PushLog
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.channels.push.log import PushLog
 from apps.users.models import Organization
 from scripts.private_services.rabbit import PrivateRabbit
 from tests.conftest import OrganizationFactory

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from apps.notifications.models import EmailLog
+from apps.notifications.channels.email.log import EmailLog
 from tests.conftest import wait_until
 from tests.outages.conftest import copies, counts, post_many, to_address
 

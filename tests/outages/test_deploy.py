@@ -11,7 +11,8 @@ from contextlib import closing
 import psycopg
 import pytest
 
-from apps.notifications.models import EmailLog, Event
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.models import Event
 from apps.notifications.queue import broker
 from notifier.http.health import CACHED_SECONDS
 from scripts.private_services.postgres import PrivatePostgres

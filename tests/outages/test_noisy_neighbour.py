@@ -9,7 +9,7 @@ from email import message_from_bytes
 
 import pytest
 
-from apps.notifications.models import EmailLog
+from apps.notifications.channels.email.log import EmailLog
 from tests.conftest import wait_until
 from tests.outages.conftest import copies, counts
 from tests.support.factories import EMAIL_EN, OrganizationFactory, key_for, template_with

@@ -2,7 +2,9 @@
 
 import pytest
 
-from apps.notifications.models import DeadLetter, EmailLog, Event, PushLog
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.channels.push.log import PushLog
+from apps.notifications.models import DeadLetter, Event
 from tests.conftest import wait_until
 from tests.outages.conftest import copies, counts, post_many
 from tests.support.factories import DeviceFactory, UserFactory

@@ -6,7 +6,8 @@ from collections import defaultdict
 
 import pytest
 
-from apps.notifications.models import DeadLetter, EmailLog, Event
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.models import DeadLetter, Event
 from tests.conftest import wait_until
 from tests.outages.conftest import copies, counts, post_many, to_address
 from tests.support.smtp_server import ScriptedSmtpServer

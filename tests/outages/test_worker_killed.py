@@ -7,7 +7,8 @@ from collections import Counter
 
 import pytest
 
-from apps.notifications.models import EmailLog, Event
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.models import Event
 from apps.templates.models import Template
 from tests.conftest import wait_until
 from tests.outages.conftest import copies, counts, post_many, to_address

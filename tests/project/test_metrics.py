@@ -11,7 +11,8 @@ import pytest
 from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 
-from apps.notifications.models import DeadLetter, EmailLog, ProviderState, from_now
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.models import DeadLetter, ProviderState, from_now
 from apps.notifications.observability.exposition import take_slot
 from apps.notifications.observability.metrics import LOOKED, OUTCOMES, REGISTRY
 from apps.notifications.scheduler import gauges, loop

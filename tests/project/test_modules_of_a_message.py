@@ -31,7 +31,7 @@ def entered():
     threading.setprofile(None)
 
 
-@pytest.mark.parametrize(("channel", "most"), [("email", 25), ("push", 23)])
+@pytest.mark.parametrize(("channel", "most"), [("email", 25), ("push", 24)])
 def test_one_message_is_followed_through_few_modules(
     channel, most, api, user, version, smtp, fcm, transactional_db, entered, monkeypatch
 ):

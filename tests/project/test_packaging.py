@@ -18,6 +18,7 @@ from django.conf import settings
 from django.db import connection
 
 from apps.notifications.queue import broker
+from notifier.channels.registry import CODES
 from notifier.configuration.environment import MAY_BE_FILES
 from scripts.private_services.process import free_port
 from tests.environment import ROOT
@@ -212,10 +213,9 @@ def test_every_command_is_a_role_of_the_entrypoint():
 
 
 def test_every_variable_is_one_that_somebody_reads():
-    read = re.compile(
-        r'(?:read|flag|address|secret(?:_list)?|provider_url|retry_policy|address|env\.\w+)\(\s*"([A-Z_]+)"'
-    )
+    read = re.compile(r'(?:read|flag|address|secret(?:_list)?|address|env\.\w+)\(\s*"([A-Z_]+)"')
     known = set(read.findall((ROOT / "notifier/settings.py").read_text()))
+    known |= {f"{code.upper()}_{name}" for code in CODES for name in ("PROVIDER_URL", "RETRY_POLICY")}
     known |= set(re.findall(r"\$\{([A-Z_]+):-", ENTRYPOINT.read_text()))
     known |= set(re.findall(r'(?:number|environ\.get)\("([A-Z_]+)"', (ROOT / "docker/api").read_text()))
     files = {f"{name}_FILE" for name in MAY_BE_FILES}

@@ -3,10 +3,12 @@
 import ast
 import inspect
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from apps.notifications.channels.logs import DELIVERIES
 from apps.notifications.models.statuses import Status
 from apps.notifications.transitions.status_changes import (
     RECEIPT_MOVES,
@@ -14,6 +16,9 @@ from apps.notifications.transitions.status_changes import (
     SENDER_MOVES,
     movable_to,
 )
+from apps.users.models import User
+from apps.users.preferences.translations import TRANSLATIONS
+from notifier.channels.registry import CHANNELS
 from notifier.lib.database import storage
 from tests.environment import ROOT
 
@@ -96,6 +101,48 @@ def test_what_the_database_is_is_asked_in_one_place():
 def test_every_operation_has_a_twin_of_the_same_form(operation):
     assert operation.twin is not None
     assert inspect.signature(operation.twin) == inspect.signature(operation.postgresql)
+
+
+def test_channels_are_named_where_they_are_meant_alone():
+    """Everything else treats them alike, by their declaration (`notifier.channels.registry`)."""
+    named = where(
+        r"notifier\.channels\.(?!registry|declaration)\w+ import|channels\.\w+\.(log|message) import"
+    )
+    own = ("apps/notifications/channels/", "apps/admin/doctor/", "apps/notifications/password_reset/")
+    assert {path for path in named if not path.startswith(own)} == {
+        "notifier/channels/registry.py",
+        # A sample of a layout is an email.
+        "apps/admin/authoring/template_parts.py",
+        # Links and headers for unsubscribing, bounces by mail.
+        "apps/notifications/api/views/refusal_page.py",
+        "apps/users/preferences/preference_page.py",
+        "apps/notifications/feedback/dsn.py",
+        "apps/notifications/feedback/maildir.py",
+        "apps/notifications/operations/suppression_review.py",
+        "apps/notifications/management/commands/consume_emails.py",
+        "apps/notifications/management/commands/consume_push.py",
+        # Devices have tokens of push, and nothing else.
+        "apps/notifications/operations/deletion.py",
+        "apps/users/api/views/users.py",
+        "apps/users/models/devices.py",
+        # People sign in by their email address.
+        "apps/users/access/failed_sign_ins.py",
+        "apps/notifications/routing/accounts.py",
+    }
+
+
+@pytest.mark.parametrize("channel", CHANNELS.values(), ids=lambda channel: channel.code)
+def test_a_channel_is_declared_once_and_has_its_folder(channel):
+    assert re.fullmatch(r"[a-z]{1,16}", channel.code)
+    log = DELIVERIES[channel.code]
+    assert (log.channel, log.__module__) == (channel.code, f"apps.notifications.channels.{channel.code}.log")
+    assert {log.RECIPIENT} <= set(log.ERASED) <= {field.name for field in log._meta.fields}
+    messages = import_module(f"apps.notifications.channels.{channel.code}.message")
+    assert callable(messages.message_of)
+    assert callable(messages.unsubscribe_page)
+    assert set(channel.names) == set(TRANSLATIONS), "its name on the preference page"
+    column = channel.address.person_column
+    assert not column or User._meta.get_field(column)
 
 
 def test_threads_are_started_by_loops_and_send_slots():

@@ -4,15 +4,15 @@ from typing import Any
 
 from django.db import connection, models
 
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.channels.push.log import PushLog
 from apps.notifications.models import (
     BULK_BELOW,
     Callback,
     CallbackAttempt,
     DeadLetter,
-    EmailLog,
     Event,
     Notification,
-    PushLog,
     Suppression,
 )
 from apps.users.models import AuditEntry, Device, Organization, User

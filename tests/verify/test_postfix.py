@@ -8,7 +8,8 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 
-from apps.notifications.models import EmailLog, Suppression
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.models import Suppression
 from apps.notifications.routing import accounts
 from scripts.private_services.process import free_port
 from tests.conftest import post, wait_until

@@ -8,7 +8,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from apps.notifications.models import EmailLog
+from apps.notifications.channels.email.log import EmailLog
 from apps.users.models import Category
 from tests.conftest import deliver, post
 from tests.support.factories import template_with

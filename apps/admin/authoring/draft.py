@@ -7,14 +7,15 @@ from django import forms
 from django.http import QueryDict
 
 from apps.admin.authoring import lines
-from apps.admin.authoring.version_forms import ContentForm, EmailForms, PushForms, VersionForm, initial_of
+from apps.admin.authoring.version_forms import ContentForm, ContentForms, VersionForm, initial_of
 from apps.templates.authoring import versions
 from apps.templates.liquid import budget
 from apps.templates.models import Layout, Template, TemplateContent, TemplateVersion
 from apps.templates.rendering import rendering
 from apps.templates.rendering.rendering import VariableUse
-from apps.users.channels import Channel
 from apps.users.models import User
+from notifier.channels.declaration import Kind
+from notifier.channels.registry import CHANNELS
 
 
 class Draft:
@@ -29,8 +30,12 @@ class Draft:
         self.version = VersionForm(posted)
         rows = Layout.objects.filter(organization=template.organization_id)
         layouts = {"layouts": list(rows.values_list("name", flat=True))}
-        self.emails = EmailForms(posted, prefix="email", initial=initial[Channel.EMAIL], form_kwargs=layouts)
-        self.pushes = PushForms(posted, prefix="push", initial=initial[Channel.PUSH])
+        self.groups = [
+            ContentForms(
+                posted, prefix=code, initial=initial[code], form_kwargs={"channel": channel, **layouts}
+            )
+            for code, channel in CHANNELS.items()
+        ]
         self.bound = posted is not None
         self.use = VariableUse(frozenset(), frozenset())
 
@@ -47,15 +52,20 @@ class Draft:
         """The forms that are filled in and not marked for deletion."""
         return [
             form
-            for group in (self.emails, self.pushes)
+            for group in self.groups
             for form in group.forms
             if (form.has_changed() or form.initial) and not (self.bound and form in group.deleted_forms)
         ]
 
+    @property
+    def has_errors(self) -> bool:
+        return bool(self.version.errors) or any(group.total_error_count() for group in self.groups)
+
     def is_valid(self) -> bool:
-        good = all([self.version.is_valid(), self.emails.is_valid(), self.pushes.is_valid()])
+        good = all([self.version.is_valid(), *(group.is_valid() for group in self.groups)])
         if good and not self.contents:
-            self.version.add_error(None, "Write at least one email or push.")
+            kinds = " or ".join(channel.label.lower() for channel in CHANNELS.values())
+            self.version.add_error(None, f"Write at least one {kinds}.")
         return good and bool(self.contents)
 
     def save(self, *, author: User, active: bool) -> TemplateVersion | None:
@@ -113,11 +123,12 @@ class Draft:
 
 def _source(form: ContentForm, bound: bool) -> TemplateContent | None:
     if bound:
-        return TemplateContent(**form.row()) if form.is_valid() else None
+        return TemplateContent.of(form.row()) if form.is_valid() else None
     values = {**form.initial}
-    if "data" in values:
-        values["data"] = lines.parse(values["data"])
-    return TemplateContent(channel=form.channel, **values)
+    for part in form.channel.parts:
+        if part.kind is Kind.DATA and part.name in values:
+            values[part.name] = lines.parse(values[part.name])
+    return TemplateContent.of({"channel": form.channel.code, **values})
 
 
 def _label(form: forms.Form, part: str) -> str:

@@ -16,8 +16,8 @@ from apps.templates.api.views.parts import check_quota
 from apps.templates.authoring import parts, versions
 from apps.templates.models import Layout, Partial, SourceFormat, Template, TemplateContent
 from apps.templates.rendering import rendering
-from apps.users.channels import Channel
 from apps.users.models import Organization
+from notifier.channels.email import EMAIL
 
 WIDE = "width:min(720px,70vw);box-sizing:border-box"
 SAMPLE_TEXT = "The template's content appears here."
@@ -140,7 +140,6 @@ class PartPages(OrganizationRows):
             return format_html("No preview: {}", error.detail)
         except rendering.RenderError as error:
             return format_html("No preview: {}", error.message)
-        assert isinstance(shown, rendering.EmailContent)  # noqa: S101 - every sample is an email
         frame = (
             f'<iframe sandbox="" title="HTML preview" style="{WIDE};height:320px;background:#fff;'
             'border:1px solid var(--hairline-color);border-radius:6px" srcdoc="{}"></iframe>'
@@ -148,8 +147,8 @@ class PartPages(OrganizationRows):
         plain = f'<pre style="{WIDE};white-space:pre-wrap">{{}}</pre>'
         return format_html(
             "{}{}",
-            format_html(frame, shown.html) if shown.html else "",
-            format_html(plain, shown.text) if shown.text else "",
+            format_html(frame, shown["html"]) if shown["html"] else "",
+            format_html(plain, shown["text"]) if shown["text"] else "",
         )
 
     def sample(self, part: Any) -> TemplateContent:
@@ -162,9 +161,7 @@ class LayoutPages(PartPages):
     editable: ClassVar = [*PartPages.editable, "values"]
 
     def sample(self, part: Layout) -> TemplateContent:
-        return TemplateContent(
-            channel=Channel.EMAIL,
-            language="en",
+        return _email(
             html=SAMPLES[part.source_format] if part.html else "",
             text=SAMPLE_TEXT if part.text else "",
             source_format=part.source_format,
@@ -175,10 +172,12 @@ class LayoutPages(PartPages):
 @admin.register(Partial)
 class PartialPages(PartPages):
     def sample(self, part: Partial) -> TemplateContent:
-        return TemplateContent(
-            channel=Channel.EMAIL,
-            language="en",
+        return _email(
             html=ALONE[part.source_format].format(part.name) if part.html else "",
             text=ALONE["html"].format(part.name) if part.text else "",
             source_format=part.source_format,
         )
+
+
+def _email(**parts: str) -> TemplateContent:
+    return TemplateContent.of({"channel": EMAIL.code, "language": "en", **parts})

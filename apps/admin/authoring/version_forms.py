@@ -1,14 +1,15 @@
 """The forms of a template version, for authors who don't program: one form per channel and language."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from django import forms
 
 from apps.admin.authoring import lines
 from apps.templates.models import SourceFormat, TemplateContent
-from apps.users.channels import Channel
 from apps.users.models import validate_language
+from notifier.channels.declaration import Channel, Kind, Part
+from notifier.channels.registry import CHANNELS
 
 SOURCE_LIMIT = 65536
 
@@ -50,10 +51,23 @@ class FormatField(forms.ChoiceField):
         return super().has_changed(initial, data or SourceFormat.HTML)
 
 
-class ContentForm(forms.Form):
-    """The content of one channel in one language."""
+def _field(part: Part) -> forms.Field:
+    match part.kind:
+        case Kind.FORMAT:
+            return FormatField(label=part.label, help_text=part.help_text)
+        case Kind.LAYOUT:
+            return forms.ChoiceField(required=False, label=part.label, help_text=part.help_text)
+        case Kind.DATA:
+            return LinesField(rows=part.rows, label=part.label, help_text=part.help_text)
+    return SourceField(rows=part.rows, label=part.label, help_text=part.help_text)
 
-    channel: ClassVar[str]
+
+class ContentForm(forms.Form):
+    """The content of one channel in one language: a field for each part that the channel declares.
+
+    `layouts`: the names to choose from, where the channel has layouts.
+    """
+
     preview: Any = None
     """The rendered parts, set by `Draft.render`; where rendering fails, `error` says why."""
     error: str = ""
@@ -66,49 +80,40 @@ class ContentForm(forms.Form):
         widget=forms.TextInput(attrs={"size": 8}),
     )
 
+    def __init__(self, *args: Any, channel: Channel, layouts: Sequence[str] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.channel = channel
+        for part in channel.parts:
+            self.fields[part.name] = _field(part)
+            if part.kind is Kind.LAYOUT:
+                self._offer(part.name, layouts)
+
+    def _offer(self, name: str, layouts: Sequence[str]) -> None:
+        # A layout deleted since stays a choice, so that saving names it in the error.
+        names = sorted({*layouts, self.initial.get(name, "")} - {""})
+        if names:
+            field: Any = self.fields[name]
+            field.choices = [("", "none"), *((one, one) for one in names)]
+        else:
+            del self.fields[name]
+
     def row(self) -> dict[str, Any]:
         """What `authoring.add_version` takes."""
         fields = {name: self.cleaned_data[name] for name in self.fields if name != "DELETE"}
-        return {"channel": self.channel, **fields}
+        return {"channel": self.channel.code, **fields}
 
+    @property
+    def on_phone(self) -> bool:
+        """Whether the preview looks like a phone's message: where nothing is formatted."""
+        return all(part.kind is not Kind.HTML for part in self.channel.parts)
 
-class EmailForm(ContentForm):
-    channel = Channel.EMAIL
-
-    subject = SourceField(label="Subject", help_text="One line. {{ name }} is replaced by the person's name.")
-    html = SourceField(label="Message, formatted (HTML)", rows=12)
-    source_format = FormatField(label="Format of the formatted message")
-    text = SourceField(
-        label="Message, plain text",
-        rows=8,
-        help_text="For mail clients that show no formatting. Recommended.",
-    )
-    layout = forms.ChoiceField(
-        required=False, label="Layout", help_text="What surrounds the message: header, footer, colours."
-    )
-
-    def __init__(self, *args: Any, layouts: Sequence[str] = (), **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        # A layout deleted since stays a choice, so that saving names it in the error.
-        names = sorted({*layouts, self.initial.get("layout", "")} - {""})
-        if names:
-            layout = self.fields["layout"]
-            assert isinstance(layout, forms.ChoiceField)  # noqa: S101 - declared above
-            layout.choices = [("", "none"), *((name, name) for name in names)]
-        else:
-            del self.fields["layout"]
-
-
-class PushForm(ContentForm):
-    channel = Channel.PUSH
-
-    title = SourceField(label="Title", help_text="One line, in bold on the phone.")
-    body = SourceField(label="Text", rows=3)
-    link = SourceField(label="Link", help_text="The address that a tap opens; may be empty.")
-    image = SourceField(label="Image", help_text="The image's address (https); may be empty.")
-    data = LinesField(  # type: ignore[assignment]
-        label="Data for the app", rows=3, help_text="For programmers: one “name: value” per line."
-    )
+    def shown(self) -> list[tuple[Part, Any]]:
+        """The preview's parts, in order; without those that a recipient would not miss."""
+        return [
+            (part, text)
+            for part in self.channel.sources
+            if (text := self.preview[part.name]) or part.name in self.channel.required
+        ]
 
 
 class VersionForm(forms.Form):
@@ -128,19 +133,16 @@ class VersionForm(forms.Form):
     )
 
 
-EmailForms = forms.formset_factory(EmailForm, extra=1, can_delete=True, max_num=50)
-PushForms = forms.formset_factory(PushForm, extra=1, can_delete=True, max_num=50)
+ContentForms = forms.formset_factory(ContentForm, extra=1, can_delete=True, max_num=50)
 
 
 def initial_of(contents: list[TemplateContent]) -> dict[str, list[dict[str, Any]]]:
     """The forms' initial values by channel, from a stored version's contents."""
-    found: dict[str, list[dict[str, Any]]] = {channel: [] for channel in Channel.values}
+    found: dict[str, list[dict[str, Any]]] = {channel: [] for channel in CHANNELS}
     for content in contents:
-        parts = (
-            TemplateContent.EMAIL_FIELDS if content.channel == Channel.EMAIL else TemplateContent.PUSH_PARTS
-        )
-        values = {part: getattr(content, part) for part in ("language", *parts)}
-        if "data" in values:
-            values["data"] = lines.written(values["data"])
+        values = {"language": content.language}
+        for part in content.declared.parts:
+            written = content.part(part)
+            values[part.name] = lines.written(written) if part.kind is Kind.DATA else written
         found[content.channel].append(values)
     return found

@@ -14,6 +14,7 @@ from apps.admin.lists.rows import OrganizationRows, operator_of
 from apps.templates.authoring import versions
 from apps.templates.liquid.analysis.variables import VariableUse, segments
 from apps.templates.models import Template, TemplateVersion
+from notifier.channels.registry import CHANNELS
 
 
 class VersionPages(OrganizationRows):
@@ -65,10 +66,7 @@ class VersionPages(OrganizationRows):
             "draft": draft,
             "publishing": publishing,
             "newly_required": newly_required(publishing, template.active_version),
-            "groups": [
-                ("email", "Email", draft.emails),
-                ("push", "Push", draft.pushes),
-            ],
+            "groups": list(zip(CHANNELS.values(), draft.groups, strict=True)),
         }
         return TemplateResponse(request, "admin/templates/template/version_form.html", context)
 

@@ -9,6 +9,8 @@ from django.http.request import validate_host
 
 from apps.admin.doctor.findings import Finding, ok, warning, wrong
 from apps.admin.doctor.secrets import is_secret, without_passwords
+from apps.notifications.routing.accounts import setting_of
+from notifier.channels.email import EMAIL
 from notifier.lib.email_addresses import sender
 
 KEYS = ("SECRET_KEY", "JWT_SIGNING_KEY", "HASH_KEY")
@@ -83,7 +85,7 @@ def _exposed() -> Iterator[Finding]:
             "Unset SECURE_COOKIES once the admin is served over https.",
         )
     yield from _reached()
-    if settings.EMAIL_PROVIDER_URL and sender(settings.EMAIL_FROM).domain == "localhost":
+    if getattr(settings, setting_of(EMAIL.code)) and sender(settings.EMAIL_FROM).domain == "localhost":
         yield warning(
             f"EMAIL_FROM is {settings.EMAIL_FROM}, which other mail servers refuse.",
             "Set it to an address in your own domain.",

@@ -13,7 +13,7 @@ from apps.notifications.channels.email.providers.smtp.session import Session
 from apps.notifications.channels.email.providers.smtp.settings import SmtpSettings
 from apps.notifications.channels.outcome import Outcome
 from apps.notifications.routing.accounts import SANDBOX, Account, configured
-from apps.users.channels import Channel
+from notifier.channels.email import EMAIL
 
 SESSION_SECONDS = 10
 QUIT_SECONDS = 2
@@ -48,14 +48,14 @@ _OTHER = ("broke off the session", "Try again; if it persists, ask the relay's o
 
 
 def signs_in() -> list[Finding]:
-    if settings.LOCAL and not settings.EMAIL_PROVIDER_URL:
-        return [skipped("EMAIL_PROVIDER_URL is not set: `make run` starts its own mail catcher.")]
-    if not settings.EMAIL_PROVIDER_URL:
-        return [warning("EMAIL_PROVIDER_URL is not set: emails wait.", "Set it, unless no email is sent.")]
     try:
-        accounts = configured(Channel.EMAIL)
+        accounts = configured(EMAIL.code)
     except ValueError as error:
         return [wrong(f"EMAIL_PROVIDER_URL can't be used: {message_of(error)}.", "See docs/settings.md.")]
+    if not accounts and settings.LOCAL:
+        return [skipped("EMAIL_PROVIDER_URL is not set: `make run` starts its own mail catcher.")]
+    if not accounts:
+        return [warning("EMAIL_PROVIDER_URL is not set: emails wait.", "Set it, unless no email is sent.")]
     return [finding for account in accounts for finding in _signs_in(account)]
 
 

@@ -13,7 +13,7 @@ from apps.notifications.channels.push.providers.fcm.auth import AccessTokens, Au
 from apps.notifications.channels.push.providers.fcm.outcomes import outcome_of
 from apps.notifications.channels.push.providers.fcm.settings import FcmSettings
 from apps.notifications.routing.accounts import SANDBOX, Account, configured
-from apps.users.channels import Channel
+from notifier.channels.push import PUSH
 
 TOKEN = "doctor-of-notifier"  # noqa: S105 - not a device's: FCM refuses it, or validates the rest only
 BODY = json.dumps({"validate_only": True, "message": {"token": TOKEN, "notification": {"title": "Doctor"}}})
@@ -35,14 +35,14 @@ _ERRORS = {
 
 
 def accepts() -> list[Finding]:
-    if settings.LOCAL and not settings.PUSH_PROVIDER_URL:
-        return [skipped("PUSH_PROVIDER_URL is not set: `make run` starts its own stand-in for FCM.")]
-    if not settings.PUSH_PROVIDER_URL:
-        return [warning("PUSH_PROVIDER_URL is not set: pushes wait.", "Set it, unless no push is sent.")]
     try:
-        accounts = configured(Channel.PUSH)
+        accounts = configured(PUSH.code)
     except ValueError as error:
         return [wrong(f"{message_of(error)}.", "Correct PUSH_PROVIDER_URL, or let this user read the file.")]
+    if not accounts and settings.LOCAL:
+        return [skipped("PUSH_PROVIDER_URL is not set: `make run` starts its own stand-in for FCM.")]
+    if not accounts:
+        return [warning("PUSH_PROVIDER_URL is not set: pushes wait.", "Set it, unless no push is sent.")]
     return [finding for account in accounts for finding in _accepts(account)]
 
 

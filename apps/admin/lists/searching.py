@@ -6,7 +6,8 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from apps.notifications.models import DELIVERIES, Delivery, Notification
+from apps.notifications.channels.logs import DELIVERIES
+from apps.notifications.models import Delivery, Notification
 from apps.users.models import Organization
 from apps.users.recipient_hashes import hashes_of, recipient_hash
 

@@ -1,4 +1,4 @@
-"""The admin pages of the delivery logs: every email and push, newest first."""
+"""The admin pages of the delivery logs: every message by every channel, newest first."""
 
 from typing import Any, ClassVar
 
@@ -10,7 +10,9 @@ from apps.admin.lists import searching
 from apps.admin.lists.filters import RecentValues, Within
 from apps.admin.lists.rows import Log
 from apps.admin.lists.times import moment
-from apps.notifications.models import Delivery, EmailLog, PushLog
+from apps.notifications.channels.logs import DELIVERIES
+from apps.notifications.models import Delivery
+from notifier.channels.registry import CHANNELS
 from notifier.lib.masking import masked_text
 
 
@@ -80,17 +82,15 @@ class DeliveryPages(Log):
         return masked_text(reply) or "-"
 
 
-@admin.register(EmailLog)
-class EmailLogPages(DeliveryPages):
-    pass
-
-
-@admin.register(PushLog)
-class PushLogPages(DeliveryPages):
+class DevicePages(DeliveryPages):
     list_display = (*DeliveryPages.list_display, "device_name")
     list_select_related = (*DeliveryPages.list_select_related, "device")
     fields = (*DeliveryPages.fields[:5], "device_name", *DeliveryPages.fields[5:])
 
     @admin.display(description="device")
-    def device_name(self, row: PushLog) -> str:
+    def device_name(self, row: Any) -> str:
         return str(row.device) if row.device else ""
+
+
+for model in DELIVERIES.values():
+    admin.site.register(model, DevicePages if CHANNELS[model.channel].address.of_device else DeliveryPages)

@@ -13,7 +13,8 @@ from apps.admin.lists.filters import Within
 from apps.admin.lists.paging import UncountedList
 from apps.admin.lists.rows import Log
 from apps.admin.lists.times import moment
-from apps.notifications.models import Delivery, Event, Notification, deliveries_of, summary
+from apps.notifications.channels.logs import deliveries_of
+from apps.notifications.models import Delivery, Event, Notification, summary
 from apps.notifications.transitions import timeline
 from apps.users.models import User
 from notifier.lib.masking import masked_text

@@ -12,18 +12,17 @@ from apps.admin.lists.filters import RecentValues
 from apps.admin.lists.rows import OrganizationRows, RowForm, audit_name, operator_of
 from apps.notifications.models import Suppression
 from apps.users.access.permissions import reaches_recipient
-from apps.users.channels import Channel
 from apps.users.models import User
 from apps.users.recipient_hashes import hashes_of, recipient_hash
-from notifier.lib.email_addresses import InvalidAddress, spelled
-from notifier.lib.masking import masked_text, masked_token
+from notifier.channels.registry import CHANNELS, NOUNS
+from notifier.lib.masking import masked_text
 
 
 class NewSuppressionForm(RowForm):
     constrained = frozenset({"organization", "recipient_hash", "lifted_at"})
     taken = "This recipient is already suppressed."
     operator: User
-    address = forms.CharField(max_length=4096, label="Email address or device token")
+    address = forms.CharField(max_length=4096, label=NOUNS.capitalize())
     reason = forms.CharField(max_length=64, initial="by_hand", help_text="A short code, for filtering.")
 
     class Meta:
@@ -34,12 +33,12 @@ class NewSuppressionForm(RowForm):
         cleaned = super().clean()
         channel, address = self.cleaned_data.get("channel"), self.cleaned_data.get("address")
         if channel and address:
-            if channel == Channel.EMAIL:
-                try:
-                    address = spelled(address)
-                except InvalidAddress as error:
-                    self.add_error("address", str(error))
-                    return cleaned
+            declared = CHANNELS[channel].address
+            try:
+                address = declared.spelled(address)
+            except ValueError as error:
+                self.add_error("address", str(error))
+                return cleaned
             organization = self.cleaned_data.get("organization")
             if not reaches_recipient(self.operator, channel, address, organization):
                 self.add_error(
@@ -47,7 +46,7 @@ class NewSuppressionForm(RowForm):
                 )
             self.instance.recipient_hash = recipient_hash(channel, address)
             # A token is found by its hash and is of no use to a reader; an address is stored to be shown.
-            self.instance.recipient = address if channel == Channel.EMAIL else ""
+            self.instance.recipient = address if declared.readable else ""
         return cleaned
 
 
@@ -67,7 +66,7 @@ class SuppressionPages(OrganizationRows):
     list_select_related = ("organization",)
     ordering = ("-id",)
     search_fields = ("id",)
-    search_help_text = "Exact match: an email address or a device token."
+    search_help_text = f"Exact match: {NOUNS}."
     form = NewSuppressionForm
     actions = ("lift",)
     action_form = LiftForm
@@ -114,9 +113,9 @@ class SuppressionPages(OrganizationRows):
 
     @admin.display(description="recipient")
     def masked(self, row: Suppression) -> str:
-        if row.channel == Channel.EMAIL:
-            return masked_text(row.recipient) or "erased"
-        return masked_token(row.recipient) or row.recipient_hash[:8]
+        return row.masked_recipient or (
+            "erased" if CHANNELS[row.channel].address.readable else row.recipient_hash[:8]
+        )
 
     @admin.display(description="detail")
     def masked_detail(self, row: Suppression) -> str:

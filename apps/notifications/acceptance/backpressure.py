@@ -13,8 +13,9 @@ from django.conf import settings
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from apps.notifications.channels.logs import DELIVERIES
 from apps.notifications.errors import QuotaReached, TooManyWaiting
-from apps.notifications.models import BULK_BELOW, DELIVERIES
+from apps.notifications.models import BULK_BELOW
 from apps.notifications.models.statuses import Status
 from apps.notifications.transitions.claims import organizations_waiting
 from apps.users.access import quotas

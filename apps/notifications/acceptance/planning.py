@@ -5,7 +5,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,8 +13,9 @@ from django.conf import settings
 from django.utils import timezone
 
 from apps.notifications.acceptance.request import NotificationRequest
+from apps.notifications.channels.logs import DELIVERIES
 from apps.notifications.errors import Invalid
-from apps.notifications.models import DELIVERIES, Delivery, EmailLog, Notification, PushLog, Suppression
+from apps.notifications.models import Delivery, Notification, Suppression
 from apps.notifications.models.statuses import Status
 from apps.notifications.transitions import eligibility
 from apps.notifications.transitions.eligibility import Facts
@@ -25,15 +26,14 @@ from apps.templates.declarations import VariableError
 from apps.templates.models import Template, TemplateContent, TemplateVersion
 from apps.templates.rendering import rendering
 from apps.users.access.authentication import Caller
-from apps.users.channels import Channel
 from apps.users.models import Category, Device, Organization, User
 from apps.users.preferences.opt_outs import Choices
 from apps.users.preferences.recipients import read_people
 from apps.users.recipient_hashes import former_hashes, recipient_hash
+from notifier.channels.registry import CHANNELS, PERSON_COLUMNS
 from notifier.lib.bounded_cache import BoundedCache
 from notifier.lib.database import storage
 from notifier.lib.database.sql import read
-from notifier.lib.email_addresses import folded
 
 UNREAD_COLUMNS = (
     "variables",
@@ -64,10 +64,9 @@ class Lookups:
     """By request_id: the notification that an earlier request with it made."""
 
     def person_at(self, request: NotificationRequest) -> User | None:
-        """The person whom the request's address belongs to, or else its device token."""
-        named = ((Channel.EMAIL, request.email), (Channel.PUSH, request.device_token))
-        for channel, recipient in named:
-            if recipient and (person := self.owners.get(recipient_hash(channel, recipient))):
+        """The person whom the first of the request's addresses belongs to that belongs to anybody."""
+        for channel, recipient in request.recipients.items():
+            if person := self.owners.get(recipient_hash(channel, recipient)):
                 return person
         return None
 
@@ -87,24 +86,24 @@ def gather(organization: Organization, requests: Iterable[NotificationRequest], 
     requests = list(requests)
     found = Lookups(organization)
     user_ids = {request.user_id for request in requests if request.user_id is not None}
-    addresses = {request.email for request in requests if request.email}
-    tokens = {request.device_token for request in requests if request.device_token}
-    if user_ids or addresses or tokens:
-        _find_people(found, user_ids, addresses, tokens)
-    addresses.update(user.email for user in found.users.values())
-    hashes = [recipient_hash(Channel.EMAIL, address) for address in addresses]
-    hashes += [recipient_hash(Channel.PUSH, token) for token in tokens]
+    named = {pair for request in requests for pair in request.recipients.items()}
+    if user_ids or named:
+        _find_people(found, user_ids, named)
+    named.update(pair for user in found.users.values() for pair in _own_addresses(user))
+    hashes = [recipient_hash(channel, address) for channel, address in named]
     hashes += [device.token_hash for devices in found.devices.values() for device in devices]
-    former = {was: address for address in addresses for was in former_hashes(address)}
+    former = {
+        (channel, was): address for channel, address in named for was in former_hashes(channel, address)
+    }
     request_ids = {request.request_id for request in requests if request.request_id is not None}
     templates, found.suppressed, has_earlier = _look_up(
         organization,
         {request.template_code for request in requests},
-        [*hashes, *former],
+        [*hashes, *(was for _, was in former)],
         request_ids,
         live=live,
     )
-    if former.keys() & {recipient for _, recipient in found.suppressed}:
+    if former.keys() & found.suppressed:
         found.suppressed = found.suppressed.union(_recognised(found, former))
     for template in templates:
         _with_versions(found, template)
@@ -175,13 +174,20 @@ def _look_up_portably(
     )
 
 
-def _recognised(found: Lookups, former: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _own_addresses(user: User) -> Iterator[tuple[str, str]]:
+    """By channel: the addresses that the person has, but for those of devices."""
+    for channel, column in PERSON_COLUMNS.items():
+        if address := getattr(user, column):
+            yield channel, address
+
+
+def _recognised(found: Lookups, former: Mapping[tuple[str, str], str]) -> Iterator[tuple[str, str]]:
     """Suppressions under an earlier release's hash, as today's hash. An erased person's address is not stored, so the
     new hash can be made only now that a request names the address; the row is updated, so that a sender finds it
     as well."""
     for channel, was in found.suppressed:
-        if channel == Channel.EMAIL and was in former:
-            now = recipient_hash(Channel.EMAIL, former[was])
+        if (channel, was) in former:
+            now = recipient_hash(channel, former[channel, was])
             rows = Suppression.objects.active().filter(organization=found.organization, channel=channel)
             if not rows.filter(recipient_hash=now).exists():
                 rows.filter(recipient_hash=was).update(recipient_hash=now)
@@ -213,15 +219,21 @@ _versions = BoundedCache(_read_version, most=VERSIONS_LIMIT)
 """Cache of versions and their contents: neither ever changes, so a process reads them once."""
 
 
-def _find_people(found: Lookups, ids: set[uuid.UUID], addresses: set[str], tokens: set[str]) -> None:
-    """The people with these ids, and the owners of the addresses and device tokens."""
-    lowered = [form for address in addresses for form in folded(address)]
-    hashes = [recipient_hash(Channel.PUSH, token) for token in tokens]
-    found.users, found.devices, found.choices = read_people(found.organization, ids, lowered, hashes)
-    if not addresses and not tokens:
+def _find_people(found: Lookups, ids: set[uuid.UUID], named: set[tuple[str, str]]) -> None:
+    """The people with these ids, and the owners of the addresses and device tokens: (channel, address)."""
+    addresses: dict[str, list[str]] = {column: [] for column in PERSON_COLUMNS.values()}
+    hashes: list[str] = []
+    for channel, address in named:
+        if column := PERSON_COLUMNS.get(channel):
+            addresses[column] += CHANNELS[channel].address.folded(address)
+        else:
+            hashes.append(recipient_hash(channel, address))
+    found.users, found.devices, found.choices = read_people(found.organization, ids, addresses, hashes)
+    if not named:
         return
     for user in found.users.values():
-        found.owners[recipient_hash(Channel.EMAIL, user.email)] = user
+        for channel, address in _own_addresses(user):
+            found.owners[recipient_hash(channel, address)] = user
         for device in found.devices.get(user.pk, []):
             found.owners[device.token_hash] = user
 
@@ -327,7 +339,7 @@ def _user(known: Lookups, user_id: uuid.UUID | None) -> User | None:
 
 
 def _channels(request: NotificationRequest, contents: list[TemplateContent]) -> list[str]:
-    available = [channel for channel in Channel.values if any(row.channel == channel for row in contents)]
+    available = [channel for channel in CHANNELS if any(row.channel == channel for row in contents)]
     for channel in request.channels:
         if channel not in available:
             raise Invalid.at("channels", "no_content", f"The template has no content for {channel}.")
@@ -380,7 +392,7 @@ def _rendered(
         # The sender provides what is nil here; a condition on it may show what it has hidden now.
         provided = dict.fromkeys(rendering.PROVIDED, settings.PUBLIC_URL)
         rendering.render_for(organization, source, {**provided, **variables})
-    return {"language": content.language, **asdict(text)}
+    return {"language": content.language, **text}
 
 
 def _fallback(
@@ -404,20 +416,18 @@ def _fallback(
 def _recipients(
     channel: str, request: NotificationRequest, user: User | None, known: Lookups
 ) -> list[dict[str, Any]]:
-    if channel == Channel.EMAIL:
-        address = user.email if user else request.email
-        return [{"email": address}] if address else []
-    if user is None:
-        return [{"token": request.device_token}] if request.device_token else []
-    # There may be more than the limit, from before it existed: take those registered last.
-    devices = known.devices.get(user.pk, [])[-settings.DEVICES_A_PERSON :]
-    return [{"token": device.token, "device": device} for device in devices]
+    """By the columns of the channel's log: whom the delivery is to, once for each."""
+    to, column = DELIVERIES[channel].RECIPIENT, PERSON_COLUMNS.get(channel)
+    if user is not None and column is None:
+        # There may be more than the limit, from before it existed: take those registered last.
+        devices = known.devices.get(user.pk, [])[-settings.DEVICES_A_PERSON :]
+        return [{to: device.token, "device": device} for device in devices]
+    address = request.recipients.get(channel) if user is None else getattr(user, column or "")
+    return [{to: address}] if address else []
 
 
-def _delivery(
-    notification: Notification, channel: str, language: str, recipient: dict[str, Any]
-) -> EmailLog | PushLog:
-    row = DELIVERIES[channel](
+def _delivery(notification: Notification, channel: str, language: str, recipient: dict[str, Any]) -> Delivery:
+    row: Delivery = DELIVERIES[channel](
         notification=notification,
         organization=notification.organization,
         language=language,

@@ -9,12 +9,11 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotificationRequest:
-    """Either `user_id` or at least one of `email`, `device_token` is given."""
+    """Either `user_id` or at least one of `recipients` is given: by channel, in the channels' order, the address."""
 
     template_code: str
     user_id: uuid.UUID | None = None
-    email: str = ""
-    device_token: str = ""
+    recipients: Mapping[str, str] = field(default_factory=dict)
     channels: tuple[str, ...] = ()
     variables: Mapping[str, Any] = field(default_factory=dict)
     language: str = ""

@@ -17,8 +17,9 @@ from django.db import IntegrityError, connection, transaction
 from apps.notifications.acceptance import backpressure
 from apps.notifications.acceptance.planning import Lookups, Plan, gather, plan
 from apps.notifications.acceptance.request import NotificationRequest
+from apps.notifications.channels.logs import DELIVERIES, deliveries_of
 from apps.notifications.errors import AlreadyDelivered, Invalid, NotifierError, RequestIdReused
-from apps.notifications.models import BULK_BELOW, DELIVERIES, Delivery, Event, Notification, deliveries_of
+from apps.notifications.models import BULK_BELOW, Delivery, Event, Notification
 from apps.notifications.models.statuses import WENT_OUT, Status
 from apps.notifications.observability.metrics import ACCEPTED
 from apps.notifications.queue import broker

@@ -10,7 +10,8 @@ from typing import Any
 from django.db.models import Case, Min, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.db.models.functions import Coalesce, Least, Now
 
-from apps.notifications.models import BULK_BELOW, DELIVERIES, SELDOM, Notification
+from apps.notifications.channels.logs import DELIVERIES
+from apps.notifications.models import BULK_BELOW, SELDOM, Notification
 from apps.notifications.models.statuses import PRECEDENCE, SCHEDULED, Status
 from apps.users.models import Organization
 

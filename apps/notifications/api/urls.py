@@ -7,7 +7,7 @@ from apps.notifications.api.views import dead_letters as operator_views
 from apps.notifications.api.views import providers as provider_views
 from apps.notifications.api.views import suppressions as suppression_views
 from apps.notifications.api.views import webhooks as callbacks
-from apps.users.channels import Channel
+from notifier.channels.registry import CODES
 
 
 class NotificationKey:
@@ -31,7 +31,7 @@ urlpatterns = [
         path(
             f"{channel}/", notifications.ChannelView.as_view(channel=channel), name=f"notifications-{channel}"
         )
-        for channel in Channel.values
+        for channel in CODES
     ),
     path("<notification:key>/", notifications.NotificationDetailView.as_view(), name="notification"),
     # The same resource where some clients expect it.
@@ -73,5 +73,5 @@ providers = [
 
 receipts = [
     path(f"{channel}/status/", operator_views.ReceiptView.as_view(channel=channel), name=f"{channel}-status")
-    for channel in Channel.values
+    for channel in CODES
 ]

@@ -11,12 +11,14 @@ import structlog
 from django.conf import settings
 from django.db import transaction
 
+from apps.notifications.channels.logs import DELIVERIES
 from apps.notifications.channels.outcome import Result
 from apps.notifications.delivery.journal import BOOT, SUFFIX, Records, read
-from apps.notifications.models import DELIVERIES, Delivery
+from apps.notifications.models import Delivery
+from apps.notifications.models.deliveries import ClaimedDelivery
 from apps.notifications.models.statuses import Status
 from apps.notifications.transitions import claims, outcomes
-from apps.notifications.transitions.attempts import ClaimedDelivery, DeliveryAttempt
+from apps.notifications.transitions.attempts import DeliveryAttempt
 from apps.notifications.transitions.status_changes import SENDER_MOVES, movable_to
 from notifier.lib.database.encryption import Undecryptable
 

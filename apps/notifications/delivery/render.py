@@ -1,26 +1,21 @@
 """Rendering one delivery: its pinned template version, or the template's fallback version, for one person."""
 
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
-from django.conf import settings
 from django.db.models import F
 
-from apps.notifications.channels.email.headers import headers_for, return_path
-from apps.notifications.channels.outcome import EmailMessage, PushMessage
+from apps.notifications.channels.outcome import Message
 from apps.notifications.models import Event
+from apps.notifications.models.deliveries import ClaimedDelivery
 from apps.notifications.transitions import timeline
-from apps.notifications.transitions.attempts import ClaimedDelivery
 from apps.templates.authoring import weights
 from apps.templates.authoring.versions import content_for
 from apps.templates.models import TemplateContent, TemplateVersion
 from apps.templates.rendering import rendering
-from apps.templates.rendering.rendering import EmailContent, PushContent
-from apps.users.channels import Channel
-from apps.users.preferences import links
-from apps.users.recipient_hashes import recipient_hash
+from notifier.channels.registry import CODES
 from notifier.lib.bounded_cache import BoundedCache
-from notifier.lib.email_addresses import sender
 
 SOURCES_LIMIT = 32 * 1024 * 1024
 """Bytes, roughly, of all template sources that a process caches."""
@@ -28,8 +23,8 @@ SOURCES_LIMIT = 32 * 1024 * 1024
 
 def _rendered(
     delivery: ClaimedDelivery, version_id: Any, variables: Mapping[str, Any], page: str
-) -> EmailContent | PushContent:
-    """The version's content for this person. Raises RenderError."""
+) -> dict[str, Any]:
+    """The text of each part for this person. Raises RenderError."""
     source = _source(version_id, delivery.channel, delivery.language, delivery.default_language)
     if source is None:
         raise rendering.RenderError(
@@ -41,7 +36,7 @@ def _rendered(
 
 def _read_source(
     version_id: Any, channel: str, language: str, default: str
-) -> tuple[EmailContent | PushContent | None, int]:
+) -> tuple[rendering.Source | None, int]:
     content = content_for(TemplateContent.objects.filter(version=version_id), channel, language, default)
     return (content.source, weights.of_content(content)) if content else (None, 0)
 
@@ -50,21 +45,8 @@ _source = BoundedCache(_read_source, most=SOURCES_LIMIT)
 """Cache of a version's sources for a language: neither a version nor its contents ever change."""
 
 
-def _page(delivery: ClaimedDelivery) -> str:
-    """URL of the recipient's preference page; empty if there is none."""
-    if delivery.user_id:
-        return links.page_for(delivery.user_id, delivery.category_id)
-    # An address without a person has no preferences, but can unsubscribe from what isn't mandatory. A device can't.
-    if delivery.channel != Channel.EMAIL or delivery.category_id is None or delivery.mandatory:
-        return ""
-    hashed = recipient_hash(Channel.EMAIL, delivery.recipient)
-    return links.page_for_address(delivery.organization_id, delivery.category_id, hashed)
-
-
-def _fallback(
-    delivery: ClaimedDelivery, page: str, error: rendering.RenderError
-) -> EmailContent | PushContent:
-    """The content of the template's fallback version, where the pinned one can't be rendered, which is `error`.
+def _fallback(delivery: ClaimedDelivery, page: str, error: rendering.RenderError) -> dict[str, Any]:
+    """The text by the template's fallback version, where the pinned one can't be rendered, which is `error`.
 
     It is noted in the timeline once an attempt, however often that is deferred. Raises RenderError.
     """
@@ -101,43 +83,19 @@ def _fallback(
     return text
 
 
-def render(delivery: ClaimedDelivery) -> EmailMessage | PushMessage:
+_MESSAGES: Mapping[str, Any] = {
+    code: import_module(f"apps.notifications.channels.{code}.message") for code in CODES
+}
+"""By channel: the module that makes its messages."""
+
+
+def render(delivery: ClaimedDelivery) -> Message:
     """The message for this person, ready for a provider. Raises RenderError."""
-    page = _page(delivery)
+    messages = _MESSAGES[delivery.channel]
+    page = messages.unsubscribe_page(delivery)
     try:
         text = _rendered(delivery, delivery.version_id, delivery.variables, page)
     except rendering.RenderError as error:
         text = _fallback(delivery, page, error)
-    if isinstance(text, EmailContent):
-        return EmailMessage(
-            # The same for every attempt of a delivery: a mailbox that gets two copies shows one.
-            message_id=f"<{delivery.pk}@{sender(settings.EMAIL_FROM).domain}>",
-            sender=settings.EMAIL_FROM,
-            to=delivery.recipient,
-            subject=text.subject,
-            html=text.html,
-            text=text.text,
-            headers=headers_for(
-                category=delivery.category_code,
-                organization=delivery.organization_slug,
-                unsubscribe_page="" if delivery.mandatory else page,
-            ),
-            attempt=delivery.attempts + 1,
-            return_path=return_path(delivery.pk),
-        )
-    assert isinstance(text, PushContent)  # noqa: S101 - the two contents there are
-    return PushMessage(
-        delivery_id=str(delivery.pk),
-        token=delivery.recipient,
-        title=text.title,
-        body=text.body,
-        image=text.image,
-        link=text.link,
-        data={
-            **text.data,
-            # The same for every attempt: by this alone an app recognizes a message that it has had.
-            "notification_id": str(delivery.notification_id),
-        },
-        expires_at=delivery.expires_at,
-        attempt=delivery.attempts + 1,
-    )
+    message: Message = messages.message_of(delivery, text, page)
+    return message

@@ -13,12 +13,13 @@ from django.db import connection
 
 from apps.notifications.channels.outcome import Outcome, Result
 from apps.notifications.models import BULK_BELOW
+from apps.notifications.models.deliveries import ClaimedDelivery
 from apps.notifications.observability.metrics import OUTCOMES, PROVIDER, series
 from apps.notifications.routing import rate_limit
 from apps.notifications.routing.accounts import Ready, accounts_for
 from apps.notifications.routing.circuit_breaker import Permits
 from apps.notifications.transitions import timeline
-from apps.notifications.transitions.attempts import ClaimedDelivery, DeliveryAttempt
+from apps.notifications.transitions.attempts import DeliveryAttempt
 from apps.templates.authoring.redaction import redacted, secrets_in
 
 log = structlog.get_logger(__name__)

@@ -20,18 +20,20 @@ import structlog
 from django.conf import settings
 from django.db import connection
 
+from apps.notifications.channels.logs import DELIVERIES
 from apps.notifications.channels.outcome import Outcome, Result
 from apps.notifications.delivery.journal import Segment
 from apps.notifications.delivery.render import render
 from apps.notifications.delivery.route import route
 from apps.notifications.delivery.runtime import LOOK_EVERY_SECONDS, runtime
-from apps.notifications.models import DELIVERIES, Delivery
+from apps.notifications.models import Delivery
+from apps.notifications.models.deliveries import ClaimedDelivery
 from apps.notifications.observability import metrics
 from apps.notifications.observability.metrics import series
 from apps.notifications.queue import broker
 from apps.notifications.routing.circuit_breaker import Permits
 from apps.notifications.transitions import claims
-from apps.notifications.transitions.attempts import ClaimedDelivery, DeliveryAttempt
+from apps.notifications.transitions.attempts import DeliveryAttempt
 from apps.notifications.transitions.eligibility import recheck_eligibility
 from apps.notifications.transitions.outcomes import record_attempts
 from apps.templates.rendering.rendering import RenderError

@@ -10,9 +10,10 @@ from celery.exceptions import Reject
 from celery.signals import worker_init, worker_shutdown, worker_shutting_down
 from django.db import connection
 
+from apps.notifications.channels.logs import DELIVERIES
 from apps.notifications.delivery.runtime import runtime
 from apps.notifications.delivery.sender import deliver
-from apps.notifications.models import CALLBACKS, DELIVERIES
+from apps.notifications.models import CALLBACKS
 from apps.notifications.queue import broker
 from apps.notifications.queue.broker import CALL_BACK_TASK_NAME, MESSAGE_VERSION, TASK_NAME
 from apps.notifications.webhooks.delivery import call_back

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import structlog
 
-from apps.notifications.channels.email.headers import Forged
+from apps.notifications.channels.email.message import Forged
 from apps.notifications.feedback import dsn, tracking_events
 
 log = structlog.get_logger(__name__)

@@ -8,12 +8,12 @@ import structlog
 from django.db import transaction
 from django.db.models.functions import Now
 
+from apps.notifications.channels.logs import DELIVERIES
 from apps.notifications.channels.tracking import Kind, TrackingEvent
-from apps.notifications.models import DELIVERIES, Delivery, Event, ProviderEvent, from_now
+from apps.notifications.models import Delivery, Event, ProviderEvent, from_now
 from apps.notifications.models.statuses import Status
 from apps.notifications.transitions import receipts, timeline
 from apps.templates.authoring.redaction import redacted, secrets_in
-from apps.users.channels import Channel
 
 log = structlog.get_logger(__name__)
 
@@ -92,15 +92,16 @@ def _settle(pk: Any) -> bool:
 
 def _delivery(event: ProviderEvent) -> Delivery | None:
     """The event's delivery, locked; None: not known. The organization is the row's own, as no event names one."""
-    rows = DELIVERIES[Channel.EMAIL].objects.select_for_update()
-    found: Delivery | None = None
-    if event.delivery_id is not None:
-        found = rows.filter(pk=event.delivery_id).first()
-    if found is None and event.provider_message_id:
-        # Two accounts may use the same ids.
-        named = rows.filter(provider_message_id=event.provider_message_id, provider=event.source)
-        found = named.order_by("-id").first()
-    return found
+    # Two accounts may use the same ids.
+    by_service = {"provider_message_id": event.provider_message_id, "provider": event.source}
+    ways: list[dict[str, Any]] = [{"pk": event.delivery_id}] if event.delivery_id is not None else []
+    ways += [by_service] if event.provider_message_id else []
+    for way in ways:
+        for model in DELIVERIES.values():
+            found: Delivery | None = model.objects.select_for_update().filter(**way).order_by("-id").first()
+            if found is not None:
+                return found
+    return None
 
 
 def _apply(row: Delivery, event: ProviderEvent) -> None:

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from textwrap import shorten
 
-from apps.notifications.models import DELIVERIES, DeadLetter, Delivery
+from apps.notifications.channels.logs import DELIVERIES
+from apps.notifications.models import DeadLetter, Delivery
 
 BATCH_SIZE = 500
 DETAIL_WIDTH = 70

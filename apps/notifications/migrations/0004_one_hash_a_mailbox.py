@@ -2,7 +2,6 @@ from django.db import migrations
 from django.db.models import Q
 from django.utils import timezone
 
-from apps.users.channels import Channel
 from apps.users.recipient_hashes import recipient_hash
 from notifier.lib.email_addresses import tidied
 
@@ -15,10 +14,10 @@ def _odd(column):
 def rehash(apps, schema_editor):
     """Suppressions and deliveries get the hash that all spellings of their address have now."""
     suppressions = apps.get_model("notifications", "Suppression").objects
-    rows = suppressions.filter(_odd("recipient"), channel=Channel.EMAIL)
+    rows = suppressions.filter(_odd("recipient"), channel="email")
     # The oldest of several for one mailbox stays.
     for row in rows.order_by("id").iterator(chunk_size=500):
-        hashed = recipient_hash(Channel.EMAIL, row.recipient)
+        hashed = recipient_hash("email", row.recipient)
         if hashed == row.recipient_hash:
             continue
         same = suppressions.filter(
@@ -33,7 +32,7 @@ def rehash(apps, schema_editor):
         suppressions.filter(pk=row.pk).update(recipient_hash=hashed)
     logs = apps.get_model("notifications", "EmailLog").objects
     for pk, address in logs.filter(_odd("email")).values_list("pk", "email").iterator(chunk_size=500):
-        logs.filter(pk=pk).update(email=tidied(address), recipient_hash=recipient_hash(Channel.EMAIL, address))
+        logs.filter(pk=pk).update(email=tidied(address), recipient_hash=recipient_hash("email", address))
 
 
 class Migration(migrations.Migration):

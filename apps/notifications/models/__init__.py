@@ -6,13 +6,9 @@ Must not import DRF, nor call a provider or a broker; status changes are made by
 
 from apps.notifications.models.deliveries import (
     BULK_BELOW,
-    DELIVERIES,
     SELDOM,
     Delivery,
-    EmailLog,
     Notification,
-    PushLog,
-    deliveries_of,
     summary,
 )
 from apps.notifications.models.records import (
@@ -29,7 +25,6 @@ from apps.notifications.models.waiting import FREE, Waiting, from_now
 from apps.notifications.models.webhooks import (
     CALLBACKS,
     EXCHANGE,
-    WAITING,
     Callback,
     CallbackAttempt,
     WebhookEndpoint,
@@ -38,29 +33,24 @@ from apps.notifications.models.webhooks import (
 __all__ = [
     "BULK_BELOW",
     "CALLBACKS",
-    "DELIVERIES",
     "EXCHANGE",
     "FREE",
     "SELDOM",
-    "WAITING",
     "Callback",
     "CallbackAttempt",
     "CircuitChange",
     "DeadLetter",
     "Delivery",
-    "EmailLog",
     "Event",
     "IdempotencyRecord",
     "Notification",
     "ProviderEvent",
     "ProviderState",
-    "PushLog",
     "Suppression",
     "TickLease",
     "UnreadEvent",
     "Waiting",
     "WebhookEndpoint",
-    "deliveries_of",
     "from_now",
     "summary",
 ]

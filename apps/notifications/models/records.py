@@ -9,10 +9,9 @@ from django.db.models.functions import Now
 
 from apps.notifications.models.deliveries import Notification
 from apps.users.audit_log import AuditedQuerySet
-from apps.users.channels import Channel
 from apps.users.models import Organization
+from notifier.channels.registry import CHANNELS, choices
 from notifier.lib.database.tenancy import TenantManager
-from notifier.lib.masking import masked_address
 
 
 class Event(models.Model):
@@ -23,7 +22,7 @@ class Event(models.Model):
         Notification, on_delete=models.CASCADE, related_name="events", db_index=False
     )
     delivery_id = models.UUIDField(null=True, blank=True)
-    channel = models.CharField(max_length=16, choices=Channel.choices, blank=True)
+    channel = models.CharField(max_length=16, choices=choices, blank=True)
     kind = models.CharField(max_length=32)
     at = models.DateTimeField(db_default=Now())
     data = models.JSONField(default=dict)
@@ -69,7 +68,7 @@ class DeadLetter(models.Model):
         Notification, null=True, blank=True, on_delete=models.CASCADE, related_name="dead_letters"
     )
     delivery_id = models.UUIDField(null=True, blank=True)
-    channel = models.CharField(max_length=16, choices=Channel.choices, blank=True)
+    channel = models.CharField(max_length=16, choices=choices, blank=True)
     epoch = models.PositiveSmallIntegerField(default=0)
     state = models.CharField(max_length=16, choices=State.choices, default=State.OPEN)
     reason = models.CharField(max_length=64, help_text="The class of the failure.")
@@ -117,7 +116,7 @@ class Suppression(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+")
-    channel = models.CharField(max_length=16, choices=Channel.choices)
+    channel = models.CharField(max_length=16, choices=choices)
     recipient_hash = models.CharField(max_length=64)
     recipient = models.CharField(max_length=254, blank=True, help_text="Empty once a person is erased.")
     reason = models.CharField(max_length=64)
@@ -148,7 +147,7 @@ class Suppression(models.Model):
 
     @property
     def masked_recipient(self) -> str:
-        return masked_address(self.recipient)
+        return CHANNELS[self.channel].address.masked(self.recipient)
 
 
 class ProviderState(models.Model):

@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import F
 from django.db.models.functions import Now
 
-from apps.notifications.models.deliveries import DELIVERIES, Notification
+from apps.notifications.models.deliveries import Notification
 from apps.notifications.models.waiting import Waiting, WaitingQuerySet, from_now
 from apps.users.audit_log import AuditedQuerySet
 from apps.users.models import Organization
@@ -124,7 +124,3 @@ class CallbackAttempt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.number}: {self.code or self.http_status}"
-
-
-WAITING: dict[str, Any] = {**DELIVERIES, CALLBACKS: Callback}
-"""The models that wake-ups are published for, by the name in the wake-up."""

@@ -4,7 +4,8 @@ import time
 
 from django.db import transaction
 
-from apps.notifications.models import Notification, PushLog
+from apps.notifications.channels.push.log import PushLog
+from apps.notifications.models import Notification
 from apps.users.models import User
 
 BATCH = 500

@@ -17,36 +17,25 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
+from apps.notifications.channels.logs import DELIVERIES
 from apps.notifications.feedback import unread_events
-from apps.notifications.models import (
-    DELIVERIES,
-    DeadLetter,
-    Delivery,
-    EmailLog,
-    Event,
-    Notification,
-    PushLog,
-    Suppression,
-)
+from apps.notifications.models import DeadLetter, Event, Notification, Suppression
 from apps.notifications.models.statuses import Status
 from apps.notifications.transitions import cancel, dead_letters
 from apps.users.audit_log import acting
 from apps.users.models import Organization, User
 from apps.users.models.scopes import Role
 from apps.users.recipient_hashes import hashes_of
+from notifier.channels.registry import PERSON_COLUMNS
 
 log = structlog.get_logger(__name__)
 
 BATCH = 200
-ADDRESSES: dict[type[Delivery], dict[str, Any]] = {
-    EmailLog: {"email": ""},
-    PushLog: {"token": "", "device": None},
-}
 
 
 @dataclass(slots=True)
 class Erasure:
-    """One person in one organization: a user, an address that messages went to, or both.
+    """One person in one organization: a user, addresses that messages went to, or both.
 
     `done` counts the rows processed, including those of an earlier run. `sending`: deliveries that were being sent;
     their outcomes may still contain the address, which a later run removes.
@@ -54,7 +43,7 @@ class Erasure:
 
     organization: Organization
     user: User | None
-    address: str
+    addresses: Collection[str]
     done: Counter[str] = field(default_factory=Counter)
     sending: int = 0
     _seen: set[uuid.UUID] = field(default_factory=set)
@@ -68,8 +57,8 @@ class Erasure:
         yield from self._notifications(their_hashes, by)
         self._elsewhere(their_hashes, by)
         self._suppressions(their_hashes, by)
-        if self.address:
-            self.done["unread events"] += unread_events.forget(self.address, by=by)
+        for address in self.addresses:
+            self.done["unread events"] += unread_events.forget(address, by=by)
         if self.user is not None:
             self._account(self.user, by)
         # Notifications that were accepted meanwhile.
@@ -88,7 +77,7 @@ class Erasure:
         return self._to(self._hashes())
 
     def _hashes(self) -> list[str]:
-        found = hashes_of(self.address) if self.address else []
+        found = [hashed for address in self.addresses for hashed in hashes_of(address)]
         if self.user is not None:
             found += self.user.devices.values_list("token_hash", flat=True)
         return found
@@ -105,7 +94,7 @@ class Erasure:
     def _deliveries(self, **filters: Any) -> Iterator[QuerySet[Any]]:
         for model in DELIVERIES.values():
             # Without the recipient's column: one that no key can decrypt must be erasable, too.
-            yield model.objects.filter(organization=self.organization, **filters).defer(*ADDRESSES[model])
+            yield model.objects.filter(organization=self.organization, **filters).defer(*model.ERASED)
 
     def _notifications(self, hashes: Collection[str], by: str) -> Iterator[int]:
         left = sorted(self._to(hashes) - self._seen)
@@ -135,7 +124,7 @@ class Erasure:
         found = list(rows.select_for_update())
         waiting = [row for row in found if row.status == Status.QUEUED]
         cancel.take_back(waiting, by=by)
-        rows.update(error_detail="", **ADDRESSES[rows.model])
+        rows.update(error_detail="", **rows.model.ERASED)
         theirs = DeadLetter.objects.filter(delivery_id__in=[row.pk for row in found])
         theirs.update(detail="")
         # A replay would have no recipient any more.
@@ -196,16 +185,24 @@ def known_by(who: str, organization: Organization | None = None) -> list[Erasure
     except ValueError:
         people = User.objects.filter(User.at(who))
         hashes = hashes_of(who)
-        sent = EmailLog.objects.filter(recipient_hash__in=hashes).order_by().values("organization").distinct()
-        suppressed = Suppression.objects.filter(recipient_hash__in=hashes).values("organization")
-        places = Organization.objects.filter(Q(pk__in=sent) | Q(pk__in=suppressed))
+        known = Q(pk__in=Suppression.objects.filter(recipient_hash__in=hashes).values("organization"))
+        for model in DELIVERIES.values():
+            sent = (
+                model.objects.filter(recipient_hash__in=hashes).order_by().values("organization").distinct()
+            )
+            known |= Q(pk__in=sent)
+        places = Organization.objects.filter(known)
     else:
         places = Organization.objects.none()
     people, places = people.select_related("organization"), places.order_by("slug")
     if organization is not None:
         people, places = people.filter(organization=organization), places.filter(pk=organization.pk)
-    found = [
-        Erasure(person.organization, person, "" if person.erased_at else person.email) for person in people
-    ]
+    found = [Erasure(person.organization, person, _addresses(person)) for person in people]
     here = {one.organization for one in found}
-    return found + [Erasure(place, None, who) for place in places if place not in here]
+    return found + [Erasure(place, None, [who]) for place in places if place not in here]
+
+
+def _addresses(person: User) -> list[str]:
+    if person.erased_at:
+        return []
+    return [address for column in PERSON_COLUMNS.values() if (address := getattr(person, column))]

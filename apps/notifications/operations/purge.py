@@ -7,8 +7,8 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Now
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
+from apps.notifications.channels.logs import WAITING
 from apps.notifications.models import (
-    WAITING,
     Callback,
     DeadLetter,
     IdempotencyRecord,

@@ -6,15 +6,8 @@ from typing import Any
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
-from apps.notifications.models import (
-    DELIVERIES,
-    WAITING,
-    DeadLetter,
-    Delivery,
-    Notification,
-    Waiting,
-    from_now,
-)
+from apps.notifications.channels.logs import DELIVERIES, WAITING
+from apps.notifications.models import DeadLetter, Delivery, Notification, Waiting, from_now
 from apps.notifications.models.statuses import Status
 
 FINAL = tuple(set(Status) - {Status.QUEUED, Status.SENDING, Status.UNKNOWN})
@@ -56,10 +49,9 @@ def audit() -> Report:
     totals = {channel: _totals(model) for channel, model in WAITING.items()}
     findings = [finding for channel, model in WAITING.items() for finding in _stuck(channel, model)]
     findings += [finding for model in DELIVERIES.values() for finding in _contradicted(model)]
-    nothing = Notification.objects.exclude(
-        Exists(DELIVERIES["email"].objects.filter(notification=OuterRef("pk")))
-        | Exists(DELIVERIES["push"].objects.filter(notification=OuterRef("pk")))
-    )
+    nothing = Notification.objects.all()
+    for model in DELIVERIES.values():
+        nothing = nothing.exclude(Exists(model.objects.filter(notification=OuterRef("pk"))))
     findings += _finding("", "notification without deliveries", nothing)
     return Report({str(channel): row for channel, row in totals.items()}, findings)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from apps.notifications.channels.email.refusal_phrases import Meaning
 from apps.notifications.channels.email.refusals import GONE, reported
 from apps.notifications.models import Suppression
-from apps.users.channels import Channel
+from notifier.channels.email import EMAIL
 
 BY_REPLY = ("mailbox_unknown", "mailbox_disabled", "mailbox_reassigned")
 BY_REPORT = "bounced"
@@ -18,7 +18,7 @@ def doubtful(*, organization: str = "") -> Iterator[tuple[Suppression, Meaning]]
     `organization`: a slug; empty for all. An erased person's have no detail any more, and are left out.
     """
     rows = Suppression.objects.active().filter(
-        channel=Channel.EMAIL, created_by="", reason__in=(*BY_REPLY, BY_REPORT)
+        channel=EMAIL.code, created_by="", reason__in=(*BY_REPLY, BY_REPORT)
     )
     if organization:
         rows = rows.filter(organization__slug=organization)

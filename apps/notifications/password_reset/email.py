@@ -17,13 +17,13 @@ from apps.notifications.acceptance.request import NotificationRequest
 from apps.notifications.errors import Invalid, NotifierError
 from apps.notifications.password_reset import links
 from apps.notifications.password_reset.email_texts import CONTENTS
-from apps.templates.authoring.versions import add_version, sources_of
+from apps.templates.authoring.versions import add_version
 from apps.templates.credentials import BUILT_IN_RESET_CODE, RESET_CODE
 from apps.templates.models import OnUnknown, Template, TemplateContent, TemplateVersion
 from apps.users.access.authentication import Caller
-from apps.users.channels import Channel
 from apps.users.models import Category, Organization, User
 from apps.users.preferences.translations import supported_language
+from notifier.channels.email import EMAIL
 from notifier.lib.redis import sliding_window
 from notifier.lib.redis.sliding_window import SECOND
 
@@ -82,7 +82,7 @@ def _submit(user: User, link: str, code: str, correlation_id: str) -> None:
     request = NotificationRequest(
         template_code=code,
         user_id=user.pk,
-        channels=(Channel.EMAIL,),
+        channels=(EMAIL.code,),
         variables={"link": link},
         # The built-in text exists in the page's languages: another language must not prevent the mail.
         language=supported_language(user.language, user.organization.default_language)
@@ -127,8 +127,8 @@ def _has_built_in_text(version: TemplateVersion | None) -> bool:
     """Whether the version's contents are exactly the built-in text."""
     if version is None:
         return False
-    expected = {row.language: sources_of(row) for row in (TemplateContent(**one) for one in CONTENTS)}
+    expected = {row.language: row.sources() for row in map(TemplateContent.of, CONTENTS)}
     stored = version.contents.all()
-    return {row.language: sources_of(row) for row in stored} == expected and not any(
+    return {row.language: row.sources() for row in stored} == expected and not any(
         row.compiled for row in stored
     )

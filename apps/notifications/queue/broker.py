@@ -22,8 +22,9 @@ from django.db.models.functions import Now
 from kombu import Connection, Exchange, Producer, Queue
 from kombu.exceptions import OperationalError
 
-from apps.notifications.models import BULK_BELOW, CALLBACKS, WAITING
-from apps.users.channels import Channel
+from apps.notifications.channels.logs import WAITING
+from apps.notifications.models import BULK_BELOW, CALLBACKS
+from notifier.channels.registry import CODES
 from notifier.lib.database.recovery import DATABASE_ERRORS
 from notifier.lib.threads import Loop
 
@@ -36,7 +37,7 @@ EVENTS = Exchange("notifications.events", type="topic", durable=True)
 FAILED = "failed"
 
 BULK_SUFFIX = ".bulk"
-DELIVERY_LANES = tuple(f"{channel}{suffix}" for channel in Channel.values for suffix in ("", BULK_SUFFIX))
+DELIVERY_LANES = tuple(f"{channel}{suffix}" for channel in CODES for suffix in ("", BULK_SUFFIX))
 LANES = (*DELIVERY_LANES, CALLBACKS)
 """A lane is a queue of wake-ups; its name is the queue's and the routing key's."""
 

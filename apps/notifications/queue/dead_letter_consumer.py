@@ -11,7 +11,8 @@ from celery import current_app
 from django.db import transaction
 from kombu import Connection
 
-from apps.notifications.models import WAITING, DeadLetter
+from apps.notifications.channels.logs import WAITING
+from apps.notifications.models import DeadLetter
 from apps.notifications.queue import broker
 from apps.notifications.queue.broker import ANSWER_SECONDS, BROKER_ERRORS, CONNECT_SECONDS, PAUSE_SECONDS
 

@@ -20,7 +20,8 @@ from apps.notifications.channels.push.providers.fcm.provider import FcmProvider
 from apps.notifications.channels.push.providers.fcm.settings import FcmSettings
 from apps.notifications.channels.sandbox import SandboxProvider, SandboxSettings
 from apps.notifications.channels.unusable import UnusableProvider
-from apps.users.channels import Channel
+from notifier.channels.email import EMAIL
+from notifier.channels.push import PUSH
 
 OPTIONS = frozenset({"name", "order", "weight", "breaker", "rate", "domain_rate"})
 NAME_LIMIT = 64
@@ -148,13 +149,13 @@ def _breaker(text: str) -> BreakerPolicy:
 
 SANDBOX = "sandbox"
 SCHEMES: dict[str, dict[str, Callable[[str], Any]]] = {
-    Channel.EMAIL: {
+    EMAIL.code: {
         "smtp": SmtpSettings.from_url,
         "smtps": SmtpSettings.from_url,
         **dict.fromkeys(KEY_NAMES, EspSettings.from_url),
         SANDBOX: SandboxSettings.from_url,
     },
-    Channel.PUSH: {"fcm": FcmSettings.from_url, SANDBOX: SandboxSettings.from_url},
+    PUSH.code: {"fcm": FcmSettings.from_url, SANDBOX: SandboxSettings.from_url},
 }
 
 
@@ -171,7 +172,7 @@ def configured(channel: str) -> tuple[Account, ...]:
 
 def service_of(name: str) -> EspSettings | None:
     """The settings of the account with an email service; None where no such account has this name."""
-    for account in configured(Channel.EMAIL):
+    for account in configured(EMAIL.code):
         if account.name == name and account.scheme in KEY_NAMES:
             return EspSettings.from_url(account.url)
     return None

@@ -17,8 +17,9 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from apps.notifications.channels.logs import DELIVERIES
 from apps.notifications.channels.outcome import Outcome, Result
-from apps.notifications.models import DELIVERIES, CircuitChange, ProviderState, from_now
+from apps.notifications.models import CircuitChange, ProviderState, from_now
 from apps.notifications.models.statuses import Status
 from apps.notifications.routing.accounts import Account, BreakerPolicy
 from notifier.lib.database import storage

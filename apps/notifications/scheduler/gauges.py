@@ -12,15 +12,8 @@ from django.db.models.functions import Now
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
-from apps.notifications.models import (
-    BULK_BELOW,
-    CALLBACKS,
-    DELIVERIES,
-    Callback,
-    DeadLetter,
-    ProviderState,
-    UnreadEvent,
-)
+from apps.notifications.channels.logs import DELIVERIES
+from apps.notifications.models import BULK_BELOW, CALLBACKS, Callback, DeadLetter, ProviderState, UnreadEvent
 from apps.notifications.observability.metrics import LOOKED
 from apps.notifications.queue import broker
 from apps.notifications.queue.broker import Broker, BrokerUnavailable

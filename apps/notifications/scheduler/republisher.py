@@ -7,7 +7,8 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from apps.notifications.models import BULK_BELOW, CALLBACKS, DELIVERIES, Callback, from_now
+from apps.notifications.channels.logs import DELIVERIES
+from apps.notifications.models import BULK_BELOW, CALLBACKS, Callback, from_now
 from apps.notifications.queue import broker
 from apps.notifications.queue.broker import Broker, BrokerUnavailable
 from apps.notifications.transitions import outcomes

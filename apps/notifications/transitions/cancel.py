@@ -6,8 +6,9 @@ from typing import Any
 from django.db import transaction
 from django.db.models.functions import Now
 
+from apps.notifications.channels.logs import DELIVERIES
 from apps.notifications.errors import NotCancellable
-from apps.notifications.models import DELIVERIES, Delivery, Notification
+from apps.notifications.models import Delivery, Notification
 from apps.notifications.models.statuses import WENT_OUT, Status
 from apps.notifications.transitions import timeline
 from apps.notifications.transitions.status_changes import SENDER_MOVES, change

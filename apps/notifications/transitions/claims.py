@@ -17,12 +17,11 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F
 
-from apps.notifications.models.deliveries import BULK_BELOW, Delivery, Notification
+from apps.notifications.models.deliveries import BULK_BELOW, ClaimedDelivery, Delivery, Notification
 from apps.notifications.models.statuses import Status
 from apps.notifications.models.waiting import FREE, from_now
 from apps.notifications.queue.broker import BATCH_SIZE, SMALL_BATCH
 from apps.notifications.transitions import dead_letters, eligibility, timeline
-from apps.notifications.transitions.attempts import ClaimedDelivery
 from apps.notifications.transitions.status_changes import SENDER_MOVES, change
 from notifier.lib.database import storage
 from notifier.lib.database.encryption import Undecryptable

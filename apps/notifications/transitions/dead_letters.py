@@ -13,7 +13,8 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
-from apps.notifications.models import BULK_BELOW, DELIVERIES, FREE, DeadLetter, Delivery, from_now
+from apps.notifications.channels.logs import DELIVERIES
+from apps.notifications.models import BULK_BELOW, FREE, DeadLetter, Delivery, from_now
 from apps.notifications.models.statuses import Status
 from apps.notifications.queue.broker import Wake, publisher
 from apps.notifications.transitions import timeline

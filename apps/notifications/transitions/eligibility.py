@@ -16,14 +16,14 @@ from typing import Any
 from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import Lower, Now
 
-from apps.notifications.models import DELIVERIES, Delivery, PushLog, Suppression, from_now
+from apps.notifications.channels.logs import DELIVERIES
+from apps.notifications.models import Delivery, Suppression, from_now
 from apps.notifications.models.statuses import WENT_OUT, Status
 from apps.notifications.transitions import outcomes, timeline
-from apps.users.channels import Channel
 from apps.users.models import Category, Device, User
 from apps.users.preferences import opt_outs
 from apps.users.recipient_hashes import recipient_hash
-from notifier.lib.email_addresses import folded
+from notifier.channels.registry import CHANNELS, PERSON_COLUMNS
 
 ORGANIZATION_INACTIVE = "organization_inactive"
 USER_INACTIVE = "user_inactive"
@@ -130,15 +130,15 @@ def facts_of(rows: Sequence[Delivery]) -> dict[Any, Facts]:
 def _resolve_people(rows: Sequence[Delivery]) -> None:
     """Set the person of rows to a bare address or device: its owner now, who may have changed since acceptance."""
     bare = [row for row in rows if not row.notification.for_user]
-    emails = [row.recipient for row in bare if row.channel == Channel.EMAIL and row.recipient]
-    addresses = {form for address in emails for form in folded(address)}
-    tokens = {row.recipient_hash for row in bare if row.channel == Channel.PUSH and row.recipient_hash}
+    tokens = {row.recipient_hash for row in bare if _of_device(row) and row.recipient_hash}
     organizations = {row.organization_id for row in bare}
     owners: dict[tuple[Any, str], User] = {}
-    if addresses:
-        people = User.objects.filter(organization__in=organizations, erased_at=None)
-        for user in people.annotate(folded=Lower("email")).filter(folded__in=addresses):
-            owners[user.organization_id, recipient_hash(Channel.EMAIL, user.email)] = user
+    people = User.objects.filter(organization__in=organizations, erased_at=None)
+    for channel, column in PERSON_COLUMNS.items():
+        named = [row.recipient for row in bare if row.channel == channel and row.recipient]
+        if forms := {form for address in named for form in CHANNELS[channel].address.folded(address)}:
+            for user in people.annotate(folded=Lower(column)).filter(folded__in=forms):
+                owners[user.organization_id, recipient_hash(channel, getattr(user, column))] = user
     if tokens:
         devices = Device.objects.active().filter(organization__in=organizations, token_hash__in=tokens)
         devices = devices.filter(user__erased_at=None)
@@ -146,6 +146,10 @@ def _resolve_people(rows: Sequence[Delivery]) -> None:
             owners[device.organization_id, device.token_hash] = device.user
     for row in bare:
         row.notification.user = owners.get((row.organization_id, row.recipient_hash))
+
+
+def _of_device(row: Delivery) -> bool:
+    return CHANNELS[row.channel].address.of_device
 
 
 def counts(category: Category, hashes: Iterable[str], *, live: bool) -> dict[tuple[str, str], int]:
@@ -229,7 +233,7 @@ def _gone(row: Delivery, devices: _Devices) -> str:
         return ""
     if notification.user is None:
         return USER_INACTIVE
-    if isinstance(row, PushLog) and (notification.user_id, row.recipient_hash) not in devices:
+    if _of_device(row) and (notification.user_id, row.recipient_hash) not in devices:
         return NO_CONTACT
     return ""
 
@@ -247,7 +251,7 @@ def _apply(row: Delivery, decision: Decision) -> None:
 
 
 def _devices(rows: Sequence[Delivery]) -> _Devices:
-    pushes = [row for row in rows if isinstance(row, PushLog) and row.notification.user_id is not None]
+    pushes = [row for row in rows if _of_device(row) and row.notification.user_id is not None]
     if not pushes:
         return frozenset()
     found = Device.objects.active().filter(
@@ -282,7 +286,7 @@ _THEIR_DEVICE = """EXISTS (
 # The owner of a bare address or token now, who may have changed since acceptance.
 _AT_ADDRESS = """
     SELECT FROM users_user AS registered
-    WHERE registered.organization_id = row.organization_id AND lower(registered.email) = lower(row.email)"""
+    WHERE registered.organization_id = row.organization_id AND lower(registered.{column}) = lower(row.{recipient})"""
 _AT_DEVICE = """
     SELECT FROM users_device AS device
     WHERE device.organization_id = row.organization_id AND device.token_hash = row.recipient_hash
@@ -291,9 +295,11 @@ _AT_DEVICE = """
 
 def plain_sql(model: type[Delivery]) -> str:
     """The SQL condition under which a claimed row is plain, over the tables that a claim joins (`claims`)."""
-    push = issubclass(model, PushLog)
+    column = PERSON_COLUMNS.get(model.channel)
+    at_recipient = _AT_ADDRESS.replace("{column}", column) if column else _AT_DEVICE
     return (
-        _PLAIN.replace("{their_device}", _THEIR_DEVICE if push else "true")
-        .replace("{owner}", "device.user_id" if push else "registered.id")
-        .replace("{at_recipient}", _AT_DEVICE if push else _AT_ADDRESS)
+        _PLAIN.replace("{their_device}", "true" if column else _THEIR_DEVICE)
+        .replace("{owner}", "registered.id" if column else "device.user_id")
+        .replace("{at_recipient}", at_recipient)
+        .replace("{recipient}", model.RECIPIENT)
     )

@@ -21,10 +21,9 @@ from apps.notifications.channels.outcome import Feedback, Outcome, Result
 from apps.notifications.models import FREE, Delivery, Event, from_now
 from apps.notifications.models.statuses import Status
 from apps.notifications.observability.metrics import RETRIES
-from apps.notifications.transitions import dead_letters, receipts, suppress, timeline
+from apps.notifications.transitions import dead_letters, receipts, retry_schedule, suppress, timeline
 from apps.notifications.transitions.attempts import DeliveryAttempt
 from apps.notifications.transitions.disabled_mailboxes import disabled_before
-from apps.notifications.transitions.retry_schedule import deferral, policy_for
 from apps.notifications.transitions.status_changes import SENDER_MOVES, change, movable_to
 from apps.notifications.webhooks import events
 from apps.templates.models import OnUnknown
@@ -325,14 +324,14 @@ def _move(row: Delivery, to: Status, *, only: Q | None = None, **columns: Any) -
 
 def _retry(row: Delivery, outcome: Outcome) -> bool:
     attempts = row.attempts + 1
-    wait = policy_for(row.channel).wait(attempts, floor=outcome.wait or 0.0)
-    if wait is None:
+    seconds = retry_schedule.wait(row.channel, attempts, floor=outcome.wait or 0.0)
+    if seconds is None:
         return _fail(row, outcome, reason="retries_exhausted", attempts=attempts)
-    return _wait(row, outcome, wait, kind=timeline.RETRY, attempts=attempts)
+    return _wait(row, outcome, seconds, kind=timeline.RETRY, attempts=attempts)
 
 
 def _defer(row: Delivery, outcome: Outcome, wait: float) -> bool:
-    return _wait(row, outcome, deferral(wait), kind=timeline.DEFERRED, attempts=row.attempts)
+    return _wait(row, outcome, retry_schedule.deferral(wait), kind=timeline.DEFERRED, attempts=row.attempts)
 
 
 def _wait(row: Delivery, outcome: Outcome, wait: float, *, kind: str, attempts: int) -> bool:

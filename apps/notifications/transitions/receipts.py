@@ -8,8 +8,9 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from apps.notifications.channels.email.refusals import disabled_for_now
+from apps.notifications.channels.logs import DELIVERIES
 from apps.notifications.errors import BeingSent, NotHere
-from apps.notifications.models import DELIVERIES, Delivery
+from apps.notifications.models import Delivery
 from apps.notifications.models.statuses import Status
 from apps.notifications.transitions import dead_letters, suppress, timeline
 from apps.notifications.transitions.disabled_mailboxes import disabled_before

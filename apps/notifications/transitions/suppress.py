@@ -1,8 +1,8 @@
 """Suppressing an address, or retiring a device, that no longer exists."""
 
 from apps.notifications.models import Delivery, Suppression
-from apps.users.channels import Channel
 from apps.users.models import Device
+from notifier.channels.registry import CHANNELS
 
 
 def retire(row: Delivery, *, reason: str, detail: str) -> None:
@@ -12,7 +12,8 @@ def retire(row: Delivery, *, reason: str, detail: str) -> None:
     """
     if not row.notification.live:
         return
-    if row.channel == Channel.PUSH:
+    address = CHANNELS[row.channel].address
+    if address.of_device:
         Device.objects.filter(organization_id=row.organization_id).retire(token_hash=row.recipient_hash)
         return
     Suppression.objects.get_or_create(

@@ -3,7 +3,7 @@
 from typing import Any
 
 from apps.notifications.models import Delivery, Event, Notification
-from apps.notifications.transitions.attempts import ClaimedDelivery
+from apps.notifications.models.deliveries import ClaimedDelivery
 
 ACCEPTED = "accepted"
 FALLBACK = "fallback"

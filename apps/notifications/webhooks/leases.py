@@ -15,7 +15,8 @@ from typing import Any
 
 from django.conf import settings
 
-from apps.notifications.models import WAITING, from_now
+from apps.notifications.channels.logs import WAITING
+from apps.notifications.models import from_now
 from apps.notifications.models.statuses import Status
 from notifier.lib.database.recovery import DATABASE_ERRORS, forget_broken_connections
 from notifier.lib.threads import Loop

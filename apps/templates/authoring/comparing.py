@@ -4,8 +4,8 @@ import difflib
 import time
 from collections.abc import Iterable, Iterator, Mapping
 
-from apps.templates.authoring.versions import sources_of
 from apps.templates.models import TemplateContent
+from notifier.channels.declaration import Kind
 
 LINES_LIMIT = 1_500
 """Lines of one part: diffing takes quadratic time, and more where the two texts share little."""
@@ -37,7 +37,7 @@ def _parts(contents: Iterable[TemplateContent]) -> Parts:
     return {
         (row.channel, row.language.lower(), part): source
         for row in contents
-        for part, source in {**sources_of(row), "layout": row.layout}.items()
+        for part, source in {**row.sources(), "layout": row.option(Kind.LAYOUT)}.items()
     }
 
 

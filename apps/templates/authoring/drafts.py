@@ -32,7 +32,7 @@ def save(
 
     Its sources must be valid; other things that a version needs may be missing. Raises ContentError, StaleDraft.
     """
-    rows = [TemplateContent(**fields) for fields in contents]
+    rows = [TemplateContent.of(fields) for fields in contents]
     versions.prepared(rows, variables, template.organization)
     state: dict[str, Any] = {
         "contents": list(contents),

@@ -13,10 +13,10 @@ from apps.templates.authoring.library import Library
 from apps.templates.liquid import budget
 from apps.templates.liquid.assembling import Assembled
 from apps.templates.liquid.limits import DATA_KEYS_LIMIT, TooSlow
-from apps.templates.models import Template, TemplateContent, TemplateVersion
-from apps.templates.rendering import push_keys, rendering
-from apps.users.channels import Channel
+from apps.templates.models import Layout, Template, TemplateContent, TemplateVersion
+from apps.templates.rendering import rendering
 from apps.users.models import Organization, User
+from notifier.channels.declaration import Kind
 from notifier.lib.concurrency import Busy
 
 NAMES_LIMIT = 500
@@ -38,17 +38,6 @@ class CompilerBusy(ContentError):
     """The content is not at fault: all compiler slots, or the organization's own, are taken. Retry later."""
 
 
-def sources_of(content: TemplateContent) -> dict[str, str]:
-    """A content's non-empty Liquid sources by part name; `data.<key>` for a push's data."""
-    parts = (
-        TemplateContent.EMAIL_PARTS if content.channel == Channel.EMAIL else TemplateContent.PUSH_PARTS[:-1]
-    )
-    found = {part: getattr(content, part) for part in parts}
-    if content.channel == Channel.PUSH:
-        found |= {f"data.{key}": value for key, value in content.data.items()}
-    return {part: source for part, source in found.items() if source}
-
-
 def add_version(
     *,
     template: Template,
@@ -62,7 +51,7 @@ def add_version(
 
     `active`: also activate it. Raises ContentError.
     """
-    rows = [TemplateContent(**fields) for fields in contents]
+    rows = [TemplateContent.of(fields) for fields in contents]
     found = prepared(rows, variables, template.organization, whole=True)
     if template.code in credentials.CODES and any(found.pinned.values()):
         raise ContentError(
@@ -173,29 +162,44 @@ def _no_longer(whole: int, more: Iterable[str]) -> int:
 
 
 def _assembled(row: TemplateContent, where: str, library: Library) -> dict[str, Assembled]:
+    layout = _layout(row, where, library)
+    kinds = {part.name: part.kind for part in row.declared.parts}
+    _check_keys(row, where)
+    found: dict[str, Assembled] = {}
+    for name, source in row.sources().items():
+        kind = kinds[name.partition(".")[0]]
+        with errors_of(f"{where}.{name}"):
+            budget.check()
+            rendering.check(source, html=kind is Kind.HTML)
+            found[name] = rendering.assemble(
+                source,
+                part="html" if kind is Kind.HTML else "text",
+                source_format=row.option(Kind.FORMAT),
+                library=library,
+                layout=layout if kind in (Kind.HTML, Kind.TEXT) else None,
+            )
+            rendering.variables_of(found[name].text)
+    return found
+
+
+def _layout(row: TemplateContent, where: str, library: Library) -> Layout | None:
+    name = row.option(Kind.LAYOUT)
     try:
-        layout = library.layout(row.layout) if row.layout else None
+        return library.layout(name) if name else None
     except KeyError:
         raise ContentError(f"{where}.layout", "There is no layout with this name.") from None
-    if len(row.data) > DATA_KEYS_LIMIT:
-        raise ContentError(f"{where}.data", f"A push has at most {DATA_KEYS_LIMIT} data keys.")
-    for key in row.data:
-        if error := push_keys.error_of(key):
-            raise ContentError(f"{where}.data.{key}", error)
-    found: dict[str, Assembled] = {}
-    for part, source in sources_of(row).items():
-        with errors_of(f"{where}.{part}"):
-            budget.check()
-            rendering.check(source, html=part == "html")
-            found[part] = rendering.assemble(
-                source,
-                part="html" if part == "html" else "text",
-                source_format=row.source_format,
-                library=library,
-                layout=layout if part in ("html", "text") else None,
+
+
+def _check_keys(row: TemplateContent, where: str) -> None:
+    for part in row.declared.parts:
+        keys = row.part(part) if part.kind is Kind.DATA else ()
+        if len(keys) > DATA_KEYS_LIMIT:
+            raise ContentError(
+                f"{where}.{part.name}", f"A {row.channel} has at most {DATA_KEYS_LIMIT} {part.name} keys."
             )
-            rendering.variables_of(found[part].text)
-    return found
+        for key in keys:
+            if part.key_error is not None and (error := part.key_error(key)):
+                raise ContentError(f"{where}.{part.name}.{key}", error)
 
 
 @contextmanager
@@ -238,13 +242,13 @@ def compile_contents(rows: Sequence[TemplateContent], found: Checked, organizati
     """Set each row's `compiled`, in a compiler slot of the organization. Raises ContentError."""
     whole = 0
     for position, (row, parts) in enumerate(zip(rows, found.parts, strict=True)):
-        row.compiled = {}
+        row.compiled, written = {}, row.sources()
         for part, assembled in parts.items():
             with errors_of(f"contents[{position}].{part}"):
                 budget.check()
                 source = rendering.compiled(assembled, organization.pk)
                 rendering.variables_of(source)
-            if source != sources_of(row)[part]:
+            if source != written[part]:
                 row.compiled[part] = source
         whole = _no_longer(whole, row.compiled.values())
 
@@ -269,8 +273,12 @@ def complete(rows: Sequence[TemplateContent]) -> None:
         raise ContentError("contents", "A version needs content for at least one channel.")
     for position, row in enumerate(rows):
         where = f"contents[{position}]"
-        needed = "subject" if row.channel == Channel.EMAIL else "title"
-        if not getattr(row, needed):
-            raise ContentError(f"{where}.{needed}", f"{row.channel.capitalize()} content needs a {needed}.")
-        if row.channel == Channel.EMAIL and not (row.html or row.text):
-            raise ContentError(f"{where}.text", "Email content needs html, text or both.")
+        channel, written = row.declared, row.sources()
+        for name in channel.required:
+            if name not in written:
+                raise ContentError(f"{where}.{name}", f"{channel.label} content needs a {name}.")
+        if channel.one_of and not written.keys() & set(channel.one_of):
+            raise ContentError(
+                f"{where}.{channel.one_of[-1]}",
+                f"{channel.label} content needs {' or '.join(channel.one_of)}.",
+            )

@@ -16,6 +16,4 @@ def of_version(version: TemplateVersion) -> int:
 
 def of_content(content: TemplateContent) -> int:
     """A content's sources and their compiled form."""
-    parts = (*content.EMAIL_PARTS, *content.PUSH_PARTS[:-1])
-    texts = (*(getattr(content, part) for part in parts), *content.data.values(), *content.compiled.values())
-    return sum(map(len, texts))
+    return sum(map(len, (*content.sources().values(), *content.compiled.values())))

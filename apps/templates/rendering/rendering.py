@@ -1,15 +1,15 @@
-"""Renders a template's parts with a recipient's variables into the text of one email or push. Pure: no I/O.
+"""Renders the parts of a channel's content with a recipient's variables. Pure: no I/O.
 
     TemplateError
     ├── TemplateSyntaxError(message, line, column)   check, assemble, compiled, variables_of
-    └── RenderError(message, field)                  render_email, render_push
+    └── RenderError(message, field)                  render, render_for
 
 Variables are plain JSON values. Authors are not trusted: see `liquid.limits` for what a template may cost.
 """
 
 import re
-from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from liquid.exceptions import LiquidError
@@ -23,13 +23,12 @@ from apps.templates.liquid.context import missing_name
 from apps.templates.liquid.engine import parse
 from apps.templates.liquid.errors import RenderError, TemplateError, TemplateSyntaxError
 from apps.templates.liquid.limits import CPU_LIMIT, TooSlow, plain
-from apps.templates.rendering import push_keys
+from notifier.channels.declaration import Channel, Kind
 
 __all__ = [
     "PROVIDED",
-    "EmailContent",
-    "PushContent",
     "RenderError",
+    "Source",
     "TemplateError",
     "TemplateSyntaxError",
     "VariableUse",
@@ -38,9 +37,7 @@ __all__ = [
     "compiled",
     "missing",
     "render",
-    "render_email",
     "render_for",
-    "render_push",
     "uses_provided",
     "variables_of",
 ]
@@ -51,77 +48,48 @@ SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):\S+", re.IGNORECASE)
 REFUSED_SCHEMES = frozenset({"javascript", "data", "vbscript", "file"})
 
 
-@dataclass(frozen=True, slots=True)
-class EmailContent:
-    """Liquid sources, or after `render_email` the rendered text. `html` and `text` may be empty; neither is derived
-    from the other here."""
+class Source(NamedTuple):
+    """A content's Liquid sources by the name of their part, all of the channel's; those of DATA by key."""
 
-    subject: str
-    html: str = ""
-    text: str = ""
+    channel: Channel
+    parts: Mapping[str, str | Mapping[str, str]]
 
-
-@dataclass(frozen=True, slots=True)
-class PushContent:
-    """Liquid sources, or after `render_push` the rendered text. `data`: its values are sources, its keys are not."""
-
-    title: str
-    body: str
-    image: str = ""
-    link: str = ""
-    data: Mapping[str, str] = field(default_factory=dict)
+    def texts(self) -> Iterator[str]:
+        for part in self.parts.values():
+            if isinstance(part, str):
+                yield part
+            else:
+                yield from part.values()
 
 
-def render_email(source: EmailContent, variables: Mapping[str, object]) -> EmailContent:
-    """The subject in one line; variables escaped in `html`; an empty source gives an empty part."""
+def render(source: Source, variables: Mapping[str, object]) -> dict[str, Any]:
+    """The rendered text of each part, by its name; of DATA an object of texts. An empty source gives an empty text.
+
+    Raises RenderError.
+    """
     plain(variables)
     with allowance(cpu=CPU_LIMIT):
-        return EmailContent(
-            subject=_line(source.subject, variables, "subject"),
-            html=_render(source.html, variables, "html", html=True),
-            text=_render(source.text, variables, "text"),
-        )
+        rendered = {}
+        for part in source.channel.sources:
+            written: Any = source.parts[part.name]
+            if part.key_error is not None:
+                for key in written:
+                    # A version saved before the check existed may have such a key.
+                    if error := part.key_error(key):
+                        raise RenderError(error, f"{part.name}.{key}")
+            rendered[part.name] = _RENDERINGS[part.kind](written, variables, part.name)
+        return rendered
 
 
-def render_push(source: PushContent, variables: Mapping[str, object]) -> PushContent:
-    """Title, link and image in one line. Image: empty or http(s). Link: empty, http(s) or an app's scheme."""
-    plain(variables)
-    for key in source.data:
-        # A version saved before this check existed may have such a key.
-        if error := push_keys.error_of(key):
-            raise RenderError(error, f"data.{key}")
-    with allowance(cpu=CPU_LIMIT):
-        return PushContent(
-            title=_line(source.title, variables, "title"),
-            body=_render(source.body, variables, "body"),
-            image=_image(_line(source.image, variables, "image")),
-            link=_link(_line(source.link, variables, "link"), "link"),
-            data={key: _render(value, variables, f"data.{key}") for key, value in source.data.items()},
-        )
-
-
-def render(source: EmailContent | PushContent, variables: Mapping[str, object]) -> EmailContent | PushContent:
-    """`render_email` or `render_push`, by the type of `source`. Raises RenderError."""
-    if isinstance(source, EmailContent):
-        return render_email(source, variables)
-    return render_push(source, variables)
-
-
-def render_for(
-    organization_id: Hashable, source: EmailContent | PushContent, variables: Mapping[str, object]
-) -> EmailContent | PushContent:
+def render_for(organization_id: Hashable, source: Source, variables: Mapping[str, object]) -> dict[str, Any]:
     """As `render`, within the organization's share of CPU time: the calling thread serves others too."""
     with shares.rendering(organization_id):
         return render(source, variables)
 
 
-def uses_provided(source: EmailContent | PushContent) -> bool:
+def uses_provided(source: Source) -> bool:
     """Whether it may name one of PROVIDED, which is nil until the message is sent."""
-    if isinstance(source, EmailContent):
-        parts = [source.subject, source.html, source.text]
-    else:
-        parts = [source.title, source.body, source.image, source.link, *source.data.values()]
-    return any(name in part for part in parts for name in PROVIDED)
+    return any(name in text for text in source.texts() for name in PROVIDED)
 
 
 def _render(source: str, variables: Mapping[str, object], field: str, *, html: bool = False) -> str:
@@ -157,7 +125,13 @@ def _line(source: str, variables: Mapping[str, object], field: str) -> str:
     return LINE_BREAKERS.sub(" ", _render(source, variables, field)).strip()
 
 
-def _link(url: str, field: str) -> str:
+def _html(source: str, variables: Mapping[str, object], field: str) -> str:
+    return _render(source, variables, field, html=True)
+
+
+def _link(source: str, variables: Mapping[str, object], field: str) -> str:
+    """Empty, http(s) or an app's scheme."""
+    url = _line(source, variables, field)
     scheme = SCHEME.fullmatch(url)
     if url and (not scheme or scheme[1].lower() in REFUSED_SCHEMES):
         raise RenderError("this is not an address that may be opened", field)
@@ -171,7 +145,23 @@ def _link(url: str, field: str) -> str:
     return url
 
 
-def _image(url: str) -> str:
+def _image(source: str, variables: Mapping[str, object], field: str) -> str:
+    """Empty or http(s)."""
+    url = _link(source, variables, field)
     if url and not url.lower().startswith(("http://", "https://")):
-        raise RenderError("an image needs an http or https address", "image")
-    return _link(url, "image")
+        raise RenderError("an image needs an http or https address", field)
+    return url
+
+
+def _data(sources: Mapping[str, str], variables: Mapping[str, object], field: str) -> dict[str, str]:
+    return {key: _render(source, variables, f"{field}.{key}") for key, source in sources.items()}
+
+
+_RENDERINGS: Mapping[Kind, Callable[..., Any]] = {
+    Kind.LINE: _line,
+    Kind.TEXT: _render,
+    Kind.HTML: _html,
+    Kind.IMAGE: _image,
+    Kind.LINK: _link,
+    Kind.DATA: _data,
+}

@@ -1,9 +1,9 @@
 """Failed sign-ins per email address, from whichever network: a limit per network alone does not stop an attacker who
 has many networks."""
 
-from apps.users.channels import Channel
 from apps.users.models import User
 from apps.users.recipient_hashes import recipient_hash
+from notifier.channels.email import EMAIL
 from notifier.lib.redis import sliding_window
 from notifier.lib.redis.sliding_window import SECOND, Standing
 
@@ -32,4 +32,4 @@ def check_password(user: User, password: str) -> bool:
 
 
 def _name(email: str) -> str:
-    return f"guesses:{recipient_hash(Channel.EMAIL, email)}"
+    return f"guesses:{recipient_hash(EMAIL.code, email)}"

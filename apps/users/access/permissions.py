@@ -3,15 +3,13 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
 from apps.users.access.authentication import Caller
-from apps.users.channels import Channel
 from apps.users.models import ApiKey, Organization, User
-from apps.users.recipient_hashes import recipient_hash
 
 if TYPE_CHECKING:
     # DRF's views import this module, by its name in the settings.
@@ -55,12 +53,8 @@ def reaches_recipient(
     by: "Caller | User", channel: str, recipient: str, organization: Organization | None
 ) -> bool:
     """Whether `by` may touch every person who has this address or device token in the organization."""
-    has_it = (
-        User.at(recipient)
-        if channel == Channel.EMAIL
-        else Q(devices__token_hash=recipient_hash(channel, recipient))
-    )
-    return all(map(by.reaches, User.objects.filter(has_it, organization=organization)))
+    people = User.objects.filter(User.reached_at(channel, recipient), organization=organization)
+    return all(map(by.reaches, people))
 
 
 def lacks_method(request: Request, view: "APIView") -> bool:

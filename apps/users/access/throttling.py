@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from apps.users.access.authentication import Caller
-from apps.users.channels import Channel
+from notifier.channels.registry import CODES
 from notifier.lib.http.client_address import client_network
 from notifier.lib.redis import sliding_window
 from notifier.lib.redis.sliding_window import SECOND, Standing
@@ -84,7 +84,7 @@ def charge_deliveries(caller: Caller, made: int, *, items: int) -> None:
     The number is known only after they were made; where the quota has no room for them, the caller's next requests
     are refused for up to a minute.
     """
-    count = made - items * len(Channel.values)
+    count = made - items * len(CODES)
     if count <= 0:
         return
     standing = _items(caller, count)

@@ -7,10 +7,10 @@ from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
-from apps.users.channels import Channel
 from apps.users.models.organizations import Organization
 from apps.users.models.people import User
 from apps.users.recipient_hashes import recipient_hash
+from notifier.channels.push import PUSH
 from notifier.lib.database.encryption import EncryptedTextField
 from notifier.lib.database.tenancy import TenantManager
 
@@ -71,6 +71,6 @@ class Device(models.Model):
         return self.name or self.platform
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        self.token_hash = recipient_hash(Channel.PUSH, self.token)
+        self.token_hash = recipient_hash(PUSH.code, self.token)
         self.organization_id = self.user.organization_id
         super().save(*args, **kwargs)

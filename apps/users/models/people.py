@@ -16,6 +16,8 @@ from apps.users.models import reach
 from apps.users.models.organizations import Organization, Switchable, validate_language
 from apps.users.models.quiet_hours import end_of_quiet_hours
 from apps.users.models.scopes import HOST_SCOPES, ROLE_SCOPES, Role
+from apps.users.recipient_hashes import recipient_hash
+from notifier.channels.registry import CHANNELS
 from notifier.lib.database.tenancy import TenantManager
 from notifier.lib.email_addresses import ADDRESS_LIMIT, tidied
 from notifier.lib.fields.email_address import AddressColumn
@@ -105,6 +107,15 @@ class User(Switchable, AbstractBaseUser, PermissionsMixin):
         `iexact`."""
         # The database folds both sides: where it and Python disagree about a letter, its unique constraint decides.
         return Q(email__lower=Lower(Value(tidied(address))))
+
+    @staticmethod
+    def reached_at(channel: str, recipient: str) -> Q:
+        """A filter for people who have this address of the channel, or a device with this token."""
+        address = CHANNELS[channel].address
+        if address.of_device:
+            return Q(devices__token_hash=recipient_hash(channel, recipient))
+        forms = [Lower(Value(form)) for form in address.folded(recipient)]
+        return Q(**{f"{address.person_column}__lower__in": forms})
 
     def end_of_quiet_hours(self, now: datetime) -> datetime | None:
         """When (UTC) the person's quiet hours end; None where they are not in them at `now`."""

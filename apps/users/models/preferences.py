@@ -8,9 +8,9 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from apps.users.channels import Channel
 from apps.users.models.organizations import Organization
 from apps.users.models.people import User
+from notifier.channels.registry import choices
 from notifier.lib.database.tenancy import TenantManager
 from notifier.lib.fields.validation import CATEGORY_PATTERN
 
@@ -102,7 +102,7 @@ class NotificationPreference(models.Model):
         Category, null=True, blank=True, on_delete=models.CASCADE, related_name="+",
         help_text="Empty: every category.",
     )  # fmt: skip
-    channel = models.CharField(max_length=16, choices=Channel.choices)
+    channel = models.CharField(max_length=16, choices=choices)
     enabled = models.BooleanField(default=True)
     source = models.CharField(
         max_length=16, choices=PreferenceSource.choices, default=PreferenceSource.ADMIN, editable=False

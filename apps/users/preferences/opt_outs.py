@@ -8,8 +8,8 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q
 
-from apps.users.channels import Channel
 from apps.users.models import Category, NotificationPreference, PreferenceSource, User
+from notifier.channels.registry import CODES
 
 Choices = Mapping[tuple[uuid.UUID | None, str], bool]
 """By (category's id or None, channel): allowed or refused."""
@@ -40,10 +40,10 @@ def choices_of_all(users: Collection[User]) -> dict[uuid.UUID, Choices]:
 def shown(user: User) -> dict[str, Any]:
     choices = choices_of(user)
     return {
-        **{channel: allows(choices, channel, None) for channel in Channel.values},
+        **{channel: allows(choices, channel, None) for channel in CODES},
         "categories": {
             category.code: {
-                **{channel: allows(choices, channel, category) for channel in Channel.values},
+                **{channel: allows(choices, channel, category) for channel in CODES},
                 "mandatory": category.mandatory,
             }
             for category in Category.objects.filter(organization=user.organization_id).order_by("code")
@@ -56,7 +56,7 @@ def changes_for(
 ) -> dict[tuple[uuid.UUID | None, str], bool]:
     """What to store so that each (category or None, channel) becomes as `wanted` and all others stay as they are."""
     changes: dict[tuple[uuid.UUID | None, str], bool] = {}
-    for channel in Channel.values:
+    for channel in CODES:
         general = choices.get((None, channel), True)
         after = wanted.get((None, channel), general)
         if after != general:

@@ -16,10 +16,11 @@ from django.views.decorators.csrf import csrf_exempt
 
 from apps.users.access import throttling
 from apps.users.audit_log import acting
-from apps.users.channels import Channel
 from apps.users.models import Category, PreferenceSource, User
 from apps.users.preferences import links, opt_outs
 from apps.users.preferences.translations import TRANSLATIONS, supported_language
+from notifier.channels.email import EMAIL
+from notifier.channels.registry import CHANNELS, CODES
 from notifier.lib.database.tenancy import everywhere
 from notifier.lib.masking import masked_address
 from notifier.lib.redis import sliding_window
@@ -106,7 +107,7 @@ class PreferencePage(View):
         if self.category is None or self.category.mandatory:
             return self._page()
         source = PreferenceSource.PAGE if manually else PreferenceSource.ONE_CLICK
-        self._store({(self.category.pk, Channel.EMAIL): False}, source)
+        self._store({(self.category.pk, EMAIL.code): False}, source)
         return self._page(message="stopped")
 
     def _choose(self, wanted: dict[tuple[str, str], bool]) -> HttpResponse:
@@ -138,14 +139,18 @@ class PreferencePage(View):
         rows.append({"code": REST, "name": translations["rest"], "category": None})
         for row in rows:
             row["cells"] = [
-                (channel, translations[channel], opt_outs.allows(choices, channel, row["category"]))
-                for channel in Channel.values
+                (
+                    channel.code,
+                    channel.names[language],
+                    opt_outs.allows(choices, channel.code, row["category"]),
+                )
+                for channel in CHANNELS.values()
             ]
         category_name, stoppable = "", False
         if self.category is not None:
             category_name = self.category.name
             message = "mandatory" if self.category.mandatory else message
-            stoppable = not message and opt_outs.allows(choices, Channel.EMAIL, self.category)
+            stoppable = not message and opt_outs.allows(choices, EMAIL.code, self.category)
         heading = translations["for"].format(
             organization=self.user.organization.name, address=masked_address(self.user.email)
         )
@@ -156,7 +161,7 @@ class PreferencePage(View):
             heading=heading,
             message=translations[message].format(category=category_name) if message else "",
             stop=translations["stop_what"].format(category=category_name) if stoppable else "",
-            channels=[translations[channel] for channel in Channel.values],
+            channels=[channel.names[language] for channel in CHANNELS.values()],
             rows=rows,
         )
 
@@ -166,5 +171,5 @@ def _wanted(request: HttpRequest) -> dict[tuple[str, str], bool]:
     return {
         (row, channel): f"{row}/{channel}" in request.POST
         for row in request.POST.getlist("row")
-        for channel in Channel.values
+        for channel in CODES
     }

@@ -15,6 +15,7 @@ from apps.admin.doctor.findings import ok
 from apps.notifications.models import ProviderState, TickLease, from_now
 from apps.notifications.queue import broker
 from apps.notifications.scheduler import loop
+from notifier.channels.registry import CODES
 from notifier.local import fcm_answers
 from scripts.private_services.process import free_port
 from scripts.private_services.rabbit import PrivateRabbit
@@ -110,12 +111,8 @@ def test_a_failing_check_does_not_stop_the_others_and_no_password_is_printed(tra
 
 def test_every_setting_is_listed(settings, transactional_db):
     source = (ROOT / "notifier/settings.py").read_text()
-    read = set(
-        re.findall(
-            r'(?:read|flag|secret(?:_list)?|provider_url|retry_policy|address|env\.\w+)\(\s*"([A-Z_]+)"',
-            source,
-        )
-    )
+    read = set(re.findall(r'(?:read|flag|secret(?:_list)?|address|env\.\w+)\(\s*"([A-Z_]+)"', source))
+    read |= {f"{code.upper()}_{name}" for code in CODES for name in ("PROVIDER_URL", "RETRY_POLICY")}
     assert set(settings.ENVIRONMENT_VARIABLES) == read
     listed = " ".join(visit().sentences("settings", "ok"))
     assert all(f"{name} is " in listed for name in read)

@@ -6,7 +6,8 @@ import pytest
 from django.utils import timezone
 
 from apps.notifications.acceptance import backpressure
-from apps.notifications.models import EmailLog, Notification
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.models import Notification
 from tests.conftest import client_for, post
 from tests.support.factories import OrganizationFactory, template_with
 

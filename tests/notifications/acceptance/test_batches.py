@@ -4,7 +4,9 @@ import tracemalloc
 
 import pytest
 
-from apps.notifications.models import EmailLog, Event, Notification, PushLog
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.channels.push.log import PushLog
+from apps.notifications.models import Event, Notification
 from tests.conftest import settled
 from tests.support.factories import EMAIL_EN, UserFactory, template_with
 

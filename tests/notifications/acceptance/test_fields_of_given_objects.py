@@ -2,7 +2,7 @@
 
 import pytest
 
-from apps.notifications.models import EmailLog
+from apps.notifications.channels.email.log import EmailLog
 from apps.templates.models import TemplateVersion
 from tests.conftest import post, settled
 from tests.support.factories import EMAIL_EN

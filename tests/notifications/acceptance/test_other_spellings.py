@@ -4,7 +4,9 @@ import pytest
 from django.urls import get_resolver
 
 from apps.notifications.api.serializers.requests import PATH_SEGMENTS
-from apps.notifications.models import EmailLog, Notification, PushLog
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.channels.push.log import PushLog
+from apps.notifications.models import Notification
 from apps.users.models import User
 from tests.conftest import client_for, post
 from tests.support.factories import UserFactory

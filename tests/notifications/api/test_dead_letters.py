@@ -2,7 +2,9 @@
 
 import pytest
 
-from apps.notifications.models import DeadLetter, EmailLog, PushLog, Suppression
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.channels.push.log import PushLog
+from apps.notifications.models import DeadLetter, Suppression
 from apps.users.models import Device
 from tests.conftest import client_for, post, settled, timeline
 

@@ -8,7 +8,8 @@ import uuid
 import pytest
 from django.test import Client
 
-from apps.notifications.models import EmailLog, Suppression
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.models import Suppression
 from apps.users.models import Category, NotificationPreference
 from apps.users.preferences import links, preference_page, translations
 from apps.users.recipient_hashes import recipient_hash

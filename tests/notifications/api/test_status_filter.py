@@ -5,7 +5,9 @@ import itertools
 import pytest
 
 from apps.notifications.api import queries
-from apps.notifications.models import EmailLog, PushLog, from_now, summary
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.channels.push.log import PushLog
+from apps.notifications.models import from_now, summary
 from apps.notifications.models.statuses import SCHEDULED, Status
 from tests.conftest import post
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from apps.notifications.models import EmailLog, Suppression
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.models import Suppression
 from apps.users.recipient_hashes import recipient_hash
 from tests.conftest import client_for, post, settled
 from tests.support.factories import OrganizationFactory

@@ -3,7 +3,9 @@
 import pytest
 
 from apps.notifications.channels import sandbox
-from apps.notifications.models import Callback, DeadLetter, EmailLog, Event, PushLog, Suppression
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.channels.push.log import PushLog
+from apps.notifications.models import Callback, DeadLetter, Event, Suppression
 from apps.notifications.routing import accounts
 from apps.users.models import Device
 from tests.conftest import client_for, post, settled, timeline, wait_until

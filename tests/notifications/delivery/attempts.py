@@ -5,7 +5,8 @@ from typing import Any
 
 from apps.notifications.channels.outcome import Outcome
 from apps.notifications.models import Delivery
-from apps.notifications.transitions.attempts import ClaimedDelivery, DeliveryAttempt
+from apps.notifications.models.deliveries import ClaimedDelivery
+from apps.notifications.transitions.attempts import DeliveryAttempt
 from apps.notifications.transitions.claims import BulkRoundRobin, ClaimedRows, claim_due, load
 from apps.notifications.transitions.outcomes import record_attempts
 

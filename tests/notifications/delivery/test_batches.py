@@ -12,18 +12,12 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.channels.push.log import PushLog
 from apps.notifications.delivery import sender
 from apps.notifications.delivery.runtime import runtime
 from apps.notifications.delivery.send_slots import SendSlots
-from apps.notifications.models import (
-    CallbackAttempt,
-    EmailLog,
-    Event,
-    Notification,
-    PushLog,
-    WebhookEndpoint,
-    from_now,
-)
+from apps.notifications.models import CallbackAttempt, Event, Notification, WebhookEndpoint, from_now
 from apps.notifications.transitions import claims
 from apps.notifications.transitions.claims import BulkRoundRobin
 from apps.users.models import NotificationPreference

@@ -7,12 +7,13 @@ import time
 import pytest
 from django.db.models import F
 
+from apps.notifications.channels.email.log import EmailLog
 from apps.notifications.channels.outcome import Outcome, Result
 from apps.notifications.delivery import crash_recovery, sender
 from apps.notifications.delivery.crash_recovery import CrashRecovery
 from apps.notifications.delivery.journal import BOOT, Segment
 from apps.notifications.delivery.runtime import runtime
-from apps.notifications.models import DeadLetter, EmailLog
+from apps.notifications.models import DeadLetter
 from apps.notifications.transitions import claims
 from apps.templates.models import Template
 from tests.conftest import deliver, post, settled, timeline, wait_until

@@ -8,18 +8,12 @@ from django.db import DatabaseError, OperationalError
 from django.utils import timezone
 from kombu import Producer
 
+from apps.notifications.channels.email.log import EmailLog
 from apps.notifications.channels.email.providers.smtp.provider import SmtpProvider
 from apps.notifications.channels.outcome import Outcome, Result
+from apps.notifications.channels.push.log import PushLog
 from apps.notifications.delivery import route, sender
-from apps.notifications.models import (
-    DeadLetter,
-    EmailLog,
-    Event,
-    Notification,
-    ProviderState,
-    PushLog,
-    from_now,
-)
+from apps.notifications.models import DeadLetter, Event, Notification, ProviderState, from_now
 from apps.notifications.queue import broker as publishing
 from apps.notifications.routing import accounts
 from apps.notifications.scheduler import republisher

@@ -12,8 +12,9 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.models.functions import Now
 
-from apps.notifications.channels.email import headers
-from apps.notifications.models import EmailLog, Event, ProviderEvent, Suppression
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.channels.email.message import return_path
+from apps.notifications.models import Event, ProviderEvent, Suppression
 from tests.conftest import post, settled, timeline, wait_until
 from tests.environment import ROOT
 from tests.support.bounce_mails import exchange, exim, postfix
@@ -71,7 +72,7 @@ def test_from_the_envelope_to_the_suppression(form, api, user, smtp, maildir, ve
     post(api, user, channels=["email"])
     (row,) = settled("sent")
     (mail,) = smtp.wait_for(1)
-    assert mail.sender == headers.return_path(row.pk)
+    assert mail.sender == return_path(row.pk)
     assert mail.sender.startswith(f"bounces+{row.pk.hex}")
     assert len(mail.sender.partition("@")[0]) <= 64
     assert b'From: "Notifier" <notifier@sender.test>' in mail.data
@@ -129,7 +130,7 @@ def test_a_report_that_only_knows_the_message_id_ends_no_address(row, maildir, v
     ],
 )  # fmt: skip
 def test_what_a_report_makes_of_it(mail, kind, status, reasons, row, maildir):
-    put(maildir, mail(headers.return_path(row.pk), message_id(row)))
+    put(maildir, mail(return_path(row.pk), message_id(row)))
     assert read(maildir) == {"read": 1, kind: 1}
     row.refresh_from_db()
     assert (row.status, suppressed()) == (status, reasons)
@@ -139,9 +140,9 @@ def test_what_a_report_makes_of_it(mail, kind, status, reasons, row, maildir):
 
 def test_the_same_bounce_twice_changes_nothing(row, maildir):
     for name in ("a", "b"):
-        put(maildir, postfix(headers.return_path(row.pk), message_id(row)), name)
+        put(maildir, postfix(return_path(row.pk), message_id(row)), name)
     assert read(maildir)["read"] == 2
-    put(maildir, postfix(headers.return_path(row.pk), message_id(row)), "a")
+    put(maildir, postfix(return_path(row.pk), message_id(row)), "a")
     before = stored()
     assert read(maildir) == {"read": 1, "bounced": 1}
     assert stored() == before
@@ -150,14 +151,14 @@ def test_the_same_bounce_twice_changes_nothing(row, maildir):
 
 def test_a_bounce_before_the_record_of_the_send_waits(row, maildir):
     EmailLog.objects.update(status="sending")
-    put(maildir, postfix(headers.return_path(row.pk), message_id(row)))
+    put(maildir, postfix(return_path(row.pk), message_id(row)))
     assert read(maildir) == {"read": 1, "bounced": 1}
     assert ProviderEvent.objects.exclude(due_at=None).count() == 1
     assert suppressed() == []
 
 
 FORGERIES = {
-    "another delivery's": lambda row: headers.return_path(row.pk).replace(row.pk.hex, row.notification_id.hex),
+    "another delivery's": lambda row: return_path(row.pk).replace(row.pk.hex, row.notification_id.hex),
     "no proof": lambda row: f"bounces+{row.pk.hex}@sender.test",
     "a wrong proof": lambda row: f"bounces+{row.pk.hex}0123456789ab@sender.test",
     "no token": lambda row: "BOUNCES+x@Sender.Test",
@@ -226,13 +227,13 @@ def test_one_bad_mail_keeps_no_other(row, maildir):
     put(maildir, HOSTILE["binary"], "a")
     (maildir / "new" / "b").symlink_to("/etc/passwd")
     (maildir / "new" / "c").mkdir()
-    put(maildir, postfix(headers.return_path(row.pk), message_id(row)), "d")
+    put(maildir, postfix(return_path(row.pk), message_id(row)), "d")
     assert read(maildir) == {"read": 2, "aside": 1, "bounced": 1}
 
 
 def test_a_diagnostic_text_with_nul_and_colour_is_made_plain(row, maildir):
     diagnostic = "smtp; 550 5.1.1 \x00\x1b[31mred " + "x" * 2000
-    put(maildir, postfix(headers.return_path(row.pk), message_id(row), reply=diagnostic))
+    put(maildir, postfix(return_path(row.pk), message_id(row), reply=diagnostic))
     assert read(maildir)["bounced"] == 1
     detail = Event.objects.get(kind="bounced").data["detail"]
     assert detail.isprintable()
@@ -263,7 +264,7 @@ def test_it_follows_until_it_is_stopped(row, maildir):
     try:
         put(maildir, HOSTILE["a letter"], "a")
         wait_until(lambda: (maildir / ".Aside/new/a").exists(), seconds=30)
-        put(maildir, exim(headers.return_path(row.pk), message_id(row)), "b")
+        put(maildir, exim(return_path(row.pk), message_id(row)), "b")
         wait_until(lambda: EmailLog.objects.get().status == "bounced", seconds=30)
         wait_until(lambda: (maildir / "cur/b:2,S").exists())
         reader.send_signal(signal.SIGTERM)

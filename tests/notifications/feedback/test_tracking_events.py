@@ -11,17 +11,10 @@ from django.core.management import call_command
 from django.db.models.functions import Now
 from rest_framework.test import APIClient
 
+from apps.notifications.channels.email.log import EmailLog
 from apps.notifications.channels.email.providers.esp.settings import EspSettings
 from apps.notifications.feedback.tracking_events import settle_due
-from apps.notifications.models import (
-    Callback,
-    DeadLetter,
-    EmailLog,
-    Event,
-    ProviderEvent,
-    Suppression,
-    from_now,
-)
+from apps.notifications.models import Callback, DeadLetter, Event, ProviderEvent, Suppression, from_now
 from apps.notifications.routing.accounts import close_all
 from notifier.http.parsing import BoundedJSONParser
 from tests.conftest import post, settled, timeline, wait_until

@@ -15,11 +15,11 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
+from apps.notifications.channels.email.log import EmailLog
 from apps.notifications.models import (
     Callback,
     CallbackAttempt,
     DeadLetter,
-    EmailLog,
     Event,
     IdempotencyRecord,
     Notification,

@@ -11,9 +11,11 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.channels.push.log import PushLog
 from apps.notifications.channels.tracking import Kind, TrackingEvent
 from apps.notifications.feedback.tracking_events import record
-from apps.notifications.models import DeadLetter, EmailLog, Event, Notification, PushLog, Suppression
+from apps.notifications.models import DeadLetter, Event, Notification, Suppression
 from apps.notifications.operations import erasure
 from apps.users.models import AuditEntry, Device, NotificationPreference, User
 from apps.users.recipient_hashes import recipient_hash

@@ -12,7 +12,8 @@ from celery import current_app
 from django.db.models.functions import Now
 from kombu import Connection, Producer, Queue
 
-from apps.notifications.models import DeadLetter, EmailLog
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.models import DeadLetter
 from apps.notifications.queue import broker as rabbitmq
 from apps.notifications.queue.broker import Broker, BrokerUnavailable
 from apps.notifications.queue.dead_letter_consumer import DeadLetterConsumer

@@ -7,9 +7,11 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from apps.notifications.channels.email.log import EmailLog
 from apps.notifications.channels.outcome import Outcome, Result
+from apps.notifications.channels.push.log import PushLog
 from apps.notifications.channels.unusable import UnusableProvider
-from apps.notifications.models import CircuitChange, EmailLog, ProviderState, PushLog
+from apps.notifications.models import CircuitChange, ProviderState
 from apps.notifications.routing import accounts, circuit_breaker
 from apps.notifications.routing.accounts import Account, BreakerPolicy
 from notifier.local import fcm_answers

@@ -4,8 +4,9 @@ import pytest
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import AccessToken
 
+from apps.notifications.channels.email.log import EmailLog
 from apps.notifications.channels.outcome import Outcome, Result
-from apps.notifications.models import EmailLog, ProviderState, from_now
+from apps.notifications.models import ProviderState, from_now
 from apps.notifications.routing import circuit_breaker
 from apps.notifications.routing.accounts import Account
 from apps.users.models.scopes import Scope

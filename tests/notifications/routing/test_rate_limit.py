@@ -9,7 +9,7 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.notifications.models import EmailLog
+from apps.notifications.channels.email.log import EmailLog
 from apps.notifications.routing import accounts, rate_limit
 from apps.notifications.routing.accounts import Account
 from apps.notifications.routing.rate_limit import PATIENCE, LocalPace

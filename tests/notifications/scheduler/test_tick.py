@@ -6,7 +6,8 @@ import pytest
 from django.db.models import F
 from django.utils import timezone
 
-from apps.notifications.models import DeadLetter, EmailLog, TickLease, from_now
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.models import DeadLetter, TickLease, from_now
 from apps.notifications.scheduler import loop
 from apps.notifications.scheduler.republisher import Republisher, free_lapsed
 from apps.templates.models import Template

@@ -5,7 +5,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from apps.notifications.models import EmailLog, Notification, PushLog, from_now
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.channels.push.log import PushLog
+from apps.notifications.models import Notification, from_now
 from apps.users.models import Category, Device
 from tests.conftest import client_for, deliver, post, settled
 from tests.support.factories import DeviceFactory, UserFactory, template_with

@@ -10,7 +10,9 @@ from django.utils import timezone
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from apps.notifications.models import EmailLog, Notification, PushLog, Suppression
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.channels.push.log import PushLog
+from apps.notifications.models import Notification, Suppression
 from apps.notifications.models.statuses import Status
 from apps.notifications.transitions.claims import claim_named
 from apps.notifications.transitions.eligibility import recheck_eligibility

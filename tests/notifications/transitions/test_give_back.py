@@ -7,7 +7,8 @@ from django.conf import settings as project
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from apps.notifications.models import DeadLetter, EmailLog, Event, from_now
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.models import DeadLetter, Event, from_now
 from apps.notifications.scheduler import republisher
 from apps.notifications.transitions import claims, dead_letters
 from tests.conftest import deliver, post

@@ -7,9 +7,12 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from apps.notifications.models import DeadLetter, EmailLog, Event, ProviderState, PushLog, Suppression
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.channels.push.log import PushLog
+from apps.notifications.models import DeadLetter, Event, ProviderState, Suppression
 from apps.templates.models import Template
 from apps.users.models import Device
+from notifier.channels.declaration import RetryPolicy
 from notifier.local import fcm_answers
 from tests.conftest import post, settled, timeline, wait_until
 from tests.support.smtp_server import Do
@@ -252,7 +255,7 @@ def test_a_bare_404_is_our_error_and_retires_no_device(api, user, fcm, time_pass
 def test_the_last_attempt_ends_in_a_dead_letter(api, user, smtp, settings, time_passes):
     settings.RETRY_POLICIES = {
         **settings.RETRY_POLICIES,
-        "email": {"steps": [0.01, 0.01], "repeat_last": False, "deadline": 3600},
+        "email": RetryPolicy(steps=(0.01, 0.01), repeat_last=False, deadline=3600),
     }
     smtp.scripts["rcpt"] = "451 4.3.0 later"
     notification = email(api, user)

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from apps.notifications.models import EmailLog, Event
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.models import Event
 from apps.users.models import Category, User
 from tests.conftest import client_for, post, settled, timeline, wait_until
 from tests.support.factories import template_with

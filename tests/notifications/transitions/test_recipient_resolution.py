@@ -5,7 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db.models.functions import Now
 
-from apps.notifications.models import EmailLog, Notification, PushLog
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.channels.push.log import PushLog
+from apps.notifications.models import Notification
 from apps.users.models import Category, NotificationPreference, User
 from tests.conftest import deliver, post
 from tests.support.factories import EMAIL_EN, UserFactory, template_with

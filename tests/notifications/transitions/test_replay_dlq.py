@@ -9,7 +9,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from apps.notifications.models import DeadLetter, EmailLog
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.models import DeadLetter
 from tests.conftest import post, settled, timeline, wait_until
 
 

@@ -4,11 +4,13 @@ import pytest
 from django.conf import settings as project
 
 from apps.notifications.acceptance import planning
+from apps.notifications.channels.email.log import EmailLog
 from apps.notifications.channels.outcome import Outcome, Result
-from apps.notifications.models import DeadLetter, EmailLog, Event, ProviderState, Suppression, from_now
+from apps.notifications.models import DeadLetter, Event, ProviderState, Suppression, from_now
+from apps.notifications.models.deliveries import ClaimedDelivery
 from apps.notifications.routing import circuit_breaker
 from apps.notifications.transitions import claims, outcomes
-from apps.notifications.transitions.attempts import ClaimedDelivery, DeliveryAttempt
+from apps.notifications.transitions.attempts import DeliveryAttempt
 from apps.users.models import NotificationPreference
 from apps.users.preferences.recipients import read_people
 from apps.users.recipient_hashes import recipient_hash
@@ -138,7 +140,7 @@ def test_what_a_request_needs_to_know(form, organization, user, version):
 def test_who_a_request_is_to(form, organization, user):
     NotificationPreference.objects.create(user=user, channel="push", enabled=False)
     UserFactory(organization=organization)
-    found = getattr(read_people, form)(organization, set(), ["ada@example.com"], [])
+    found = getattr(read_people, form)(organization, set(), {"email": ["ada@example.com"]}, [])
     assert list(found.users) == [user.pk]
     assert [device.token for device in found.devices[user.pk]] == ["ada-phone-token-0001"]
     assert found.choices == {user.pk: {(None, "push"): False}}

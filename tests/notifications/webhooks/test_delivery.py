@@ -12,15 +12,9 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from standardwebhooks.webhooks import WebhookVerificationError
 
+from apps.notifications.channels.email.log import EmailLog
 from apps.notifications.delivery.sender import deliver
-from apps.notifications.models import (
-    Callback,
-    CallbackAttempt,
-    EmailLog,
-    Notification,
-    WebhookEndpoint,
-    from_now,
-)
+from apps.notifications.models import Callback, CallbackAttempt, Notification, WebhookEndpoint, from_now
 from apps.notifications.scheduler.republisher import free_lapsed
 from apps.notifications.transitions import timeline
 from apps.notifications.webhooks import client, delivery

@@ -329,7 +329,7 @@ def test_the_words_of_parts_are_reserved(api, organization):
 def test_an_email_goes_out_in_its_layout(api, brand, user, smtp: ScriptedSmtpServer, worker: None) -> None:
     template(api, HELLO)
     Layout.objects.all().delete()
-    assert TemplateContent.objects.get().html == EMAIL_EN["html"]
+    assert TemplateContent.objects.get().parts["html"] == EMAIL_EN["html"]
 
     assert post(api, user).status_code == 202
     settled("sent")

@@ -2,7 +2,8 @@
 
 import pytest
 
-from apps.notifications.models import EmailLog, Event
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.models import Event
 from tests.conftest import post, settled, timeline, wait_until
 from tests.support.factories import EMAIL_EN, PUSH_EN, template_with
 from tests.support.routes import refused, stored

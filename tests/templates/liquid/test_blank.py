@@ -6,7 +6,8 @@ from hypothesis import settings as examples
 from hypothesis import strategies as some
 
 from apps.templates.liquid.analysis.variables import missed
-from apps.templates.rendering.rendering import EmailContent, RenderError, missing, render_email, variables_of
+from apps.templates.rendering.rendering import RenderError, missing, variables_of
+from tests.support.rendering import EmailContent, render_email
 
 
 def text(source: str, **variables: object) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from apps.templates.rendering.rendering import EmailContent, render_email
+from tests.support.rendering import EmailContent, render_email
 
 NOW = datetime.now(UTC)
 

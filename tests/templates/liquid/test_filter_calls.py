@@ -3,13 +3,8 @@
 import pytest
 
 from apps.templates.liquid.engine import _TEXT
-from apps.templates.rendering.rendering import (
-    EmailContent,
-    RenderError,
-    TemplateSyntaxError,
-    check,
-    render_email,
-)
+from apps.templates.rendering.rendering import RenderError, TemplateSyntaxError, check
+from tests.support.rendering import EmailContent, render_email
 from tests.templates.liquid.test_printed_values import text
 
 

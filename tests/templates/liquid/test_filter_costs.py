@@ -9,7 +9,8 @@ from hypothesis import settings as examples
 from hypothesis import strategies as some
 
 from apps.templates.liquid.engine import _HTML
-from apps.templates.rendering.rendering import EmailContent, RenderError, render_email
+from apps.templates.rendering.rendering import RenderError
+from tests.support.rendering import EmailContent, render_email
 
 SIZE = 64 * 1024
 BOUND = 1.0

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from apps.templates.liquid.engine import parse
 from apps.templates.liquid.limits import OUTPUT_LIMIT
-from apps.templates.rendering.rendering import EmailContent, RenderError, render_email
+from apps.templates.rendering.rendering import RenderError
+from tests.support.rendering import EmailContent, render_email
 
 NAMES = ("name", "order", "person.first_name", "a.b.c", "now", "size", "order.size", "list")
 TEXTS = st.text(max_size=20)

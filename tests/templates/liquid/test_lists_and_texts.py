@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from apps.templates.rendering.rendering import EmailContent, RenderError, render_email
+from apps.templates.rendering.rendering import RenderError
+from tests.support.rendering import EmailContent, render_email
 
 
 def text(source: str, **variables: object) -> str:

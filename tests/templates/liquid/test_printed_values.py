@@ -8,7 +8,8 @@ from hypothesis import settings as examples
 from hypothesis import strategies as some
 
 from apps.templates.liquid.filters.registry import TEXTS
-from apps.templates.rendering.rendering import EmailContent, RenderError, render_email
+from apps.templates.rendering.rendering import RenderError
+from tests.support.rendering import EmailContent, render_email
 
 
 def text(source: str, **variables: object) -> str:

@@ -4,14 +4,13 @@ import pytest
 
 from apps.templates.liquid.analysis.variables import missed
 from apps.templates.rendering.rendering import (
-    EmailContent,
     RenderError,
     TemplateSyntaxError,
     VariableUse,
     missing,
-    render_email,
     variables_of,
 )
+from tests.support.rendering import EmailContent, render_email
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from apps.templates.rendering.rendering import (
-    EmailContent,
-    TemplateSyntaxError,
-    assemble,
-    check,
-    render_email,
-)
+from apps.templates.rendering.rendering import TemplateSyntaxError, assemble, check
+from tests.support.rendering import EmailContent, render_email
 
 
 @dataclass

@@ -8,14 +8,8 @@ import pytest
 from apps.templates.html.inlining import inlined
 from apps.templates.html.mjml import MarkupError, compiled, inline_sheets
 from apps.templates.liquid.scanning import spans
-from apps.templates.rendering.rendering import (
-    EmailContent,
-    RenderError,
-    TemplateSyntaxError,
-    check,
-    render_email,
-    variables_of,
-)
+from apps.templates.rendering.rendering import RenderError, TemplateSyntaxError, check, variables_of
+from tests.support.rendering import EmailContent, render_email
 from tests.templates.rendering.test_dashes_around_parts import rendered
 
 GUIDE = Path(__file__).parents[3] / "docs" / "templates.md"

@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from apps.templates.liquid import context
-from apps.templates.rendering.rendering import EmailContent, RenderError, TemplateError, render_email
+from apps.templates.rendering.rendering import RenderError, TemplateError
+from tests.support.rendering import EmailContent, render_email
 
 
 def text(source: str, **variables: object) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from apps.notifications.models import EmailLog
+from apps.notifications.channels.email.log import EmailLog
 from tests.conftest import post
 from tests.support.factories import EMAIL_EN, template_with
 from tests.support.routes import refused

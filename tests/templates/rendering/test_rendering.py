@@ -9,16 +9,13 @@ from hypothesis import strategies as st
 
 from apps.templates.liquid.engine import SOURCE_LIMIT
 from apps.templates.rendering.rendering import (
-    EmailContent,
-    PushContent,
     RenderError,
     TemplateError,
     TemplateSyntaxError,
     check,
-    render_email,
-    render_push,
     variables_of,
 )
+from tests.support.rendering import EmailContent, PushContent, render_email, render_push
 
 
 def text(source: str, **variables: object) -> str:

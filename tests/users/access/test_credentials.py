@@ -10,7 +10,8 @@ from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import AccessToken
 
 from apps.notifications.acceptance.submission import body_hash
-from apps.notifications.models import DeadLetter, EmailLog, Event, Notification
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.models import DeadLetter, Event, Notification
 from apps.notifications.password_reset import links
 from apps.templates.authoring.versions import add_version
 from apps.templates.models import Layout, Template
@@ -125,7 +126,7 @@ class TestWording:
             ask(person.email)
             sent = Notification.objects.get()
             assert sent.template_version.template.code == "password-reset.built-in"
-            assert {row.subject for row in sent.template_version.contents.filter(language="en")} == {
+            assert {row.parts["subject"] for row in sent.template_version.contents.filter(language="en")} == {
                 "Set a new password"
             }
 
@@ -153,7 +154,9 @@ class TestWording:
         add_version(template=template, contents=[CONTENT], active=True)
         Notification.objects.all().delete()
         ask(root.email)
-        assert Notification.objects.get().template_version.contents.get(language="en").subject != "Ours"
+        assert (
+            Notification.objects.get().template_version.contents.get(language="en").parts["subject"] != "Ours"
+        )
 
     def test_a_key_without_every_scope_does_not_write_it(self, organization, reset_template):
         lacking = sorted(ROLE_SCOPES[Role.ADMIN] - {Scope.USERS_WRITE})

@@ -8,7 +8,8 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import AccessToken
 
-from apps.notifications.models import PushLog, Suppression
+from apps.notifications.channels.push.log import PushLog
+from apps.notifications.models import Suppression
 from apps.notifications.password_reset import links
 from apps.templates.models import Layout, Partial
 from apps.users.access import quotas, sessions
@@ -118,7 +119,7 @@ class TestPeople:
 
     @pytest.mark.parametrize("channel", ["email", "push"])
     def test_nor_by_a_receipt(self, channel, organization, root, user, version, unpublished):
-        from apps.notifications.models import DELIVERIES
+        from apps.notifications.channels.logs import DELIVERIES
 
         DeviceFactory(user=root)
         key = client_for(organization, scopes=["notifications:write", "suppressions:write"])
@@ -146,7 +147,7 @@ class TestPeople:
     def test_a_key_that_sends_ends_no_address(self, organization, user, version, unpublished):
         key = client_for(organization, scopes=["notifications:write", "notifications:read"])
         sent = post(key, user, channels=["email"]).json()["data"]["deliveries"][0]["id"]
-        from apps.notifications.models import EmailLog
+        from apps.notifications.channels.email.log import EmailLog
 
         EmailLog.objects.update(status="sent")
         body = {"delivery_id": sent, "status": "bounced", "permanent": True}
@@ -193,7 +194,8 @@ class TestKeys:
     def test_a_test_key_changes_nothing_that_a_live_one_sent(
         self, api, organization, user, version, unpublished
     ):
-        from apps.notifications.models import DeadLetter, EmailLog
+        from apps.notifications.channels.email.log import EmailLog
+        from apps.notifications.models import DeadLetter
 
         client = client_for(organization, live=False)
         for sender, codes in ((client, [200, 200, 200, 200]), (api, [404, 404, 200, 404])):
@@ -547,7 +549,8 @@ class TestSessions:
 
 class TestMasking:
     def test_texts_show_no_address_that_a_column_masks(self, api, user, version, unpublished):
-        from apps.notifications.models import DeadLetter, EmailLog, Event
+        from apps.notifications.channels.email.log import EmailLog
+        from apps.notifications.models import DeadLetter, Event
 
         post(api, user, channels=["email"])
         reply = "550 5.1.1 <ada@example.com>: no such user"

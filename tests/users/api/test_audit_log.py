@@ -11,8 +11,9 @@ from django.urls import reverse
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import AccessToken
 
+from apps.notifications.channels.email.log import EmailLog
 from apps.notifications.channels.outcome import Outcome, Result
-from apps.notifications.models import DeadLetter, EmailLog
+from apps.notifications.models import DeadLetter
 from apps.notifications.transitions import outcomes
 from apps.users import audit_log
 from apps.users.models import ApiKey, AuditEntry

@@ -5,7 +5,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
-from apps.notifications.models import EmailLog, Notification, PushLog
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.channels.push.log import PushLog
+from apps.notifications.models import Notification
 from apps.notifications.operations import deletion as background
 from apps.users import deletion
 from apps.users.access import sessions

@@ -2,7 +2,9 @@
 
 import pytest
 
-from apps.notifications.models import EmailLog, Notification, PushLog
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.channels.push.log import PushLog
+from apps.notifications.models import Notification
 from apps.users.models import Device, User
 from tests.conftest import post
 from tests.support.factories import DeviceFactory, UserFactory

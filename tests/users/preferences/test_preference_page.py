@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from apps.notifications.models import EmailLog
+from apps.notifications.channels.email.log import EmailLog
 from apps.users.models import Category, NotificationPreference
 from apps.users.preferences import links, translations
 from notifier.configuration.logging import mask

@@ -8,7 +8,7 @@ from apps.notifications.api.serializers.requests import IdField, RequestIdField
 from apps.notifications.models import DeadLetter
 from apps.notifications.models.statuses import Status
 from apps.templates.api.serializers.templates import CodeField
-from apps.users.channels import Channel
+from notifier.channels.registry import choices
 from notifier.lib.fields.validation import (
     CursorQuery,
     FlagField,
@@ -38,7 +38,7 @@ class DeadLetterSerializer(serializers.ModelSerializer[DeadLetter]):
 
 
 class SelectionSerializer(StrictSerializer):
-    channel = OneOfField(choices=Channel.choices, required=False)
+    channel = OneOfField(choices=choices(), required=False)
     reason = LineField(required=False, max_length=64, help_text="The dead letter's reason or code.")
     template = CodeField(required=False)
     request_id = RequestIdField(required=False)

@@ -5,16 +5,17 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from apps.notifications.models import Delivery, Event, Notification, deliveries_of, summary
+from apps.notifications.channels.logs import deliveries_of
+from apps.notifications.models import Delivery, Event, Notification, summary
 from apps.templates.api.serializers.rendered import RenderedSerializer
-from apps.users.channels import Channel
+from notifier.channels.registry import choices
 from notifier.lib.fields.validation import VALUES_LIMIT, FieldErrorSerializer, MaskedField, ShortDictField
 from notifier.lib.masking import masked_value
 
 
 class AcceptedDeliverySerializer(serializers.Serializer[Delivery]):
     id = serializers.UUIDField()
-    channel = serializers.ChoiceField(choices=Channel.choices)
+    channel = serializers.ChoiceField(choices=choices())
     status = serializers.CharField(source="shown_status")
     reason = serializers.CharField()
     recipient = serializers.CharField(source="masked_recipient", help_text="Masked.")
@@ -121,7 +122,7 @@ class DecisionSerializer(serializers.Serializer[Any]):
     """The planned result of one delivery in a dry run."""
 
     delivery_id = serializers.UUIDField(help_text="Valid for this dry run only.")
-    channel = serializers.ChoiceField(choices=Channel.choices)
+    channel = serializers.ChoiceField(choices=choices())
     recipient = serializers.CharField(help_text="Masked.")
     language = serializers.CharField()
     decision = serializers.CharField(help_text="send, defer, skip or expire.")

@@ -1,6 +1,7 @@
 """Request shapes and query parameters of notifications."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
@@ -13,7 +14,8 @@ from apps.notifications.acceptance.request import NotificationRequest
 from apps.notifications.api.serializers.webhooks import CallbackUrlField
 from apps.notifications.models.statuses import SCHEDULED, Status
 from apps.templates.api.serializers.templates import CodeField
-from apps.users.channels import Channel
+from notifier.channels.declaration import Address
+from notifier.channels.registry import CHANNELS, CODES, choices
 from notifier.lib.fields.validation import (
     IDENTIFIER_PATTERN,
     VALUES_LIMIT,
@@ -59,7 +61,7 @@ def _too_large(*given: Any) -> bool:
 
 DOTS = frozenset({".", ".."})
 """URL libraries remove these segments from a path before they send it."""
-PATH_SEGMENTS = frozenset({*Channel.values, "batch", "events", "cancel", "status"})
+PATH_SEGMENTS = frozenset({*CODES, "batch", "events", "cancel", "status"})
 """The literal segments of the routes under notifications/; a request_id equal to one could not be addressed."""
 
 
@@ -95,18 +97,48 @@ class IdField(serializers.UUIDField):
 
 
 class RecipientSerializer(StrictSerializer):
-    """An email address, a device token, or both. One that belongs to a user counts as that user: their preferences
+    """An address for one channel or for several. One that belongs to a user counts as that user: their preferences
     apply, however they are addressed."""
 
-    email = AddressField(required=False)
-    device_token = LineField(required=False, max_length=4096)
     language = LanguageField(required=False)
     timezone = LineField(required=False, max_length=64, validators=[validate_timezone])
 
+    def get_fields(self) -> dict[str, Any]:
+        addresses = {channel.address.request_field: _field(channel.address) for channel in CHANNELS.values()}
+        return {**addresses, **super().get_fields()}
+
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if not attrs.get("email") and not attrs.get("device_token"):
-            raise serializers.ValidationError("Give an email, a device_token or both.", code="required")
+        if not recipients_in(attrs):
+            names = ", ".join(channel.address.request_field for channel in CHANNELS.values())
+            raise serializers.ValidationError(f"Give at least one of {names}.", code="required")
         return attrs
+
+
+class ContactField(LineField):
+    """An address of a channel, in the spelling that the channel declares."""
+
+    def __init__(self, address: Address, **kwargs: Any) -> None:
+        super().__init__(max_length=address.limit, **kwargs)
+        self._address = address
+
+    def to_internal_value(self, data: Any) -> str:
+        value = super().to_internal_value(data)
+        try:
+            return self._address.spelled(value)
+        except ValueError as error:
+            raise serializers.ValidationError(str(error), code="invalid") from error
+
+
+def _field(address: Address) -> LineField:
+    return (
+        AddressField(required=False) if address.format == "email" else ContactField(address, required=False)
+    )
+
+
+def recipients_in(fields: Mapping[str, Any]) -> dict[str, str]:
+    """The addresses in a validated recipient, by channel."""
+    found = {code: fields.get(channel.address.request_field, "") for code, channel in CHANNELS.items()}
+    return {code: address for code, address in found.items() if address}
 
 
 @extend_schema_serializer(component_name="Notification")
@@ -117,13 +149,13 @@ class NotificationRequestSerializer(StrictSerializer):
     recipient = RecipientSerializer(required=False)
     template_code = CodeField()
     channels = ShortListField(
-        child=OneOfField(choices=Channel.choices),
+        child=OneOfField(choices=choices()),
         required=False,
         allow_empty=False,
         max_length=8,
     )
     notification_type = OneOfField(
-        choices=Channel.choices, required=False, help_text="The same as `channels` with this one."
+        choices=choices(), required=False, help_text="The same as `channels` with this one."
     )
     variables = ShortDictField(max_length=VALUES_LIMIT, required=False, default=dict)
     language = LanguageField(required=False)
@@ -169,8 +201,7 @@ class NotificationRequestSerializer(StrictSerializer):
         return NotificationRequest(
             template_code=fields["template_code"],
             user_id=fields.get("user_id"),
-            email=recipient.get("email", ""),
-            device_token=recipient.get("device_token", ""),
+            recipients=recipients_in(recipient),
             channels=tuple(fields.get("channels", ())),
             variables=fields["variables"],
             language=fields.get("language") or recipient.get("language", ""),
@@ -204,7 +235,7 @@ class NotificationFilterSerializer(CursorQuery):
     """The list's query parameters."""
 
     status = OneOfField(choices=[*Status.values, SCHEDULED], required=False)
-    channel = OneOfField(choices=Channel.choices, required=False)
+    channel = OneOfField(choices=choices(), required=False)
     user = serializers.UUIDField(required=False)
     template = CodeField(required=False)
     created_after = MomentField(required=False)

@@ -28,8 +28,9 @@ from apps.notifications.api.serializers.requests import (
     NotificationFilterSerializer,
     NotificationRequestSerializer,
 )
+from apps.notifications.channels.logs import deliveries_of
 from apps.notifications.errors import AlreadyDelivered, NotHere, NotifierError
-from apps.notifications.models import Event, Notification, deliveries_of, summary
+from apps.notifications.models import Event, Notification, summary
 from apps.notifications.transitions import cancel
 from apps.users.access import throttling
 from apps.users.access.list_limits import bounded

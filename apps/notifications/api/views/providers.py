@@ -16,8 +16,8 @@ from apps.notifications.models import CircuitChange, ProviderState
 from apps.notifications.routing import circuit_breaker, rate_limit
 from apps.notifications.routing.accounts import Account, configured
 from apps.users.access.permissions import caller_of
-from apps.users.channels import Channel
 from apps.users.models.scopes import Scope
+from notifier.channels.registry import CODES
 from notifier.lib.fields.filters import FilteredRows
 from notifier.lib.fields.validation import CursorQuery
 
@@ -45,7 +45,7 @@ class CircuitChangeSerializer(serializers.ModelSerializer[CircuitChange]):
 
 
 def _accounts() -> list[tuple[str, Account]]:
-    return [(channel, account) for channel in Channel.values for account in configured(channel)]
+    return [(channel, account) for channel in CODES for account in configured(channel)]
 
 
 def _known(name: str) -> tuple[str, Account]:

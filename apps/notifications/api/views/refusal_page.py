@@ -14,14 +14,15 @@ from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
-from apps.notifications.models import EmailLog, Suppression
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.models import Suppression
 from apps.users.audit_log import acting
-from apps.users.channels import Channel
 from apps.users.models import Category, Organization, PreferenceSource, User
 from apps.users.preferences import links, opt_outs
 from apps.users.preferences.links import AddressReach
 from apps.users.preferences.preference_page import answer, too_often
 from apps.users.preferences.translations import TRANSLATIONS, supported_language
+from notifier.channels.email import EMAIL
 from notifier.lib.database.tenancy import everywhere
 
 log = structlog.get_logger(__name__)
@@ -68,12 +69,12 @@ class RefusalPage(View):
         person = self._person(address) if address else None
         if person is not None and category is not None:
             source = PreferenceSource.PAGE if manually else PreferenceSource.ONE_CLICK
-            opt_outs.choose(person, {(category.pk, Channel.EMAIL): False}, source=source)
+            opt_outs.choose(person, {(category.pk, EMAIL.code): False}, source=source)
             log.info("preferences_chosen", user_id=str(person.pk), source=source.value, changes=1)
             return self._page(notice="stopped", category=category)
         row, made = Suppression.objects.get_or_create(
             organization=self.organization,
-            channel=Channel.EMAIL,
+            channel=EMAIL.code,
             recipient_hash=self.reach.recipient_hash,
             lifted_at=None,
             defaults={"recipient": address, "reason": REASON, "created_by": "recipient"},
@@ -87,7 +88,7 @@ class RefusalPage(View):
     def _suppressed(self) -> Any:
         return Suppression.objects.active().filter(
             organization=self.organization,
-            channel=Channel.EMAIL,
+            channel=EMAIL.code,
             recipient_hash=self.reach.recipient_hash,
         )
 

@@ -14,12 +14,11 @@ from rest_framework.views import APIView
 
 from apps.notifications.models import Suppression
 from apps.users.access.permissions import OrganizationRows, caller_of, require_reach_of_recipient
-from apps.users.channels import Channel
 from apps.users.models.scopes import Scope
 from apps.users.recipient_hashes import hashes_of, recipient_hash
+from notifier.channels.registry import CHANNELS, NOUNS, choices
 from notifier.lib.fields.filters import FilteredRows
 from notifier.lib.fields.validation import (
-    AddressField,
     CursorQuery,
     LineField,
     MaskedField,
@@ -43,19 +42,18 @@ class SuppressionSerializer(serializers.ModelSerializer[Suppression]):
 
 
 class NewSuppressionSerializer(StrictSerializer):
-    channel = OneOfField(choices=Channel.choices)
-    recipient = LineField(max_length=4096, help_text="An email address, or a device token.")
+    channel = OneOfField(choices=choices())
+    recipient = LineField(max_length=4096, help_text=f"{NOUNS.capitalize()}.")
     reason = LineField(
         required=False, max_length=64, default="by_hand", help_text="A short code, for filters."
     )
     detail = LineField(required=False, allow_blank=True, max_length=500, default="")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if attrs["channel"] == Channel.EMAIL:
-            try:
-                attrs["recipient"] = AddressField().run_validation(attrs["recipient"])
-            except serializers.ValidationError as error:
-                raise serializers.ValidationError({"recipient": error.detail}) from error
+        try:
+            attrs["recipient"] = CHANNELS[attrs["channel"]].address.spelled(attrs["recipient"])
+        except ValueError as error:
+            raise serializers.ValidationError({"recipient": str(error)}, "invalid") from error
         return attrs
 
 
@@ -66,7 +64,7 @@ class LiftSerializer(StrictSerializer):
 class SuppressionFilterSerializer(CursorQuery):
     """The list's query parameters."""
 
-    channel = OneOfField(choices=Channel.choices, required=False)
+    channel = OneOfField(choices=choices(), required=False)
     recipient = LineField(required=False, max_length=4096, help_text="This exact address or device token.")
     reason = LineField(required=False, max_length=64)
     active = serializers.BooleanField(required=False, help_text="false: only those that were lifted.")
@@ -115,7 +113,7 @@ class SuppressionListView(FilteredRows, SuppressionRows, generics.ListAPIView[Su
             lifted_at=None,
             defaults={
                 # A token is found by its hash; only an address is readable for a person.
-                "recipient": wanted["recipient"] if wanted["channel"] == Channel.EMAIL else "",
+                "recipient": wanted["recipient"] if CHANNELS[wanted["channel"]].address.readable else "",
                 "reason": wanted["reason"],
                 "detail": wanted["detail"],
                 "created_by": caller.name,

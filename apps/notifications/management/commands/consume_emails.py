@@ -1,9 +1,9 @@
 """A worker on the email queue."""
 
 from apps.notifications.management.consuming import ConsumeCommand
-from apps.users.channels import Channel
+from notifier.channels.email import EMAIL
 
 
 class Command(ConsumeCommand):
     help = "Run a worker on the email queue until it is stopped."
-    channel = Channel.EMAIL
+    channel = EMAIL.code

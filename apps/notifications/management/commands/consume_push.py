@@ -1,9 +1,9 @@
 """A worker on the push queue."""
 
 from apps.notifications.management.consuming import ConsumeCommand
-from apps.users.channels import Channel
+from notifier.channels.push import PUSH
 
 
 class Command(ConsumeCommand):
     help = "Run a worker on the push queue until it is stopped."
-    channel = Channel.PUSH
+    channel = PUSH.code

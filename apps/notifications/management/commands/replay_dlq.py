@@ -11,13 +11,14 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
+from apps.notifications.channels.logs import DELIVERIES
 from apps.notifications.management.dead_letter_table import HEADER, line, with_recipients
 from apps.notifications.management.progress import Progress
-from apps.notifications.models import DELIVERIES, DeadLetter
+from apps.notifications.models import DeadLetter
 from apps.notifications.models.statuses import Status
 from apps.notifications.queue.broker import publisher
 from apps.notifications.transitions import dead_letters
-from apps.users.channels import Channel
+from notifier.channels.registry import CODES
 
 
 def moment(text: str) -> datetime:
@@ -34,7 +35,7 @@ class Command(BaseCommand):
     help = "Send failed deliveries again, each once. Try --dry-run first."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--channel", choices=Channel.values, default="")
+        parser.add_argument("--channel", choices=CODES, default="")
         parser.add_argument(
             "--reason", default="", help="The dead letter's reason or code; `unknown` includes those."
         )

@@ -1,6 +1,7 @@
 """Serializer fields of templates: codes, sources, contents, declared variables."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -18,8 +19,9 @@ from apps.templates.models import (
     TemplateVersion,
     refuse_reserved,
 )
-from apps.users.channels import Channel
 from apps.users.models import Category
+from notifier.channels.declaration import Kind
+from notifier.channels.registry import CHANNELS, choices
 from notifier.lib.fields.validation import (
     LINE_BREAKERS,
     FlagField,
@@ -97,32 +99,41 @@ class DataField(ShortDictField):
         return value
 
 
-class ContentSerializer(StrictSerializer):
-    channel = OneOfField(choices=Channel.choices)
-    language = LanguageField()
-    subject = SourceField()
-    html = SourceField()
-    text = SourceField()
-    title = SourceField()
-    body = SourceField()
-    image = SourceField()
-    link = SourceField()
-    source_format = OneOfField(
-        choices=SourceFormat.choices, required=False, help_text="Of `html`; default: html."
-    )
-    layout = CodeField(
+def _format() -> OneOfField:
+    return OneOfField(choices=SourceFormat.choices, required=False, help_text="Of `html`; default: html.")
+
+
+def _layout() -> CodeField:
+    return CodeField(
         required=False,
         allow_blank=True,
         max_length=100,
-        help_text="The name of the layout around the email; empty: none.",
+        help_text="The name of the layout around the content; empty: none.",
     )
 
+
+def _data() -> DataField:
+    return DataField(max_length=DATA_KEYS_LIMIT, required=False)
+
+
+_FIELDS: dict[Kind, Callable[[], Any]] = {Kind.FORMAT: _format, Kind.LAYOUT: _layout, Kind.DATA: _data}
+
+
+class ContentSerializer(StrictSerializer):
+    """One channel's content in one language. A channel has only the parts that it declares."""
+
+    channel = OneOfField(choices=choices())
+    language = LanguageField()
+
     def get_fields(self) -> dict[str, Any]:
-        # As a class attribute it would shadow the serializer's own `data`.
-        return {**super().get_fields(), "data": DataField(max_length=DATA_KEYS_LIMIT, required=False)}
+        parts = {part.name: part.kind for channel in CHANNELS.values() for part in channel.parts}
+        return {
+            **super().get_fields(),
+            **{name: _FIELDS.get(kind, SourceField)() for name, kind in parts.items()},
+        }
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        own = _fields_of(attrs["channel"])
+        own = [part.name for part in CHANNELS[attrs["channel"]].parts]
         foreign = sorted(set(attrs) - {"channel", "language", *own})
         if foreign:
             raise serializers.ValidationError(
@@ -134,12 +145,7 @@ class ContentSerializer(StrictSerializer):
         return attrs
 
     def to_representation(self, instance: TemplateContent) -> dict[str, Any]:
-        own = _fields_of(instance.channel)
-        return {name: getattr(instance, name) for name in ("channel", "language", *own)}
-
-
-def _fields_of(channel: str) -> tuple[str, ...]:
-    return TemplateContent.EMAIL_FIELDS if channel == Channel.EMAIL else TemplateContent.PUSH_PARTS
+        return instance.fields()
 
 
 class ContentsField(ShortListField):
@@ -152,7 +158,7 @@ class ContentsField(ShortListField):
 
     def to_representation(self, data: Any) -> list[Any]:
         # A version has rows; a draft stores the submitted dicts.
-        rows = data.all() if hasattr(data, "all") else [TemplateContent(**fields) for fields in data]
+        rows = data.all() if hasattr(data, "all") else [TemplateContent.of(fields) for fields in data]
         return list(super().to_representation(rows))
 
 

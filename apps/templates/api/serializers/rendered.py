@@ -1,36 +1,41 @@
 """Response schemas of previews, substitutions and comparisons, for the OpenAPI description."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from rest_framework import serializers
 
-from apps.users.channels import Channel
+from notifier.channels.declaration import Channel, Kind
+from notifier.channels.registry import CHANNELS, choices
 
 
-class RenderedEmailSerializer(serializers.Serializer[Any]):
-    language = serializers.CharField(help_text="Of the content that was rendered.")
-    subject = serializers.CharField()
-    html = serializers.CharField()
-    text = serializers.CharField()
+class RenderedContentSerializer(serializers.Serializer[Any]):
+    """The texts of one channel's parts."""
 
-
-class RenderedPushSerializer(serializers.Serializer[Any]):
-    language = serializers.CharField(help_text="Of the content that was rendered.")
-    title = serializers.CharField()
-    body = serializers.CharField()
-    image = serializers.CharField()
-    link = serializers.CharField()
+    channel: ClassVar[Channel]
 
     def get_fields(self) -> dict[str, Any]:
-        # As a class attribute it would shadow the serializer's own `data`.
-        return {**super().get_fields(), "data": serializers.DictField(child=serializers.CharField())}
+        texts = {
+            part.name: (
+                serializers.DictField(child=serializers.CharField())
+                if part.kind is Kind.DATA
+                else serializers.CharField()
+            )
+            for part in self.channel.sources
+        }
+        return {"language": serializers.CharField(help_text="Of the content that was rendered."), **texts}
 
 
 class RenderedSerializer(serializers.Serializer[Any]):
     """The rendered message by channel; a channel without content is omitted."""
 
-    email = RenderedEmailSerializer(required=False)
-    push = RenderedPushSerializer(required=False)
+    def get_fields(self) -> dict[str, Any]:
+        return {code: kind(required=False) for code, kind in _RENDERED.items()}
+
+
+_RENDERED: dict[str, type[RenderedContentSerializer]] = {
+    code: type(f"Rendered{code.capitalize()}Serializer", (RenderedContentSerializer,), {"channel": channel})
+    for code, channel in CHANNELS.items()
+}
 
 
 class PreviewedSerializer(serializers.Serializer[Any]):
@@ -43,7 +48,7 @@ class SubstitutedSerializer(serializers.Serializer[Any]):
 
 
 class ChangeSerializer(serializers.Serializer[Any]):
-    channel = serializers.ChoiceField(choices=Channel.choices)
+    channel = serializers.ChoiceField(choices=choices())
     language = serializers.CharField()
     part = serializers.CharField(help_text="Such as subject, html, data.order.")
     change = serializers.ChoiceField(choices=["added", "removed", "changed"])

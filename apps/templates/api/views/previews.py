@@ -1,7 +1,6 @@
 """Endpoints that render contents and return the result; nothing is stored or sent."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
@@ -19,9 +18,9 @@ from apps.templates.authoring import versions
 from apps.templates.models import Template, TemplateContent, TemplateDraft, TemplateVersion
 from apps.templates.rendering import rendering
 from apps.users.access.permissions import caller_of
-from apps.users.channels import Channel
 from apps.users.models import Organization
 from apps.users.models.scopes import Scope
+from notifier.channels.registry import CODES
 
 
 def render_contents(
@@ -37,12 +36,12 @@ def render_contents(
     """
     rows = list(contents)
     found: dict[str, Any] = {}
-    for channel in Channel.values:
+    for channel in CODES:
         content = versions.content_for(rows, channel, language, organization.default_language)
         if content is None:
             continue
         try:
-            parts = asdict(rendering.render_for(organization.pk, content.source, variables))
+            parts = rendering.render_for(organization.pk, content.source, variables)
         except rendering.RenderError as error:
             code = error.code if error.code == rendering.TOO_COSTLY else "invalid"
             named = {f"{channel}.{error.field}": [ErrorDetail(str(error), code)]}
@@ -119,7 +118,7 @@ class SubstituteView(TemplateRows, APIView):
         variables = fields["variables"]
         contents: Sequence[TemplateContent]
         if "contents" in fields:
-            contents = [TemplateContent(**content) for content in fields["contents"]]
+            contents = [TemplateContent.of(content) for content in fields["contents"]]
             with content_errors_shown():
                 versions.prepared(contents, (), organization, whole=True)
         else:

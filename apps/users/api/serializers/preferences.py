@@ -6,8 +6,8 @@ from typing import Any
 
 from rest_framework import serializers
 
-from apps.users.channels import Channel
 from apps.users.models import ACCOUNT, Category
+from notifier.channels.registry import CODES
 from notifier.lib.fields.validation import (
     CATEGORY_PATTERN,
     UNKNOWN_SHOWN,
@@ -21,9 +21,12 @@ from notifier.lib.fields.validation import (
 
 
 class CategoryPreferenceSerializer(StrictSerializer):
-    email = FlagField(required=False, allow_null=True, help_text="Null: as for the channel in general.")
-    push = FlagField(required=False, allow_null=True, help_text="Null: as for the channel in general.")
     mandatory = FlagField(read_only=True)
+
+    def get_fields(self) -> dict[str, Any]:
+        general = "Null: as for the channel in general."
+        chosen = {code: FlagField(required=False, allow_null=True, help_text=general) for code in CODES}
+        return {**chosen, **super().get_fields()}
 
 
 class PreferencesSerializer(StrictSerializer):
@@ -32,9 +35,10 @@ class PreferencesSerializer(StrictSerializer):
     `categories` holds, by code, the exceptions to that; a mandatory category can't be refused.
     """
 
-    email = FlagField(required=False)
-    push = FlagField(required=False)
     categories = ShortDictField(child=CategoryPreferenceSerializer(), max_length=1000, required=False)
+
+    def get_fields(self) -> dict[str, Any]:
+        return {**{code: FlagField(required=False) for code in CODES}, **super().get_fields()}
 
     def validate_categories(self, value: dict[str, Any]) -> dict[Category, dict[str, bool | None]]:
         rows = Category.objects.filter(organization=self.context["organization"], code__in=list(value))
@@ -62,7 +66,7 @@ class PreferencesSerializer(StrictSerializer):
 
     def choices(self) -> dict[tuple[uuid.UUID | None, str], bool | None]:
         data = self.validated_data
-        general = {(None, channel): data[channel] for channel in Channel.values if channel in data}
+        general = {(None, channel): data[channel] for channel in CODES if channel in data}
         return general | {
             (category.pk, channel): enabled
             for category, channels in data.get("categories", {}).items()

@@ -20,11 +20,11 @@ from apps.users.access import quotas
 from apps.users.access.permissions import OrganizationRows, caller_of, require_reach
 from apps.users.api.serializers.preferences import PreferencesSerializer
 from apps.users.api.serializers.users import DeviceSerializer, UserFilterSerializer, UserSerializer
-from apps.users.channels import Channel
 from apps.users.models import Device, PreferenceSource, User
 from apps.users.models.scopes import Scope
 from apps.users.preferences import opt_outs
 from apps.users.recipient_hashes import recipient_hash
+from notifier.channels.push import PUSH
 from notifier.lib.fields.filters import FilteredRows
 
 
@@ -148,7 +148,7 @@ class DeviceListView(DeviceRows, FilteredRows, generics.ListCreateAPIView[Device
         with transaction.atomic():
             device, created = Device.objects.update_or_create(
                 organization=owner.organization,
-                token_hash=recipient_hash(Channel.PUSH, token),
+                token_hash=recipient_hash(PUSH.code, token),
                 # The name is cleared too: the new owner must not read what the former one called it.
                 defaults={"name": "", **values, "user": owner, "token": token, "retired_at": None},
             )
@@ -174,6 +174,6 @@ class DeviceDetailView(DeviceRows, generics.RetrieveUpdateDestroyAPIView[Device]
             return
         device: Device = serializer.instance
         Device.objects.filter(
-            organization=device.organization_id, token_hash=recipient_hash(Channel.PUSH, token)
+            organization=device.organization_id, token_hash=recipient_hash(PUSH.code, token)
         ).exclude(pk=device.pk).delete()
         serializer.save(retired_at=None)

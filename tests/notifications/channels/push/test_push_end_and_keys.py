@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from apps.notifications.models import PushLog
+from apps.notifications.channels.push.log import PushLog
 from apps.templates.models import Template, TemplateContent
 from notifier.local import fcm_answers as answers
 from tests.conftest import post, settled, wait_until
@@ -51,7 +51,7 @@ def test_others_are_saved_and_taken(key, api, user, fcm):
 def old_version(organization):
     """A version that was saved before such keys were refused."""
     version = template_with(organization, PUSH_EN)
-    TemplateContent.objects.filter(version=version).update(data={"from": "shop"})
+    TemplateContent.objects.filter(version=version).update(parts={"title": "T", "data": {"from": "shop"}})
     return version
 
 
@@ -64,7 +64,7 @@ def test_what_was_saved_before_is_a_400_that_names_the_key(old_version, api, use
 def test_what_was_accepted_before_fails_for_good_and_says_why(api, organization, user, fcm, time_passes):
     version = template_with(organization, PUSH_EN)
     post(api, user, channels=["push"])
-    TemplateContent.objects.filter(version=version).update(data={"google.x": "shop"})
+    TemplateContent.objects.filter(version=version).update(parts={"title": "T", "data": {"google.x": "shop"}})
     time_passes()
     (row,) = settled("failed")
     assert row.error_code == "render_failed"

@@ -1,4 +1,4 @@
-"""What a mail carries beside its content: headers that tell mailboxes and filters what kind of mail it is, those for
+"""One email: the rendered text, headers that tell mailboxes and filters what kind of mail it is, those for
 unsubscribing, and its return path.
 
 The return path is VERP: it names the delivery, with a proof that only we can compute.
@@ -7,10 +7,16 @@ The return path is VERP: it names the delivery, with a proof that only we can co
 import hmac
 import re
 import uuid
+from collections.abc import Mapping
+from typing import Any
 
 from django.conf import settings
 
-from apps.users.recipient_hashes import keyed_hash
+from apps.notifications.channels.outcome import EmailMessage
+from apps.notifications.models.deliveries import ClaimedDelivery
+from apps.users.preferences import links
+from apps.users.recipient_hashes import keyed_hash, recipient_hash
+from notifier.channels.email import EMAIL
 from notifier.lib.email_addresses import sender
 
 AUTOMATIC = {"Auto-Submitted": "auto-generated"}
@@ -18,6 +24,35 @@ AUTOMATIC = {"Auto-Submitted": "auto-generated"}
 SENDER_ID = "notifier"
 """The last field of Feedback-ID: 5 to 15 characters, the same on all mail of a system."""
 _NO_LABEL = re.compile(r"^\.+|\.+$|(?<=\.)\.+")
+
+
+def unsubscribe_page(delivery: ClaimedDelivery) -> str:
+    """URL of the recipient's preference page; empty if there is none."""
+    if delivery.user_id:
+        return links.page_for(delivery.user_id, delivery.category_id)
+    # An address without a person has no preferences, but can unsubscribe from what isn't mandatory.
+    if delivery.category_id is None or delivery.mandatory:
+        return ""
+    hashed = recipient_hash(EMAIL.code, delivery.recipient)
+    return links.page_for_address(delivery.organization_id, delivery.category_id, hashed)
+
+
+def message_of(delivery: ClaimedDelivery, rendered: Mapping[str, Any], page: str) -> EmailMessage:
+    """`rendered`: the text of each part; `page`: the recipient's `unsubscribe_page`."""
+    return EmailMessage(
+        # The same for every attempt of a delivery: a mailbox that gets two copies shows one.
+        message_id=f"<{delivery.pk}@{sender(settings.EMAIL_FROM).domain}>",
+        sender=settings.EMAIL_FROM,
+        to=delivery.recipient,
+        **rendered,
+        headers=headers_for(
+            category=delivery.category_code,
+            organization=delivery.organization_slug,
+            unsubscribe_page="" if delivery.mandatory else page,
+        ),
+        attempt=delivery.attempts + 1,
+        return_path=return_path(delivery.pk),
+    )
 
 
 def headers_for(*, category: str, organization: str, unsubscribe_page: str) -> dict[str, str]:
