@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 
 class Kind(StrEnum):
@@ -44,6 +45,20 @@ class Part:
     help_text: str = ""
     rows: int = 0
     key_error: Callable[[str], str] | None = None
+
+
+Rendered = Mapping[str, Any]
+"""The text of each part, by its name; of DATA an object of texts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """What is counted of a rendered content, and shown with it. `kind`: int or str, which `of` returns."""
+
+    name: str
+    kind: type[int] | type[str]
+    help_text: str
+    of: Callable[[Rendered], int | str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +107,8 @@ class Channel:
 
     `code`: in URLs, rows, queues and the names of settings; at most 16 lower-case letters. `label`: for operators.
     `names`: by language, on the preference page. `required`: the parts that a version can't do without; `one_of`:
-    those of which it needs at least one.
+    those of which it needs at least one. `figures`: shown in previews and dry runs. `too_much`: a sentence about a
+    rendered content that can't be sent, with its part's name, (name, sentence); None for any other.
     """
 
     code: str
@@ -103,6 +119,8 @@ class Channel:
     required: tuple[str, ...]
     retries: RetryPolicy
     one_of: tuple[str, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    too_much: Callable[[Rendered], tuple[str, str] | None] | None = None
     sources: tuple[Part, ...] = field(init=False)
     """The parts that are written and rendered."""
 

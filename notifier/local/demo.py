@@ -3,6 +3,8 @@
 import json
 import secrets
 import shlex
+from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -10,51 +12,15 @@ from django.conf import settings
 
 from apps.templates.authoring.versions import add_version
 from apps.templates.models import Template
-from apps.users.models import ApiKey, Device, Organization, Platform, User
+from apps.users.models import ApiKey, Organization, User
 from apps.users.models.scopes import Role, Scope
+from notifier.channels.registry import CODES
 
 EMAIL = "ada@example.com"
 ADMIN = "admin@example.com"
 CODE = "welcome"
-
-CONTENTS: list[dict[str, Any]] = [
-    {
-        "channel": "email",
-        "language": "en",
-        "subject": "Welcome aboard, {{ name }}",
-        "html": (
-            '<div style="font-family:sans-serif;max-width:480px;margin:auto;padding:24px">'
-            '<h1 style="color:#1f4fd8">Welcome, {{ name }}</h1>'
-            "<p>Your account is ready. It took one API call to tell you so.</p>"
-            '<p><a href="https://example.com/start" style="background:#1f4fd8;color:#fff;padding:10px 18px;'
-            'border-radius:6px;text-decoration:none">Get started</a></p></div>'
-        ),
-        "text": "Welcome, {{ name }}.\n\nYour account is ready: https://example.com/start\n",
-    },
-    {
-        "channel": "email",
-        "language": "fr",
-        "subject": "Bienvenue à bord, {{ name }}",
-        "html": "<h1>Bienvenue, {{ name }}</h1><p>Votre compte est prêt.</p>",
-        "text": "Bienvenue, {{ name }}.\n\nVotre compte est prêt : https://example.com/start\n",
-    },
-    {
-        "channel": "push",
-        "language": "en",
-        "title": "Welcome, {{ name }}",
-        "body": "Your account is ready.",
-        "link": "https://example.com/start",
-        "data": {"screen": "start"},
-    },
-    {
-        "channel": "push",
-        "language": "fr",
-        "title": "Bienvenue, {{ name }}",
-        "body": "Votre compte est prêt.",
-        "link": "https://example.com/start",
-        "data": {"screen": "start"},
-    },
-]
+STAND_INS: Mapping[str, Any] = {code: import_module(f"notifier.local.stand_ins.{code}") for code in CODES}
+"""By channel: the module of its stand-in."""
 
 
 def _file() -> Path:
@@ -69,16 +35,17 @@ def seed() -> dict[str, str]:
         return stored
     User.objects.filter(email__in=(EMAIL, ADMIN)).delete()
     ada = User.objects.create_user(EMAIL, organization=organization, name="Ada Lovelace")
-    Device.objects.create(
-        user=ada, token=f"demo-{secrets.token_hex(40)}", platform=Platform.ANDROID, name="Ada's phone"
-    )
+    for stand_in in STAND_INS.values():
+        if reach := getattr(stand_in, "reach", None):
+            reach(ada)
     password = secrets.token_urlsafe(12)
     User.objects.create_superuser(ADMIN, password, organization=organization, role=Role.ADMIN)
     template, made = Template.objects.get_or_create(
         organization=organization, code=CODE, archived_at=None, defaults={"name": "Welcome"}
     )
     if made:
-        add_version(template=template, contents=CONTENTS, note="The demo's first version", active=True)
+        contents = [content for stand_in in STAND_INS.values() for content in stand_in.CONTENTS]
+        add_version(template=template, contents=contents, note="The demo's first version", active=True)
     _, key = ApiKey.objects.issue(organization=organization, name="Demo", scopes=list(Scope.values))
     made_now = {"key": key, "user_id": str(ada.pk), "admin": ADMIN, "password": password}
     # Elsewhere a key is shown once; the demo's is stored, so that it survives a restart.

@@ -107,6 +107,10 @@ class ContentForm(forms.Form):
         """Whether the preview looks like a phone's message: where nothing is formatted."""
         return all(part.kind is not Kind.HTML for part in self.channel.parts)
 
+    def figures(self) -> list[tuple[str, int | str]]:
+        """What the channel counts of the preview, by its name."""
+        return [(figure.name, figure.of(self.preview)) for figure in self.channel.figures]
+
     def shown(self) -> list[tuple[Part, Any]]:
         """The preview's parts, in order; without those that a recipient would not miss."""
         return [

@@ -392,7 +392,7 @@ def _rendered(
         # The sender provides what is nil here; a condition on it may show what it has hidden now.
         provided = dict.fromkeys(rendering.PROVIDED, settings.PUBLIC_URL)
         rendering.render_for(organization, source, {**provided, **variables})
-    return {"language": content.language, **text}
+    return {"language": content.language, **rendering.shown(content.declared, text)}
 
 
 def _fallback(

@@ -38,6 +38,7 @@ __all__ = [
     "missing",
     "render",
     "render_for",
+    "shown",
     "uses_provided",
     "variables_of",
 ]
@@ -78,7 +79,15 @@ def render(source: Source, variables: Mapping[str, object]) -> dict[str, Any]:
                     if error := part.key_error(key):
                         raise RenderError(error, f"{part.name}.{key}")
             rendered[part.name] = _RENDERINGS[part.kind](written, variables, part.name)
-        return rendered
+    if source.channel.too_much is not None and (found := source.channel.too_much(rendered)):
+        field, error = found
+        raise RenderError(error, field)
+    return rendered
+
+
+def shown(channel: Channel, rendered: Mapping[str, Any]) -> dict[str, Any]:
+    """A rendered content as it is shown before it is sent: with the figures that the channel declares."""
+    return {**rendered, **{figure.name: figure.of(rendered) for figure in channel.figures}}
 
 
 def render_for(organization_id: Hashable, source: Source, variables: Mapping[str, object]) -> dict[str, Any]:

@@ -8,6 +8,12 @@ from notifier.channels.declaration import Channel, Kind
 from notifier.channels.registry import CHANNELS, choices
 
 
+_FIGURES: dict[type, type[serializers.Field[Any, Any, Any, Any]]] = {
+    int: serializers.IntegerField,
+    str: serializers.CharField,
+}
+
+
 class RenderedContentSerializer(serializers.Serializer[Any]):
     """The texts of one channel's parts."""
 
@@ -22,7 +28,11 @@ class RenderedContentSerializer(serializers.Serializer[Any]):
             )
             for part in self.channel.sources
         }
-        return {"language": serializers.CharField(help_text="Of the content that was rendered."), **texts}
+        figures = {
+            figure.name: _FIGURES[figure.kind](help_text=figure.help_text) for figure in self.channel.figures
+        }
+        language = serializers.CharField(help_text="Of the content that was rendered.")
+        return {"language": language, **texts, **figures}
 
 
 class RenderedSerializer(serializers.Serializer[Any]):

@@ -42,6 +42,7 @@ def render_contents(
             continue
         try:
             parts = rendering.render_for(organization.pk, content.source, variables)
+            parts = rendering.shown(content.declared, parts)
         except rendering.RenderError as error:
             code = error.code if error.code == rendering.TOO_COSTLY else "invalid"
             named = {f"{channel}.{error.field}": [ErrorDetail(str(error), code)]}

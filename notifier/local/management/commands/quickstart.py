@@ -14,10 +14,10 @@ from django.core.servers.basehttp import WSGIServer, run
 from django.core.wsgi import get_wsgi_application
 
 from apps.notifications.queue import broker
+from apps.notifications.routing.accounts import setting_of
 from apps.notifications.scheduler import loop
 from notifier.local import demo
-from notifier.local.fcm import FcmStandIn
-from notifier.local.inbox import Catcher, inbox
+from notifier.local.inbox import inbox
 
 PORTS_TRIED = 20
 
@@ -49,14 +49,8 @@ class Command(BaseCommand):
         )
 
     def _start_providers(self) -> None:
-        settings.EMAIL_PROVIDER_URL = f"smtp://127.0.0.1:{Catcher(inbox).start()}/?tls=none"
-        stand_in = FcmStandIn(on_message=inbox.add_push)
-        stand_in.start()
-        account = Path(settings.VAR_DIR) / "local-fcm-account.json"
-        stand_in.write_service_account(account)
-        settings.PUSH_PROVIDER_URL = (
-            f"fcm://{stand_in.project_id}/?credentials={account}&base_url={stand_in.base_url}"
-        )
+        for channel, stand_in in demo.STAND_INS.items():
+            setattr(settings, setting_of(channel), stand_in.start(inbox))
 
     def _start_worker(self) -> None:
         with current_app.connection_for_write() as connection:

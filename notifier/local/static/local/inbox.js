@@ -56,10 +56,10 @@ function draw() {
     if (BAD.includes(item.status)) { const hint = el("p", "Send it again from the "), link = el("a", "dead letters"); link.href = "/admin/notifications/deadletter/"; hint.append(link, ", or with manage.py replay_dlq."); view.append(hint); }
     return;
   }
-  if (item.kind === "push") {
+  if (item.on_phone) {
     const phone = el("div", undefined, "phone"); phone.append(el("b", item.subject), el("span", item.text));
     if (/^https?:/.test(item.image)) { const image = el("img"); image.src = item.image; image.alt = ""; image.onerror = () => image.replaceWith(el("div", `Image: ${item.image}`)); phone.append(image); }
-    view.append(phone, el("pre", JSON.stringify(item.data, null, 2))); return;
+    view.append(phone); if (item.data) view.append(el("pre", JSON.stringify(item.data, null, 2))); return;
   }
   const nav = el("nav");
   for (const name of ["html", "text", "headers"]) {
