@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 from django.conf import settings
@@ -231,7 +232,8 @@ def _find_people(found: Lookups, ids: set[uuid.UUID], named: set[tuple[str, str]
     found.users, found.devices, found.choices = read_people(found.organization, ids, addresses, hashes)
     if not named:
         return
-    for user in found.users.values():
+    # Of several people with one address, which only some channels allow, the one who was registered first counts.
+    for user in sorted(found.users.values(), key=attrgetter("pk"), reverse=True):
         for channel, address in _own_addresses(user):
             found.owners[recipient_hash(channel, address)] = user
         for device in found.devices.get(user.pk, []):

@@ -137,7 +137,8 @@ def _resolve_people(rows: Sequence[Delivery]) -> None:
     for channel, column in PERSON_COLUMNS.items():
         named = [row.recipient for row in bare if row.channel == channel and row.recipient]
         if forms := {form for address in named for form in CHANNELS[channel].address.folded(address)}:
-            for user in people.annotate(folded=Lower(column)).filter(folded__in=forms):
+            # Of several people with one address the one who was registered first counts.
+            for user in people.annotate(folded=Lower(column)).filter(folded__in=forms).order_by("-pk"):
                 owners[user.organization_id, recipient_hash(channel, getattr(user, column))] = user
     if tokens:
         devices = Device.objects.active().filter(organization__in=organizations, token_hash__in=tokens)

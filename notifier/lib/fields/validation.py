@@ -2,6 +2,7 @@
 
 import re
 import zoneinfo
+from collections.abc import Callable
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -11,7 +12,7 @@ from django.core.validators import EmailValidator
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from notifier.lib.email_addresses import ADDRESS_LIMIT, InvalidAddress, spelled
+from notifier.lib.email_addresses import ADDRESS_LIMIT, spelled
 from notifier.lib.masking import masked_text
 
 LANGUAGE_PATTERN = r"\A[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}\Z"
@@ -129,23 +130,31 @@ class ClockField(serializers.TimeField):
         return super().to_internal_value(value)
 
 
-class AddressField(LineField, serializers.EmailField):
-    """An email address, in the canonical spelling of `notifier.lib.email_addresses`."""
+class SpelledField(LineField):
+    """A line in its canonical spelling. `spelled` gives that, or raises ValueError with a sentence for the caller."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(max_length=ADDRESS_LIMIT, **kwargs)
-        # Django's own validator accepts impossible addresses, and refuses some that people have.
-        self.validators = [one for one in self.validators if not isinstance(one, EmailValidator)]
+    def __init__(self, *, spelled: Callable[[str], str], max_length: int, **kwargs: Any) -> None:
+        super().__init__(max_length=max_length, **kwargs)
+        self._spelled = spelled
 
     def to_internal_value(self, data: Any) -> str:
         value = super().to_internal_value(data)
-        if len(value) > ADDRESS_LIMIT or LINE_BREAKERS.search(value):
+        if not value or len(value) > (self.max_length or 0) or LINE_BREAKERS.search(value):
             # The validators report it.
             return value
         try:
-            return spelled(value)
-        except InvalidAddress as error:
+            return self._spelled(value)
+        except ValueError as error:
             raise serializers.ValidationError(str(error), code="invalid") from error
+
+
+class AddressField(SpelledField, serializers.EmailField):
+    """An email address, in the canonical spelling of `notifier.lib.email_addresses`."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(spelled=spelled, max_length=ADDRESS_LIMIT, **kwargs)
+        # Django's own validator accepts impossible addresses, and refuses some that people have.
+        self.validators = [one for one in self.validators if not isinstance(one, EmailValidator)]
 
 
 class LanguageField(LineField):

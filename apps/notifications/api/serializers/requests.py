@@ -28,6 +28,7 @@ from notifier.lib.fields.validation import (
     OneOfField,
     ShortDictField,
     ShortListField,
+    SpelledField,
     StrictSerializer,
     validate_timezone,
 )
@@ -114,25 +115,10 @@ class RecipientSerializer(StrictSerializer):
         return attrs
 
 
-class ContactField(LineField):
-    """An address of a channel, in the spelling that the channel declares."""
-
-    def __init__(self, address: Address, **kwargs: Any) -> None:
-        super().__init__(max_length=address.limit, **kwargs)
-        self._address = address
-
-    def to_internal_value(self, data: Any) -> str:
-        value = super().to_internal_value(data)
-        try:
-            return self._address.spelled(value)
-        except ValueError as error:
-            raise serializers.ValidationError(str(error), code="invalid") from error
-
-
 def _field(address: Address) -> LineField:
-    return (
-        AddressField(required=False) if address.format == "email" else ContactField(address, required=False)
-    )
+    if address.format == "email":
+        return AddressField(required=False)
+    return SpelledField(spelled=address.spelled, max_length=address.limit, required=False)
 
 
 def recipients_in(fields: Mapping[str, Any]) -> dict[str, str]:
