@@ -7,12 +7,13 @@ from time import monotonic
 from django.conf import settings
 
 from apps.admin.doctor.findings import Finding, message_of, ok, sandboxed, skipped, warning, wrong
-from apps.notifications.channels.email.providers.esp.settings import KEY_NAMES, EspSettings
+from apps.notifications.channels.email.providers.anymail.settings import AnymailSettings
 from apps.notifications.channels.email.providers.smtp.outcomes import Ended
 from apps.notifications.channels.email.providers.smtp.session import Session
 from apps.notifications.channels.email.providers.smtp.settings import SmtpSettings
 from apps.notifications.channels.outcome import Outcome
-from apps.notifications.routing.accounts import SANDBOX, Account, configured
+from apps.notifications.channels.sandbox import SandboxSettings
+from apps.notifications.routing.accounts import SCHEMES, Account, configured
 from notifier.channels.email import EMAIL
 
 SESSION_SECONDS = 10
@@ -60,9 +61,10 @@ def signs_in() -> list[Finding]:
 
 
 def _signs_in(account: Account) -> list[Finding]:
-    if account.scheme in KEY_NAMES:
-        return _has_key(account)
-    if account.scheme == SANDBOX:
+    own = SCHEMES[Channel.EMAIL][account.scheme].settings_from_url(account.url)
+    if isinstance(own, AnymailSettings):
+        return _has_key(account, own)
+    if isinstance(own, SandboxSettings):
         return [sandboxed("emails")]
     try:
         relay = SmtpSettings.from_url(account.url)
@@ -78,9 +80,9 @@ def _signs_in(account: Account) -> list[Finding]:
     return [*_doubts(relay), ok(f"The mail relay at {where} accepts us{_as_whom(relay)}; nothing was sent.")]
 
 
-def _has_key(account: Account) -> list[Finding]:
+def _has_key(account: Account, own: AnymailSettings) -> list[Finding]:
     try:
-        EspSettings.from_url(account.url).backend_options()
+        own.backend_options()
     except OSError as error:
         return [
             wrong(f"The key of {account.name} can't be read: {message_of(error)}.", "Let this user read it.")

@@ -12,7 +12,8 @@ from apps.notifications.channels.outcome import Outcome, Result
 from apps.notifications.channels.push.providers.fcm.auth import AccessTokens, AuthError
 from apps.notifications.channels.push.providers.fcm.outcomes import outcome_of
 from apps.notifications.channels.push.providers.fcm.settings import FcmSettings
-from apps.notifications.routing.accounts import SANDBOX, Account, configured
+from apps.notifications.channels.sandbox import SANDBOX
+from apps.notifications.routing.accounts import Account, configured
 from notifier.channels.push import PUSH
 
 TOKEN = "doctor-of-notifier"  # noqa: S105 - not a device's: FCM refuses it, or validates the rest only
@@ -47,7 +48,7 @@ def accepts() -> list[Finding]:
 
 
 def _accepts(account: Account) -> list[Finding]:
-    if account.scheme == SANDBOX:
+    if account.scheme in SANDBOX.schemes:
         return [sandboxed("pushes")]
     try:
         fcm = FcmSettings.from_url(account.url)

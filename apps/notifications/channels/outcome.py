@@ -1,7 +1,4 @@
-"""The interface of a provider: one class that sends a message and returns an `Outcome`.
-
-A provider that `pipelines` also takes `pipelined_next`, the message that the same thread most likely sends next: it
-may prepare for it, and must accept that it never comes.
+"""What a provider gets, a message, and what it answers, an `Outcome`.
 
 A provider's own reply codes and error names stop here: the rest of the system sees an `Outcome`.
 """
@@ -10,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
 
 DETAIL_LIMIT = 500
 """Characters of a provider's reply that are stored."""
@@ -108,21 +104,3 @@ class PushMessage:
 
 
 Message = EmailMessage | PushMessage
-
-
-class EmailProvider(Protocol):
-    name: str
-    pipelines: bool
-
-    def send(self, message: EmailMessage, *, may_commit: MayCommit) -> Outcome: ...
-
-    def close(self) -> None: ...
-
-
-class PushProvider(Protocol):
-    name: str
-    pipelines: bool
-
-    def send(self, message: PushMessage, *, may_commit: MayCommit) -> Outcome: ...
-
-    def close(self) -> None: ...

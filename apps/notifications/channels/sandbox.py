@@ -11,6 +11,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from apps.notifications.channels.outcome import EmailMessage, Feedback, MayCommit, Message, Outcome, Result
+from apps.notifications.channels.provider import Capabilities, ProviderKind
 
 DOMAIN = "sandbox.test"
 TOKEN_PREFIX = "sandbox-"  # noqa: S105 - no secret
@@ -40,8 +41,6 @@ class SandboxSettings:
 
 class SandboxProvider:
     """Accepts every message and discards it, unless its recipient asks for another outcome."""
-
-    pipelines = False
 
     def __init__(self, name: str = "sandbox") -> None:
         self.name = name
@@ -85,3 +84,13 @@ def _scenario_of_address(address: str) -> str:
 def _scenario_of_token(token: str) -> str:
     prefix, scenario = token[: len(TOKEN_PREFIX)], token[len(TOKEN_PREFIX) :]
     return scenario.partition("-")[0] if prefix == TOKEN_PREFIX else ""
+
+
+SANDBOX = ProviderKind(
+    name="sandbox",
+    schemes=("sandbox",),
+    settings_from_url=SandboxSettings.from_url,
+    make=lambda name, _: SandboxProvider(name),
+    capabilities=Capabilities(smtputf8=True),
+)
+"""Every channel has it."""

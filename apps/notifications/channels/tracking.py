@@ -2,8 +2,10 @@
 
 import hashlib
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, Protocol
 
 from apps.notifications.channels.email.providers.smtp.outcomes import printable
 from apps.notifications.channels.outcome import DETAIL_LIMIT
@@ -37,6 +39,59 @@ class TrackingEvent:
     provider_message_id: str = ""
     detail: str = ""
     permanent: bool = False
+
+
+class Unverified(Exception):
+    """The post is not signed by the provider, or not with this account's secret."""
+
+
+class NotTracking(Exception):
+    """The post is the provider's, but about inbound mail instead of messages that were sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A request to the account's URL. `meta`: as a WSGI environment names it (`CONTENT_TYPE`, `HTTP_…`). `body`: its
+    octets, up to a limit. `form`: the body is an HTML form's, not JSON."""
+
+    meta: Mapping[str, Any]
+    body: bytes
+    form: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A tracking event in an unknown shape. `body`: the event as a post of its own; `error`: why it can't be read."""
+
+    body: bytes
+    error: str
+
+
+class EventsReader(Protocol):
+    """Verifies and reads one account's posts.
+
+    `verifies`: the account's URL has the secret for it; without it no post is accepted. `forms`: the provider also
+    posts HTML forms. `signed_inside`: the signature is part of the body, which must be parsed to be verified.
+    `identified_by`: the header, as `Post.meta` names it, by which an event is known to be the same; "" where the body
+    says that.
+    """
+
+    verifies: bool
+    forms: bool
+    signed_inside: bool
+    identified_by: str
+
+    def is_ping(self, post: Post) -> bool:
+        """Whether it is the provider's test of the URL, which must be answered before there is a secret."""
+
+    def verify(self, post: Post) -> None:
+        """Raises Unverified. The body is parsed only where the signature is in it."""
+
+    def read(self, post: Post) -> tuple[list[TrackingEvent], list[Unread]]:
+        """A verified post's tracking events, and those that can't be read; kinds that are not used here are dropped.
+
+        An unreadable event does not affect the others. Raises NotTracking, and ValueError for a body that is no JSON.
+        """
 
 
 def key_of(*parts: object) -> str:

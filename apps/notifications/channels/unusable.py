@@ -6,8 +6,6 @@ from apps.notifications.channels.outcome import DETAIL_LIMIT, MayCommit, Message
 class UnusableProvider:
     """Answers every message with a configuration error that has the given code and detail."""
 
-    pipelines = False
-
     def __init__(self, name: str, code: str, detail: str) -> None:
         self.name = name
         self._outcome = Outcome(Result.CONFIGURATION, code, detail[:DETAIL_LIMIT], provider_error=True)

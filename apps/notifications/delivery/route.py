@@ -106,7 +106,7 @@ def _send(ready: Ready, attempt: DeliveryAttempt) -> Outcome:
     begun_before, attempt.begun = attempt.begun, False
     # The types fit: a channel's accounts have its kind of provider, and its rows its kind of message.
     provider: Any = ready.provider
-    pipelined_next = attempt.pipelined_next if provider.pipelines else None
+    pipelined_next = attempt.pipelined_next if ready.capabilities.pipelines else None
     options = {} if pipelined_next is None else {"pipelined_next": pipelined_next.message}
     began = time.monotonic()
     try:

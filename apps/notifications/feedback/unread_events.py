@@ -7,11 +7,10 @@ import structlog
 from django.db.models import F
 from django.db.models.functions import Now
 
-from apps.notifications.channels.email.providers.esp import webhook_events
-from apps.notifications.channels.tracking import key_of
+from apps.notifications.channels.tracking import NotTracking, Post, Unread, key_of
 from apps.notifications.feedback import tracking_events
 from apps.notifications.models import UnreadEvent
-from apps.notifications.routing.accounts import service_of
+from apps.notifications.routing.accounts import events_of
 
 log = structlog.get_logger(__name__)
 
@@ -22,8 +21,8 @@ SIZE_LIMIT = 256 * 1024
 """Octets of one event; ordinary ones have a hundredth of it."""
 
 
-def keep(source: str, post: webhook_events.Post, unread: Iterable[webhook_events.Unread]) -> None:
-    """Store each event once; one that is reported again is counted."""
+def keep(source: str, post: Post, unread: Iterable[Unread], *, identified_by: str) -> None:
+    """Store each event once; one that is reported again is counted. `identified_by`: see `EventsReader`."""
     for one in unread:
         key = key_of(one.body.decode("latin-1"))
         same = UnreadEvent.objects.filter(source=source, key=key)
@@ -39,8 +38,8 @@ def keep(source: str, post: webhook_events.Post, unread: Iterable[webhook_events
             source=source,
             key=key,
             body=one.body.decode("latin-1"),
-            content_type=str(post.META.get("CONTENT_TYPE", ""))[:200] if post.form else "",
-            event_id=str(post.META.get("HTTP_SVIX_ID", ""))[:255],
+            content_type=str(post.meta.get("CONTENT_TYPE", ""))[:200] if post.form else "",
+            event_id=str(post.meta.get(identified_by, ""))[:255],
             error=one.error,
         )
         # A concurrent request may store the same event.
@@ -53,19 +52,19 @@ def read_again(rows: Any, *, by: str) -> Iterator[tuple[UnreadEvent, str]]:
     Raises DatabaseError. Events of an account that the settings no longer name stay open.
     """
     for row in rows.filter(state=UnreadEvent.State.OPEN).order_by("pk").iterator():
-        settings = service_of(row.source)
-        if settings is None or not settings.webhook:
+        reader = events_of(row.source)
+        if reader is None or not reader.verifies:
             yield row, "The settings name no such account."
             continue
-        meta = {"CONTENT_TYPE": row.content_type, "HTTP_SVIX_ID": row.event_id}
-        post = webhook_events.Post(
+        meta = {"CONTENT_TYPE": row.content_type, reader.identified_by: row.event_id}
+        post = Post(
             {name: value for name, value in meta.items() if value},
             row.body.encode("latin-1"),
             form=bool(row.content_type),
         )
         try:
-            tracked, unread = webhook_events.read(settings, post)
-        except webhook_events.NotTracking:
+            tracked, unread = reader.read(post)
+        except NotTracking:
             yield row, "It is about inbound mail."
             continue
         if unread:

@@ -6,22 +6,17 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from importlib import import_module
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, urlsplit, urlunsplit
 
 from django.conf import settings
 
-from apps.notifications.channels.email.providers.esp.provider import EspProvider
-from apps.notifications.channels.email.providers.esp.settings import KEY_NAMES, EspSettings
-from apps.notifications.channels.email.providers.smtp.provider import SmtpProvider
-from apps.notifications.channels.email.providers.smtp.settings import SmtpSettings
-from apps.notifications.channels.outcome import EmailProvider, PushProvider
-from apps.notifications.channels.push.providers.fcm.provider import FcmProvider
-from apps.notifications.channels.push.providers.fcm.settings import FcmSettings
-from apps.notifications.channels.sandbox import SandboxProvider, SandboxSettings
+from apps.notifications.channels.provider import Capabilities, Provider, ProviderKind
+from apps.notifications.channels.sandbox import SANDBOX, SandboxProvider
+from apps.notifications.channels.tracking import EventsReader
 from apps.notifications.channels.unusable import UnusableProvider
-from notifier.channels.email import EMAIL
-from notifier.channels.push import PUSH
+from notifier.channels.registry import CODES
 
 OPTIONS = frozenset({"name", "order", "weight", "breaker", "rate", "domain_rate"})
 NAME_LIMIT = 64
@@ -64,8 +59,12 @@ class Account:
     domain_rate: float = 0.0
 
 
-def parse(text: str, schemes: Mapping[str, Callable[[str], Any]]) -> list[Account]:
-    """The accounts in `text`: URLs separated by spaces. `schemes`: by URL scheme, what validates such a URL.
+Schemes = Mapping[str, ProviderKind[Any]]
+"""A channel's kinds of provider, by the URL schemes that mean them."""
+
+
+def parse(text: str, schemes: Schemes) -> list[Account]:
+    """The accounts in `text`: URLs separated by spaces.
 
     Raises ValueError, whose message contains no password.
     """
@@ -77,7 +76,7 @@ def parse(text: str, schemes: Mapping[str, Callable[[str], Any]]) -> list[Accoun
     return accounts
 
 
-def _account(url: str, position: int, schemes: Mapping[str, Callable[[str], Any]], *, alone: bool) -> Account:
+def _account(url: str, position: int, schemes: Schemes, *, alone: bool) -> Account:
     try:
         parts = urlsplit(url)
         options = dict(parse_qsl(parts.query, keep_blank_values=True))
@@ -89,7 +88,8 @@ def _account(url: str, position: int, schemes: Mapping[str, Callable[[str], Any]
     own = {key: value for key, value in options.items() if key in OPTIONS}
     if not alone and not own.get("name"):
         raise ValueError("each of several provider URLs needs a name=")
-    name = own.get("name", parts.scheme.removesuffix("s") if parts.scheme == "smtps" else parts.scheme)
+    kind = schemes[parts.scheme]
+    name = own.get("name", kind.name)
     if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii() or len(name) > NAME_LIMIT:
         raise ValueError(f"a provider's name= has letters, digits, - and _ only, at most {NAME_LIMIT}")
     account = Account(
@@ -102,7 +102,7 @@ def _account(url: str, position: int, schemes: Mapping[str, Callable[[str], Any]
         rate=_number(own, "rate", 0.0, lowest=0),
         domain_rate=_number(own, "domain_rate", 0.0, lowest=0),
     )
-    schemes[parts.scheme](account.url)
+    kind.settings_from_url(account.url)
     return account
 
 
@@ -147,15 +147,16 @@ def _breaker(text: str) -> BreakerPolicy:
     return policy
 
 
-SANDBOX = "sandbox"
-SCHEMES: dict[str, dict[str, Callable[[str], Any]]] = {
-    EMAIL.code: {
-        "smtp": SmtpSettings.from_url,
-        "smtps": SmtpSettings.from_url,
-        **dict.fromkeys(KEY_NAMES, EspSettings.from_url),
-        SANDBOX: SandboxSettings.from_url,
-    },
-    PUSH.code: {"fcm": FcmSettings.from_url, SANDBOX: SandboxSettings.from_url},
+def _kinds(channel: str) -> tuple[ProviderKind[Any], ...]:
+    """What the folders of the channel's providers declare."""
+    registry = import_module(f"apps.notifications.channels.{channel}.providers.registry")
+    kinds: tuple[ProviderKind[Any], ...] = registry.KINDS
+    return kinds
+
+
+SCHEMES: dict[str, Schemes] = {
+    channel: {scheme: kind for kind in (*_kinds(channel), SANDBOX) for scheme in kind.schemes}
+    for channel in CODES
 }
 
 
@@ -170,11 +171,14 @@ def configured(channel: str) -> tuple[Account, ...]:
     return accounts_in(channel, getattr(settings, setting_of(channel)))
 
 
-def service_of(name: str) -> EspSettings | None:
-    """The settings of the account with an email service; None where no such account has this name."""
-    for account in configured(EMAIL.code):
-        if account.name == name and account.scheme in KEY_NAMES:
-            return EspSettings.from_url(account.url)
+def events_of(name: str) -> EventsReader | None:
+    """What verifies and reads the posts to the account of this name; None where there is no such account, or its
+    provider makes none."""
+    for channel, schemes in SCHEMES.items():
+        for account in configured(channel):
+            kind = schemes[account.scheme]
+            if account.name == name and kind.events is not None:
+                return kind.events(kind.settings_from_url(account.url))
     return None
 
 
@@ -183,17 +187,15 @@ def setting_of(channel: str) -> str:
     return f"{channel.upper()}_PROVIDER_URL"
 
 
-Provider = EmailProvider | PushProvider
-
-
 class Ready(NamedTuple):
     """An account, and the provider object that sends through it."""
 
     account: Account
     provider: Provider
+    capabilities: Capabilities = Capabilities()
 
 
-_SANDBOX = Ready(Account("sandbox"), SandboxProvider())
+_SANDBOX = Ready(Account("sandbox"), SandboxProvider(), SANDBOX.capabilities)
 _lock = threading.Lock()
 _made: dict[Account, Provider] = {}
 
@@ -226,27 +228,16 @@ def close_all() -> None:
 
 
 def _ready(channel: str, account: Account) -> Ready:
+    kind = SCHEMES[channel][account.scheme]
     with _lock:
         if account not in _made:
             try:
-                _made[account] = _make(account.name, SCHEMES[channel][account.scheme](account.url))
+                _made[account] = kind.make(account.name, kind.settings_from_url(account.url))
             except (ValueError, OSError) as error:
                 # Not cached: a missing file may be there the next time.
                 return _unusable(account, "provider_unusable", str(error))
-        return Ready(account, _made[account])
+        return Ready(account, _made[account], kind.capabilities)
 
 
 def _unusable(account: Account, code: str, detail: str) -> Ready:
     return Ready(account, UnusableProvider(account.name, code, detail))
-
-
-def _make(name: str, own: SmtpSettings | FcmSettings | EspSettings | SandboxSettings) -> Provider:
-    match own:
-        case SmtpSettings():
-            return SmtpProvider(name, own)
-        case FcmSettings():
-            return FcmProvider(name, own)
-        case EspSettings():
-            return EspProvider(name, own)
-        case SandboxSettings():
-            return SandboxProvider(name)

@@ -308,7 +308,6 @@ def test_an_answer_with_a_nul_is_recorded(
 ):
     class Odd:
         name = "fcm"
-        pipelines = False
 
         def send(self, message, *, may_commit):
             from apps.notifications.channels.push.providers.fcm.outcomes import outcome_of
@@ -319,7 +318,8 @@ def test_an_answer_with_a_nul_is_recorded(
         def close(self):
             pass
 
-    monkeypatch.setattr(accounts, "_make", lambda *a: Odd())
+    odd = replace(accounts.SCHEMES["push"]["fcm"], make=lambda *_: Odd())
+    monkeypatch.setitem(accounts.SCHEMES["push"], "fcm", odd)
     post(api, user, channels=["push"])
     sender.deliver("push", [str(PushLog.objects.get().pk)])
     assert PushLog.objects.get().status == "failed"

@@ -12,13 +12,12 @@ from django.db.models.functions import Now
 from rest_framework.test import APIClient
 
 from apps.notifications.channels.email.log import EmailLog
-from apps.notifications.channels.email.providers.esp.settings import EspSettings
 from apps.notifications.feedback.tracking_events import settle_due
 from apps.notifications.models import Callback, DeadLetter, Event, ProviderEvent, Suppression, from_now
-from apps.notifications.routing.accounts import close_all
+from apps.notifications.routing.accounts import SCHEMES, close_all
 from notifier.http.parsing import BoundedJSONParser
 from tests.conftest import post, settled, timeline, wait_until
-from tests.notifications.channels.email.test_esp_provider import TAKEN
+from tests.notifications.channels.email.test_anymail_provider import TAKEN
 from tests.support.email_services import BODIES, KINDS, SECRETS, Service, url_of
 from tests.support.routes import refused, stored
 from tests.support.webhook_receiver import Receiver
@@ -548,10 +547,10 @@ def test_from_the_send_to_what_became_of_it(api, user, settings, service):
 )
 def test_a_secret_that_verifies_nothing_is_refused_and_not_repeated(text):
     with pytest.raises(ValueError, match="percent-encoded") as caught:
-        EspSettings.from_url(text)
+        SCHEMES["email"][text.partition(":")[0]].settings_from_url(text)
     assert "hunter2" not in str(caught.value)
 
 
 def test_each_service_has_its_own_option():
     with pytest.raises(ValueError, match="no option 'webhook_key'"):
-        EspSettings.from_url("postmark://?key=k&webhook_key=0123456789abcdef")
+        SCHEMES["email"]["postmark"].settings_from_url("postmark://?key=k&webhook_key=0123456789abcdef")

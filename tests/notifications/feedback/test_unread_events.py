@@ -9,7 +9,7 @@ from django.core.management import call_command
 from django.db.models.functions import Now
 
 from apps.admin.doctor import work
-from apps.notifications.channels.email.providers.esp import event_shapes
+from apps.notifications.channels.email.providers.resend.events import Events
 from apps.notifications.feedback import unread_events
 from apps.notifications.models import ProviderEvent, UnreadEvent
 from apps.notifications.scheduler import gauges
@@ -74,18 +74,18 @@ def test_a_release_that_knows_the_shape_reads_it(row, service, monkeypatch):  # 
     teller = service("resend")
     body = {"type": "email.delivered", "data": {"email": {"id": MESSAGE_ID}, "to": "kim@example.com"}}
 
-    def unknown(event):
+    def unknown(self, event):
         raise KeyError("email_id")
 
-    monkeypatch.setitem(event_shapes._SHAPES, "resend", unknown)
+    monkeypatch.setattr(Events, "shaped", unknown)
     refused(teller.send(body, number="9"), 503, "events_unread")
     assert "KeyError: 'email_id'" in reread()
     assert reread("--provider", "brevo") == "Every event could be read.\n"
 
-    def known(event):
+    def known(self, event):
         return event | {"data": {"email_id": event["data"]["email"]["id"]}}
 
-    monkeypatch.setitem(event_shapes._SHAPES, "resend", known)
+    monkeypatch.setattr(Events, "shaped", known)
     assert [json.loads(line)["read"] for line in reread("--json").splitlines()] == [True]
     row.refresh_from_db()
     assert row.status == "delivered"

@@ -17,8 +17,6 @@ class SmtpProvider:
     """Thread-safe. `send` raises ValueError for a message that `build` refuses (mainly a line end in a header), and
     otherwise only what `may_commit` raises."""
 
-    pipelines = True
-
     def __init__(self, name: str, settings: SmtpSettings) -> None:
         self.name = name
         self._settings = settings

@@ -54,8 +54,6 @@ def encode(message: PushMessage, now: datetime) -> bytes:
 class FcmProvider:
     """Thread-safe. Raises ValueError if the credentials can't be used."""
 
-    pipelines = False
-
     def __init__(self, name: str, settings: FcmSettings) -> None:
         self.name = name
         self._path = f"/v1/projects/{settings.project_id}/messages:send"

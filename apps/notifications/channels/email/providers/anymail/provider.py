@@ -2,17 +2,17 @@
 
 import ssl
 import threading
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 import requests
-from anymail.exceptions import AnymailAPIError, AnymailError, AnymailRecipientsRefused
+from anymail.exceptions import AnymailError, AnymailRecipientsRefused
 from anymail.message import AnymailMessage
 from anymail.utils import parse_single_address
 from django.core.mail import get_connection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
-from apps.notifications.channels.email.providers.esp.settings import WITHOUT_METADATA, EspSettings
+from apps.notifications.channels.email.providers.anymail.settings import AnymailSettings
 from apps.notifications.channels.outcome import DETAIL_LIMIT, EmailMessage, MayCommit, Outcome, Result
 from notifier.lib.email_addresses import sender
 from notifier.lib.http.retry_after import retry_after
@@ -30,16 +30,39 @@ _ACCEPTED = frozenset({"sent", "queued"})
 _REFUSED = frozenset({"invalid", "rejected", "failed"})
 
 
-class EspProvider:
+class _LeaseLapsed(Exception):
+    pass
+
+
+class _Request:
+    """One thread's session of requests. It asks before each request, remembers that one was made and its answer, and
+    follows no redirect, which would lead to another host than the configured one."""
+
+    def __init__(self, request: Callable[..., requests.Response]) -> None:
+        self._request = request
+        self.begin(lambda: False)
+
+    def begin(self, may_commit: MayCommit) -> None:
+        self._may_commit = may_commit
+        self.made = False
+        self.response: requests.Response | None = None
+
+    def __call__(self, *arguments: Any, **options: Any) -> requests.Response:
+        if not self._may_commit():
+            raise _LeaseLapsed
+        self.made = True
+        self.response = self._request(*arguments, **options, allow_redirects=False)
+        return self.response
+
+
+class AnymailProvider:
     """Thread-safe: each thread has an HTTP session of its own. Raises ValueError or OSError for settings that can't
     be used."""
 
-    pipelines = False
-
-    def __init__(self, name: str, settings: EspSettings) -> None:
+    def __init__(self, name: str, settings: AnymailSettings) -> None:
         self.name = name
-        self._backend = f"anymail.backends.{settings.service}.EmailBackend"
         self._service = settings.service
+        self._backend = f"anymail.backends.{self._service.name}.EmailBackend"
         self._options = settings.backend_options()
         self._own = threading.local()
         self._generation = 0
@@ -50,7 +73,31 @@ class EspProvider:
             # `".kim"@…` would lose its quotes on the way, and be another address.
             detail = "The address can't be represented in the service's API."
             return Outcome(Result.PERMANENT, "address_invalid", detail, untried=True)
-        backend = self._ready_backend()
+        backend, request = self._ready_backend()
+        request.begin(may_commit)
+        built = self._built(message)
+        try:
+            backend.send_messages([built])
+            return self._accepted(built)
+        except _LeaseLapsed:
+            return Outcome(Result.DEFERRED, "lease_lapsed")
+        except AnymailRecipientsRefused as error:
+            return Outcome(Result.PERMANENT, "refused", self._masked_detail(error, request.response))
+        except Exception as error:
+            # The library assumes the shape of an answer, and may fail in any way on another.
+            if request.made:
+                return self._failed(error, request.response)
+            if isinstance(error, AnymailError):
+                # The message can't be represented in the service's API; another attempt changes nothing.
+                detail = self._masked_detail(error, None)
+                return Outcome(Result.PERMANENT, "invalid_message", detail, untried=True)
+            raise
+
+    def close(self) -> None:
+        """Makes each thread open a new session for its next send."""
+        self._generation += 1
+
+    def _built(self, message: EmailMessage) -> Any:
         built = AnymailMessage(
             subject=message.subject,
             body=message.text,
@@ -58,38 +105,22 @@ class EspProvider:
             to=[message.to],
             headers={**message.headers, "Message-ID": message.message_id},
         )
-        if self._service not in WITHOUT_METADATA:
-            # The service returns it with its tracking events.
+        if self._service.returns_metadata:
             built.metadata = {"delivery_id": message.message_id.strip("<>").partition("@")[0]}
         if message.html:
             built.attach_alternative(message.html, "text/html")
-        if not may_commit():
-            return Outcome(Result.DEFERRED, "lease_lapsed")
-        try:
-            backend.send_messages([built])
-        except AnymailRecipientsRefused as error:
-            return Outcome(Result.PERMANENT, "refused", self._masked_detail(error))
-        except AnymailAPIError as error:
-            return self._refused(error)
-        except AnymailError as error:
-            # The message can't be represented in the service's API; another attempt changes nothing.
-            return Outcome(Result.PERMANENT, "invalid_message", self._masked_detail(error), untried=True)
-        return self._accepted(built)
+        return built
 
-    def close(self) -> None:
-        """Makes each thread open a new session for its next send."""
-        self._generation += 1
-
-    def _ready_backend(self) -> Any:
-        if getattr(self._own, "generation", None) != self._generation:
-            if hasattr(self._own, "backend"):
-                self._own.backend.close()
+    def _ready_backend(self) -> tuple[Any, _Request]:
+        own = self._own
+        if getattr(own, "generation", None) != self._generation:
+            if hasattr(own, "backend"):
+                own.backend.close()
             backend: Any = get_connection(self._backend, **self._options)
             backend.open()
-            # A redirect would lead to another host than the configured one.
-            backend.session.request = partial(backend.session.request, allow_redirects=False)
-            self._own.backend, self._own.generation = backend, self._generation
-        return self._own.backend
+            backend.session.request = _Request(backend.session.request)
+            own.backend, own.generation = backend, self._generation
+        return own.backend, own.backend.session.request
 
     def _accepted(self, built: Any) -> Outcome:
         status = built.anymail_status
@@ -104,14 +135,14 @@ class EspProvider:
             )
         return Outcome(Result.SENT, "accepted", provider_message_id=message_id[:200])
 
-    def _refused(self, error: AnymailAPIError) -> Outcome:
-        detail = self._masked_detail(error)
-        response: requests.Response | None = getattr(error, "response", None)
+    def _failed(self, error: Exception, response: requests.Response | None) -> Outcome:
+        """The outcome of a request that the library raised for."""
+        detail = self._masked_detail(error, response)
         if response is None:
             return _broken(error, detail)
         status = response.status_code
-        if 200 <= status < 300:
-            # Accepted, with an answer that can't be parsed.
+        if status < 300:
+            # Accepted, or so it seems, with an answer that can't be parsed.
             return Outcome(Result.UNKNOWN, "unreadable_answer", detail)
         if status == 429:
             wait = retry_after(response.headers, default=PATIENCE)
@@ -125,12 +156,14 @@ class EspProvider:
             return Outcome(Result.RETRY, "server_error", detail, wait=wait or None, provider_error=True)
         return Outcome(Result.PERMANENT, "refused", detail)
 
-    def _masked_detail(self, error: Exception) -> str:
-        """The error in one line, without the account's secrets."""
-        text = " ".join(str(error).split())
-        for option, value in self._options.items():
-            if option.endswith(("key", "token")):
-                text = text.replace(value, "***")
+    def _masked_detail(self, error: Exception, response: requests.Response | None) -> str:
+        """The error in one line, without the account's secrets, as they are or as the request had them."""
+        text = " ".join(str(error).split()) or type(error).__name__
+        secrets = [value for option, value in self._options.items() if option.endswith(("key", "token"))]
+        if response is not None:
+            secrets += response.request.headers.get("Authorization", "").split()[-1:]
+        for secret in filter(None, secrets):
+            text = text.replace(secret, "***")
         return text[:DETAIL_LIMIT]
 
 

@@ -13,8 +13,6 @@ from urllib.parse import parse_qsl, unquote_plus
 import pytest
 from anymail.utils import parse_single_address
 
-from apps.notifications.channels.email.providers.esp.provider import EspProvider
-from apps.notifications.channels.email.providers.esp.settings import EspSettings
 from apps.notifications.channels.outcome import EmailMessage, Result
 from apps.notifications.models import ProviderState
 from apps.notifications.routing import accounts
@@ -47,6 +45,10 @@ TAKEN = {
 }
 
 
+def kind_of(text):
+    return accounts.SCHEMES["email"][text.partition(":")[0]]
+
+
 @pytest.fixture
 def service():
     with Receiver() as receiver:
@@ -63,7 +65,8 @@ def made():
     providers = []
 
     def make(text):
-        providers.append(EspProvider("esp", EspSettings.from_url(text)))
+        kind = kind_of(text)
+        providers.append(kind.make("service", kind.settings_from_url(text)))
         return providers[-1]
 
     yield make
@@ -227,7 +230,7 @@ def test_the_key_may_be_in_a_file(service, made, tmp_path):
 )
 def test_a_bad_url_is_explained_in_a_sentence(text, sentence):
     with pytest.raises(ValueError, match=sentence):
-        EspSettings.from_url(text)
+        kind_of(text).settings_from_url(text)
 
 
 @pytest.mark.usefixtures("worker", "version")

@@ -1,0 +1,14 @@
+"""The providers of email: each is the folder of that name."""
+
+from apps.notifications.channels.provider import kinds_in
+
+KINDS = kinds_in(
+    "apps.notifications.channels.email.providers",
+    "smtp",
+    "brevo",
+    "mailersend",
+    "mailgun",
+    "postmark",
+    "resend",
+    "sparkpost",
+)

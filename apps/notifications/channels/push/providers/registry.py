@@ -1,0 +1,8 @@
+"""The providers of push: each is the folder of that name."""
+
+from apps.notifications.channels.provider import kinds_in
+
+KINDS = kinds_in(
+    "apps.notifications.channels.push.providers",
+    "fcm",
+)
