@@ -4,7 +4,7 @@ providers that send through them, made once a process."""
 import random
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -50,7 +50,7 @@ class Account:
     """
 
     name: str
-    url: str = ""
+    url: str = field(default="", repr=False)
     scheme: str = ""
     order: int = 0
     weight: float = 1.0

@@ -129,10 +129,10 @@ class AnymailProvider:
         # Some services answer a refusal with a list of recipients, whose state may be unknown to the library.
         if states & _REFUSED or status.esp_response.status_code >= 400:
             return Outcome(Result.PERMANENT, "refused", f"The service's status: {', '.join(sorted(states))}.")
-        if not states or not states <= _ACCEPTED:
-            return Outcome(
-                Result.UNKNOWN, "unreadable_answer", f"The service's status: {states or 'nothing'}."
-            )
+        # Every service names what it accepted; the library reads an empty answer of some as accepted, too.
+        if not states or not states <= _ACCEPTED or not message_id:
+            detail = f"The service's status: {', '.join(sorted(map(str, states))) or 'nothing'}."
+            return Outcome(Result.UNKNOWN, "unreadable_answer", detail)
         return Outcome(Result.SENT, "accepted", provider_message_id=message_id[:200])
 
     def _failed(self, error: Exception, response: requests.Response | None) -> Outcome:

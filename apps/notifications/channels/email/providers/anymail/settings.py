@@ -43,8 +43,13 @@ class AnymailSettings:
             timeout = 0.0
         if not 0 < timeout <= 300:
             raise ValueError(f"a {name} URL's timeout= must be a number of seconds up to 300")
-        if unknown := sorted(options.keys() - {"api_url"} - service.options):
-            raise ValueError(_unknown(name, unknown[0], options[unknown[0]]))
+        known = {"api_url", *service.options}
+        if not options.keys() <= known:
+            # An unknown one is not repeated: it may be a piece of a secret that is not percent-encoded.
+            named = sorted(filter(None, (*known, "key", "key_file", "timeout", service.verified_by)))
+            raise ValueError(
+                f"a {name} URL has no options but {', '.join(named)} (write & in a secret as %26)"
+            )
         if not options.get("api_url", "https://").startswith(("https://", "http://")):
             raise ValueError(f"a {name} URL's api_url= must begin with https:// (or http://)")
         return cls(service, key, key_file, timeout, tuple(options.items()), webhook)
@@ -53,13 +58,6 @@ class AnymailSettings:
         """The backend's keyword arguments. Raises OSError where the key file can't be read."""
         key = self.key or Path(self.key_file).read_text().strip()
         return {self.service.key: key, "timeout": self.timeout, **dict(self.options)}
-
-
-def _unknown(name: str, option: str, value: str) -> str:
-    if not value:
-        # The end of a secret that has an & in it looks like an option without a value.
-        return f"a {name} URL has an unknown option without a value (write & in a key as %26)"
-    return f"a {name} URL has no option {option!r}"
 
 
 def _event_secret(service: AnymailService, options: dict[str, str]) -> str:

@@ -92,7 +92,9 @@ class FcmProvider:
             return Outcome(Result.DEFERRED, "lease_lapsed")
         if answer.status == 401:
             self._tokens.forget(access)
-        return outcome_of(answer.status, answer.body, answer.headers, token=message.token)
+        # A gateway on the way may repeat what it refuses.
+        body = answer.body.replace(access.encode(), b"***")
+        return outcome_of(answer.status, body, answer.headers, token=message.token)
 
     def close(self) -> None:
         self._pool.close()
