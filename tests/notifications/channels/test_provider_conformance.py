@@ -77,12 +77,12 @@ def test_every_channel_has_the_sandbox(channel):
 
 @EVERY
 def test_an_accepted_message_is_sent_once(kind, far_end, make):
-    asked = []
+    taken_before = []
     provider = make()
     assert provider.name == "account"
-    outcome = provider.send(far_end.message(), may_commit=lambda: not asked.append(far_end.committed))
+    outcome = provider.send(far_end.message(), may_commit=lambda: not taken_before.append(far_end.committed))
     assert (outcome.result, outcome.recipient_gone, outcome.provider_error) == (Result.SENT, False, False)
-    assert asked == [0], "it asks once, and before"
+    assert taken_before == [0], "it asks once, and before"
     if far_end.remote:
         assert (far_end.requests, far_end.committed) == (1, 1)
 
