@@ -26,7 +26,7 @@ from tests.support.webhook_receiver import Call, Receiver, Say
 KEY = "Xy7+kQ2v/vB9uR3=mZ4cN5-wT6pL8"
 EVENT_KEY = "hG5-jW1r.qD8sF4_zM7tK3"
 JSON = (("Content-Type", "application/json"),)
-DRIPS_FOR = 2.0
+DRIPS_FOR = 1.5
 """Seconds that a far end takes for an answer of which it sends an octet at a time."""
 
 

@@ -3,16 +3,17 @@
 import ssl
 from collections.abc import Iterator
 from time import monotonic
+from typing import Any
 
 from django.conf import settings
 
 from apps.admin.doctor.findings import Finding, message_of, ok, sandboxed, skipped, warning, wrong
-from apps.notifications.channels.email.providers.anymail.settings import AnymailSettings
 from apps.notifications.channels.email.providers.smtp.outcomes import Ended
 from apps.notifications.channels.email.providers.smtp.session import Session
 from apps.notifications.channels.email.providers.smtp.settings import SmtpSettings
 from apps.notifications.channels.outcome import Outcome
-from apps.notifications.channels.sandbox import SandboxSettings
+from apps.notifications.channels.provider import ProviderKind
+from apps.notifications.channels.sandbox import SANDBOX
 from apps.notifications.routing.accounts import SCHEMES, Account, configured
 from notifier.channels.email import EMAIL
 
@@ -61,16 +62,19 @@ def signs_in() -> list[Finding]:
 
 
 def _signs_in(account: Account) -> list[Finding]:
-    own = SCHEMES[Channel.EMAIL][account.scheme].settings_from_url(account.url)
-    if isinstance(own, AnymailSettings):
-        return _has_key(account, own)
-    if isinstance(own, SandboxSettings):
+    kind = SCHEMES[Channel.EMAIL][account.scheme]
+    if kind is SANDBOX:
         return [sandboxed("emails")]
     try:
-        relay = SmtpSettings.from_url(account.url)
-        context = None if relay.tls == "none" else ssl.create_default_context(cafile=relay.ca_file or None)
+        own = kind.settings_from_url(account.url)
+        return _relay(own) if isinstance(own, SmtpSettings) else _has_key(account, kind, own)
     except (ValueError, OSError) as error:
         return [wrong(f"EMAIL_PROVIDER_URL can't be used: {message_of(error)}.", "See docs/settings.md.")]
+
+
+def _relay(relay: SmtpSettings) -> list[Finding]:
+    """Raises OSError where the file of its authorities can't be read."""
+    context = None if relay.tls == "none" else ssl.create_default_context(cafile=relay.ca_file or None)
     where = f"{relay.host}:{relay.port}"
     try:
         session = Session(relay, context, monotonic() + SESSION_SECONDS)
@@ -80,9 +84,9 @@ def _signs_in(account: Account) -> list[Finding]:
     return [*_doubts(relay), ok(f"The mail relay at {where} accepts us{_as_whom(relay)}; nothing was sent.")]
 
 
-def _has_key(account: Account, own: AnymailSettings) -> list[Finding]:
+def _has_key(account: Account, kind: ProviderKind[Any], own: Any) -> list[Finding]:
     try:
-        own.backend_options()
+        kind.make(account.name, own).close()
     except OSError as error:
         return [
             wrong(f"The key of {account.name} can't be read: {message_of(error)}.", "Let this user read it.")

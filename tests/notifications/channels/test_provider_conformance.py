@@ -3,6 +3,9 @@
 import inspect
 import json
 import socket
+import subprocess
+import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,7 +19,9 @@ from hypothesis import strategies as st
 import apps.notifications.channels
 from apps.notifications.channels.outcome import DETAIL_LIMIT, Outcome, Result
 from apps.notifications.channels.provider import ProviderKind
+from apps.notifications.channels.tracking import Post, Unverified
 from apps.notifications.routing.accounts import SCHEMES, parse
+from tests.environment import ROOT
 from tests.support.far_ends import DRIPS_FOR, FAR_ENDS
 
 KINDS = list({(channel, kind) for channel, schemes in SCHEMES.items() for kind in schemes.values()})
@@ -71,8 +76,31 @@ def test_every_folder_is_registered_and_declares_its_own_name():
 
 
 @pytest.mark.parametrize("channel", SCHEMES)
-def test_every_channel_has_the_sandbox(channel):
+def test_every_channel_has_the_sandbox_and_no_scheme_twice(channel):
     assert "sandbox" in SCHEMES[channel]
+    kinds = [kind for of, kind in KINDS if of == channel]
+    assert sum(len(kind.schemes) for kind in kinds) == len(SCHEMES[channel])
+
+
+def test_what_sends_does_not_import_what_reads_posts():
+    """Nor does it need settings: these name the accounts."""
+    code = (
+        "import sys, apps.notifications.routing.accounts; print([n for n in sys.modules if '.webhooks' in n])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ran.stdout == "[]\n"
+
+
+@EVERY
+def test_what_reads_its_events_is_there(channel, kind, far_end):
+    if kind.events is None:
+        return
+    reader = kind.events(kind.settings_from_url(far_end.url()))
+    assert reader.verifies
+    post = Post({"CONTENT_TYPE": "application/json"}, b"{}")
+    assert not reader.is_ping(post)
+    with pytest.raises(Unverified):
+        reader.verify(post)
 
 
 @EVERY
@@ -196,7 +224,7 @@ GARBAGE = [
     b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}", b"HTTP/1.1 100 Continue\r\n\r\n",
     b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 300 + b"\r\n", b"HTTP/1.1 200 OK\r\n: \r\n\r\n",
     http(200, b"[" * 100_000, "Content-Type: application/json"), http(200, b'"\\ud800\\u0000"'),
-    http(302, b"", "Location: http://["), http(302, b"", "Location: \xff://\xff:x"),
+    http(307, b"", "Location: /elsewhere"), http(302, b"", "Location: http://["), http(302, b"", "Location: \xff://\xff:x"),
     http(429, b"", "Retry-After: \xff"), http(503, b"", "Retry-After: 1e999"),
     http(200, b"{}", "Content-Type: application/json; charset=\xff"),
 ]  # fmt: skip
@@ -327,6 +355,25 @@ def test_each_thread_gets_its_own_outcome(far_end, make):
     ]
     if far_end.remote:
         assert far_end.requests == len(messages)
+
+
+@EVERY
+def test_threads_that_send_at_once_have_leases_of_their_own(far_end, make):
+    """None goes on before all of them have come as far as that."""
+    provider, kept = make(), [number % 2 == 0 for number in range(8)]
+    assert send(provider, far_end.message(50)).result is Result.SENT
+    together = threading.Barrier(len(kept), timeout=20)
+
+    def sent(number):
+        return provider.send(
+            far_end.message(number), may_commit=lambda: together.wait() is not None and kept[number]
+        )
+
+    with ThreadPoolExecutor(len(kept)) as threads:
+        outcomes = list(threads.map(sent, range(len(kept))))
+    assert [outcome.code for outcome in outcomes] == ["accepted" if one else "lease_lapsed" for one in kept]
+    if far_end.remote:
+        assert far_end.committed == 1 + sum(kept)
 
 
 # --- Capabilities ---------------------------------------------------------------------------------------------
