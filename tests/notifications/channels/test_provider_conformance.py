@@ -343,7 +343,17 @@ def test_it_may_be_closed_at_any_time(far_end, make):
         assert far_end.committed == 2
 
 
+@pytest.fixture
+def hectic():
+    """Threads take turns at every step."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
 @EVERY
+@pytest.mark.usefixtures("hectic")
 def test_each_thread_gets_its_own_outcome(far_end, make):
     provider = make()
     refused = [number % 3 == 0 for number in range(48)]
@@ -358,6 +368,7 @@ def test_each_thread_gets_its_own_outcome(far_end, make):
 
 
 @EVERY
+@pytest.mark.usefixtures("hectic")
 def test_threads_that_send_at_once_have_leases_of_their_own(far_end, make):
     """None goes on before all of them have come as far as that."""
     provider, kept = make(), [number % 2 == 0 for number in range(8)]
