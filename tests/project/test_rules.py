@@ -127,7 +127,6 @@ def test_channels_are_named_where_they_are_meant_alone():
         "apps/users/models/devices.py",
         # People sign in by their email address.
         "apps/users/access/failed_sign_ins.py",
-        "apps/notifications/routing/accounts.py",
     }
 
 

@@ -62,7 +62,7 @@ def signs_in() -> list[Finding]:
 
 
 def _signs_in(account: Account) -> list[Finding]:
-    kind = SCHEMES[Channel.EMAIL][account.scheme]
+    kind = SCHEMES[EMAIL.code][account.scheme]
     if kind is SANDBOX:
         return [sandboxed("emails")]
     try:

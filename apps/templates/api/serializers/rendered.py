@@ -7,7 +7,6 @@ from rest_framework import serializers
 from notifier.channels.declaration import Channel, Kind
 from notifier.channels.registry import CHANNELS, choices
 
-
 _FIGURES: dict[type, type[serializers.Field[Any, Any, Any, Any]]] = {
     int: serializers.IntegerField,
     str: serializers.CharField,
