@@ -1,17 +1,14 @@
 """Reads a maildir of bounces: each mail is read once and moved to another folder, and none is deleted."""
 
-from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import structlog
 
-from apps.notifications.channels.email.message import Forged
-from apps.notifications.feedback import dsn, tracking_events
+from apps.notifications.feedback import bounce_mail, dsn
 
 log = structlog.get_logger(__name__)
 
-SOURCE = "@bounces"
-"""The source of these tracking events; no provider account can have this name."""
 ASIDE = ".Aside"
 """The maildir's folder (in the Maildir++ form) for mails that are no bounce of ours."""
 
@@ -20,52 +17,39 @@ class NotAMaildir(Exception):
     """The folder is no maildir; the message names what is missing."""
 
 
-def check(maildir: Path) -> None:
+class Maildir:
     """Raises NotAMaildir for a folder without `new` or `cur`."""
-    for name in ("new", "cur"):
-        if not (maildir / name).is_dir():
-            raise NotAMaildir(f"{maildir} is no maildir: it has no folder {name}.")
 
+    pause = longest_pause = 2.0
+    """Seconds between two readings, and between two of them that failed."""
 
-def read_new(maildir: Path) -> Counter[str]:
-    """Read the new mails. Returns by kind how many events were applied or stored for later (`aside`: put aside).
+    def __init__(self, path: Path) -> None:
+        for name in ("new", "cur"):
+            if not (path / name).is_dir():
+                raise NotAMaildir(f"{path} is no maildir: it has no folder {name}.")
+        self._path = path
 
-    Each mail is moved after its event is stored, so that reading one twice changes nothing. Raises OSError and
-    DatabaseError; a mail that was not moved is read the next time.
-    """
-    counts: Counter[str] = Counter()
-    for mail in sorted((maildir / "new").iterdir()):
-        if not mail.is_file() or mail.is_symlink():
-            continue
-        try:
-            with mail.open("rb") as file:
-                octets = file.read(dsn.SIZE_LIMIT)
-        except FileNotFoundError:
-            # Another reader has moved it.
-            continue
-        counts[_process(maildir, mail, octets)] += 1
-    return counts
+    def read_new(self) -> Iterator[str]:
+        """Read the new mails. Yields the kind of each event once it is stored (`aside`: put aside).
 
-
-def _process(maildir: Path, mail: Path, octets: bytes) -> str:
-    reason = ""
-    try:
-        reported = dsn.read(octets)
-    except dsn.NotABounce as error:
-        reason = str(error)
-    except Forged:
-        reason = "forged return path"
-    except Exception:
-        # Anybody can send mail here, and one unreadable mail must not block the others.
-        log.exception("bounce_unreadable", mail=mail.name)
-        reason = "unreadable"
-    if reason:
-        log.warning("bounce_put_aside", mail=mail.name, reason=reason)
-        _file(mail, maildir / ASIDE / "new")
-        return "aside"
-    tracking_events.record(SOURCE, [reported])
-    _file(mail, maildir / "cur", flags="S")
-    return str(reported.kind)
+        Each mail is moved after its event is stored, so that reading one twice changes nothing. Raises OSError and
+        DatabaseError; a mail that was not moved is read the next time.
+        """
+        for mail in sorted((self._path / "new").iterdir()):
+            if not mail.is_file() or mail.is_symlink():
+                continue
+            try:
+                with mail.open("rb") as file:
+                    octets = file.read(dsn.SIZE_LIMIT)
+            except FileNotFoundError:
+                # Another reader has moved it.
+                continue
+            reading = bounce_mail.record(bounce_mail.read(octets, mail.name), mail.name)
+            if reading.event is None:
+                _file(mail, self._path / ASIDE / "new")
+            else:
+                _file(mail, self._path / "cur", flags="S")
+            yield reading.kind
 
 
 def _file(mail: Path, folder: Path, flags: str = "") -> None:

@@ -20,7 +20,7 @@ from apps.notifications.models.records import (
     Suppression,
     TickLease,
 )
-from apps.notifications.models.tracking_events import ProviderEvent, UnreadEvent
+from apps.notifications.models.tracking_events import ImapFolder, ProviderEvent, UnreadEvent
 from apps.notifications.models.waiting import FREE, Waiting, from_now
 from apps.notifications.models.webhooks import (
     CALLBACKS,
@@ -43,6 +43,7 @@ __all__ = [
     "Delivery",
     "Event",
     "IdempotencyRecord",
+    "ImapFolder",
     "Notification",
     "ProviderEvent",
     "ProviderState",

@@ -70,3 +70,40 @@ class UnreadEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.source} {self.error}"
+
+
+class ImapFolder(models.Model):
+    """How far an IMAP folder of bounces has been read, in UIDs, which count up while its UIDVALIDITY stays the same.
+
+    Whoever changes it holds its lock, and records what the mail reported in the same transaction.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
+    name = models.TextField(unique=True, help_text="user@host:port/folder")
+    uid_validity = models.BigIntegerField()
+    highest_uid = models.BigIntegerField(
+        default=0, help_text="Every mail up to it is done, but the postponed."
+    )
+    postponed_uids = models.JSONField(
+        default=list, help_text="What the server did not give us, longest ago first."
+    )
+    changed_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def done(self, uid: int) -> bool:
+        return uid <= self.highest_uid and uid not in self.postponed_uids
+
+    def finish(self, uid: int) -> None:
+        self._move(uid, [one for one in self.postponed_uids if one != uid])
+
+    def postpone(self, uid: int) -> None:
+        """Leave the mail for later, so that it blocks no other."""
+        self._move(uid, [*(one for one in self.postponed_uids if one != uid), uid])
+
+    def _move(self, uid: int, postponed: list[int]) -> None:
+        self.highest_uid = max(self.highest_uid, uid)
+        self.postponed_uids = postponed
+        self.changed_at = Now()
+        self.save()
