@@ -1,4 +1,4 @@
-"""A private Dovecot: IMAP with and without TLS, one mailbox, a password or an access token that it verifies itself."""
+"""A private Dovecot: IMAP with and without TLS, one mailbox, a password or a token that it verifies."""
 
 import base64
 import hashlib
@@ -164,7 +164,7 @@ class Dovecot:
 
     def client(self) -> imaplib.IMAP4_SSL:
         """A person's own mail program, logged in."""
-        context = ssl._create_unverified_context()
+        context = ssl.create_default_context(cafile=str(self.ca_file))
         client = imaplib.IMAP4_SSL("localhost", self.tls_port, ssl_context=context, timeout=10)
         client.authenticate("PLAIN", lambda _: f"\0{USER}\0{PASSWORD}".encode())
         return client
