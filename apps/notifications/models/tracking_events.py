@@ -75,8 +75,13 @@ class UnreadEvent(models.Model):
 class ImapFolder(models.Model):
     """How far an IMAP folder of bounces has been read, in UIDs, which count up while its UIDVALIDITY stays the same.
 
-    Whoever changes it holds its lock, and records what the mail reported in the same transaction.
+    Whoever changes it holds its lock, and records what the mail reported in the same transaction. A mail that is
+    recorded is then marked or moved at the server, by one reader: who does not say in `FILING_SECONDS` that it is
+    done has died.
     """
+
+    FILING_SECONDS = 300
+    UNFILED_LIMIT = 1000
 
     id = models.UUIDField(primary_key=True, default=uuid6.uuid7, editable=False)
     name = models.TextField(unique=True, help_text="user@host:port/folder")
@@ -87,23 +92,36 @@ class ImapFolder(models.Model):
     postponed_uids = models.JSONField(
         default=list, help_text="What the server did not give us, longest ago first."
     )
+    unfiled = models.JSONField(
+        default=dict, help_text="UIDs that are recorded and not yet marked, with Unix times."
+    )
     changed_at = models.DateTimeField(db_default=Now(), editable=False)
 
     def __str__(self) -> str:
         return self.name
 
+    def begin_anew(self, uid_validity: int) -> None:
+        self.uid_validity = uid_validity
+        self.highest_uid, self.postponed_uids, self.unfiled = 0, [], {}
+
     def done(self, uid: int) -> bool:
         return uid <= self.highest_uid and uid not in self.postponed_uids
 
-    def finish(self, uid: int) -> None:
-        self._move(uid, [one for one in self.postponed_uids if one != uid])
+    def finish(self, uid: int, now: float) -> None:
+        """The mail is recorded, and the caller is about to file it."""
+        self.highest_uid = max(self.highest_uid, uid)
+        self.postponed_uids = [one for one in self.postponed_uids if one != uid]
+        # Where a server lets us mark nothing, the oldest stay as they are.
+        self.unfiled = dict([*self.unfiled.items(), (str(uid), now)][-self.UNFILED_LIMIT :])
 
     def postpone(self, uid: int) -> None:
         """Leave the mail for later, so that it blocks no other."""
-        self._move(uid, [*(one for one in self.postponed_uids if one != uid), uid])
-
-    def _move(self, uid: int, postponed: list[int]) -> None:
         self.highest_uid = max(self.highest_uid, uid)
-        self.postponed_uids = postponed
-        self.changed_at = Now()
-        self.save()
+        self.postponed_uids = [*(one for one in self.postponed_uids if one != uid), uid]
+
+    def filed(self, uid: int) -> None:
+        self.unfiled.pop(str(uid), None)
+
+    def overdue(self, now: float) -> list[int]:
+        """What was recorded by a reader that died, or whose server refused to mark it."""
+        return [int(uid) for uid, since in self.unfiled.items() if since < now - self.FILING_SECONDS]

@@ -3,9 +3,12 @@ only then is the mail marked as seen or moved at the server."""
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import structlog
 from django.db import transaction
+from django.db.models.functions import Now
 
 from apps.notifications.feedback import bounce_mail
 from apps.notifications.feedback.bounce_mail import Reading
@@ -29,7 +32,6 @@ class ImapReader:
         self.pause = float(settings.every)
         self._settings = settings
         self._connection: ImapConnection | None = None
-        self._filed: set[int] = set()
 
     def close(self) -> None:
         if self._connection is not None:
@@ -37,14 +39,19 @@ class ImapReader:
             self._connection = None
 
     def read_new(self) -> Iterator[str]:
-        """Read what is new, or was left unmarked. Yields the kind of each mail that is recorded now (`aside`: it is
-        no bounce of ours). Raises MailboxError and DatabaseError; what was not recorded is read the next time, on a
-        new connection."""
+        """Read what is new or was postponed, and file what a reader that died has not. Yields the kind of each mail
+        that is recorded now (`aside`: it is no bounce of ours). Raises MailboxError and DatabaseError; what was not
+        recorded is read the next time, on a new connection."""
         try:
             connection = self._connected()
             uid_validity = connection.select()
             folder = self._folder(uid_validity)
-            for uid in self._uids(connection, folder):
+            # A range's end may be below its beginning: the last mail is always found.
+            found = connection.search(f"UNDELETED UID {folder.highest_uid + 1}:*")
+            for uid in folder.overdue(folder.now.timestamp()):
+                self._file_overdue(connection, uid, uid_validity)
+            # The postponed come last, since one of them may break the connection again.
+            for uid in [*(one for one in found if one > folder.highest_uid), *folder.postponed_uids]:
                 if kind := self._read(connection, uid, uid_validity):
                     yield kind
         except GeneratorExit:
@@ -57,38 +64,22 @@ class ImapReader:
         if self._connection and time.monotonic() - self._connection.opened_at > CONNECTION_SECONDS:
             self.close()
         if self._connection is None:
-            self._filed.clear()
             self._connection = ImapConnection(self._settings)
         return self._connection
 
-    @transaction.atomic
-    def _folder(self, uid_validity: int) -> ImapFolder:
+    def _folder(self, uid_validity: int) -> Any:
         """How far it has been read: not at all where its UIDs are new ones. What is read again changes nothing, since
         each event is stored once."""
-        folder, _ = ImapFolder.objects.select_for_update().get_or_create(
-            name=self._settings.name, defaults={"uid_validity": uid_validity}
-        )
-        if folder.uid_validity != uid_validity:
-            log.warning("imap_folder_read_anew", folder=folder.name)
-            folder.uid_validity, folder.highest_uid, folder.postponed_uids = uid_validity, 0, []
-            folder.save()
+        ImapFolder.objects.get_or_create(name=self._settings.name, defaults={"uid_validity": uid_validity})
+        with self._locked() as folder:
+            if folder.uid_validity != uid_validity:
+                log.warning("imap_folder_read_anew", folder=folder.name)
+                folder.begin_anew(uid_validity)
         return folder
-
-    def _uids(self, connection: ImapConnection, folder: ImapFolder) -> list[int]:
-        """New ones, recorded ones that were not marked before the reader died, and last the postponed: one of those
-        may break the connection again."""
-        highest = folder.highest_uid
-        # A range's end may be below its beginning: the last mail is always found.
-        uids = [uid for uid in connection.search(f"UNDELETED UID {highest + 1}:*") if uid > highest]
-        if highest:
-            left = "" if self._settings.done else "UNSEEN "
-            uids += connection.search(f"{left}UNDELETED UID 1:{highest}")
-        postponed: list[int] = folder.postponed_uids
-        return [uid for uid in uids if uid not in self._filed and uid not in postponed] + postponed
 
     def _read(self, connection: ImapConnection, uid: int, uid_validity: int) -> str:
         """The mail's kind, or nothing where it was recorded before or can't be had."""
-        mail = f"{self._settings.name};UID={uid}"
+        mail = self._called(uid)
         try:
             octets = connection.fetch(uid)
         except MailboxError as error:
@@ -98,49 +89,77 @@ class ImapReader:
             if isinstance(error, Refused):
                 return ""
             raise
-        if octets is None:
-            self._record(uid, uid_validity, Reading(None, "gone"), mail)
+        reading = None if octets is None else bounce_mail.read(octets, mail)
+        recorded = self._record(uid, uid_validity, reading)
+        if recorded is None:
             return ""
-        reading = bounce_mail.read(octets, mail)
-        recorded = self._record(uid, uid_validity, reading, mail)
-        self._file(connection, uid, recorded or reading, mail)
-        return recorded.kind if recorded else ""
+        self._file(connection, uid, uid_validity, recorded)
+        return recorded.kind
 
-    def _record(self, uid: int, uid_validity: int, reading: Reading, mail: str) -> Reading | None:
-        """What was recorded; None: another reader, or an earlier life of this one, had done it."""
-        with transaction.atomic():
-            folder = self._locked(uid_validity)
+    def _record(self, uid: int, uid_validity: int, reading: Reading | None) -> Reading | None:
+        """What was recorded; None: nothing, since the mail is gone, or another reader has recorded it."""
+        with self._locked(uid_validity) as folder:
             if folder.done(uid):
                 return None
-            recorded = bounce_mail.record(reading, mail)
-            folder.finish(uid)
-            return recorded
+            recorded = None if reading is None else bounce_mail.record(reading, self._called(uid))
+            folder.finish(uid, folder.now.timestamp())
+            if recorded is None:
+                folder.filed(uid)
+        return recorded
 
-    @transaction.atomic
     def _postpone(self, uid: int, uid_validity: int) -> None:
-        folder = self._locked(uid_validity)
-        if folder.done(uid):
+        with self._locked(uid_validity) as folder:
+            if folder.done(uid):
+                return
+            if uid not in folder.postponed_uids and len(folder.postponed_uids) >= POSTPONED_LIMIT:
+                raise MailboxError(f"the server gives none of {POSTPONED_LIMIT} mails")
+            folder.postpone(uid)
+
+    def _file_overdue(self, connection: ImapConnection, uid: int, uid_validity: int) -> None:
+        with self._locked(uid_validity) as folder:
+            now = folder.now.timestamp()
+            if uid not in folder.overdue(now):
+                return
+            # From now on it is ours to file.
+            folder.unfiled[str(uid)] = now
+        try:
+            octets = connection.fetch(uid)
+        except Refused as error:
+            log.error("bounce_not_fetched", mail=self._called(uid), reason=str(error))
             return
-        if uid not in folder.postponed_uids and len(folder.postponed_uids) >= POSTPONED_LIMIT:
-            raise MailboxError(f"the server gives none of {POSTPONED_LIMIT} mails")
-        folder.postpone(uid)
+        if octets is not None:
+            self._file(connection, uid, uid_validity, bounce_mail.read(octets, self._called(uid)))
+            return
+        with self._locked(uid_validity) as folder:
+            folder.filed(uid)
 
-    def _locked(self, uid_validity: int) -> ImapFolder:
-        folder = ImapFolder.objects.select_for_update().get(name=self._settings.name)
-        if folder.uid_validity != uid_validity:
-            raise MailboxError("the folder was made anew meanwhile")
-        return folder
-
-    def _file(self, connection: ImapConnection, uid: int, reading: Reading, mail: str) -> None:
+    def _file(self, connection: ImapConnection, uid: int, uid_validity: int, reading: Reading) -> None:
         """Put-aside mails stay unread in a folder of their own, for people to look at."""
-        # Once a connection: a server may refuse it, or forget the mark.
-        self._filed.add(uid)
         try:
             if reading.event is None:
                 connection.move(uid, self._settings.aside)
-                return
-            connection.mark_seen(uid)
-            if self._settings.done:
-                connection.move(uid, self._settings.done)
+            else:
+                connection.mark_seen(uid)
+                if self._settings.done:
+                    connection.move(uid, self._settings.done)
         except Refused as error:
-            log.error("bounce_filed", mail=mail, reason=str(error))
+            log.error("bounce_not_filed", mail=self._called(uid), reason=str(error))
+            return
+        with self._locked(uid_validity) as folder:
+            folder.filed(uid)
+
+    @contextmanager
+    def _locked(self, uid_validity: int | None = None) -> Iterator[Any]:
+        """The folder's row with the database's time, `now`, to be changed: it is saved at the end."""
+        with transaction.atomic():
+            rows = ImapFolder.objects.select_for_update().annotate(now=Now())
+            folder = rows.get(name=self._settings.name)
+            if uid_validity not in (None, folder.uid_validity):
+                raise MailboxError("the folder was made anew meanwhile")
+            yield folder
+            folder.changed_at = folder.now
+            folder.save()
+
+    def _called(self, uid: int) -> str:
+        """What the log calls the mail."""
+        return f"{self._settings.name};UID={uid}"
