@@ -30,7 +30,7 @@ soak: ## the tests that kill and freeze services, at full length, ROUNDS times (
 	@lines=$$(scripts/services) && eval "$$lines" && for round in $$(seq $${ROUNDS:-3}); do \
 		OUTAGE_SECONDS=60 $(PYTHON) -m pytest -m chaos || exit 1; done
 
-verify: ## through other programs: a generated client, a real Postfix, SpamAssassin (ONLY="postfix" for one)
+verify: ## through other programs: a generated client, Postfix, Dovecot, SpamAssassin (ONLY="postfix" for one)
 	@scripts/bootstrap dev
 	@$(if $(ONLY),,scripts/verify_client)
 	@scripts/verify-packages
