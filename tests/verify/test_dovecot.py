@@ -26,7 +26,9 @@ pytestmark = [
     pytest.mark.skipif(bool(missing()), reason=missing()),
     pytest.mark.django_db(transaction=True),
 ]
-LETTER = b"From: a@example.com\r\nTo: bounces@sender.test\r\nSubject: Out of office\r\n\r\nGone fishing.\r\n"
+OUT_OF_OFFICE = (
+    b"From: a@example.com\r\nTo: bounces@sender.test\r\nSubject: Out of office\r\n\r\nGone fishing.\r\n"
+)
 
 
 def certificate(*, days: int = 1, name: str = "localhost") -> tuple[bytes, bytes]:
@@ -141,7 +143,7 @@ def test_a_folder_is_read_over_tls(tls, login, row, dovecot, url, tmp_path):
             f"imaps://{quote(USER)}@localhost:{dovecot.tls_port}",
             f"imap://{quote(USER)}@localhost:{dovecot.plain_port}",
         )
-    put(dovecot, LETTER, bounce(row))
+    put(dovecot, OUT_OF_OFFICE, bounce(row))
     done = run(source, "--json", BOUNCES_PASSWORD=PASSWORD)
     assert counts(done) == {"read": 2, "aside": 1, "bounced": 1}
     assert EmailLog.objects.get().status == "bounced"
@@ -221,7 +223,7 @@ def test_a_folder_made_anew_is_read_anew_and_nothing_twice(row, dovecot, url):
 
 
 def test_killed_between_commit_and_marking_it_records_nothing_twice(row, dovecot, url):
-    put(dovecot, bounce(row), LETTER)
+    put(dovecot, bounce(row), OUT_OF_OFFICE)
     with Gateway("127.0.0.1", dovecot.plain_port, hold=b" STORE ") as gateway:
         reader = start(url(port=gateway.port))
         try:
@@ -263,7 +265,7 @@ def test_it_follows_through_a_restart(row, dovecot, url):
 
 
 def test_two_at_once_record_each_mail_once(row, dovecot, url):
-    put(dovecot, *(delayed(row, number) for number in range(40)), *[LETTER] * 5)
+    put(dovecot, *(delayed(row, number) for number in range(40)), *[OUT_OF_OFFICE] * 5)
     readers = [start(url(), "--json") for _ in range(2)]
     read = [json.loads(reader.communicate(timeout=120)[0])["read"] for reader in readers]
     assert sum(read) == 45

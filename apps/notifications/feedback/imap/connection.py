@@ -2,7 +2,6 @@
 
 import imaplib
 import re
-import socket
 import ssl
 import time
 from binascii import b2a_base64
@@ -51,15 +50,13 @@ class _BoundedImap(imaplib.IMAP4):
         self._room = REPLY_LIMIT
 
     def open(self, host: str = "", port: int = 143, timeout: float | None = None) -> None:
-        self.host, self.port = host, port
-        plain = socket.create_connection((host, port), self._seconds_left())
-        try:
-            self.sock = (
-                plain if self._context is None else self._context.wrap_socket(plain, server_hostname=host)
-            )
-        except BaseException:
-            plain.close()
-            raise
+        super().open(host, port, self._seconds_left())
+        if self._context is not None:
+            try:
+                self.sock = self._context.wrap_socket(self.sock, server_hostname=host)
+            except BaseException:
+                self.shutdown()
+                raise
 
     def read(self, size: int) -> bytes:
         if size > self._room + len(self._buffer):
@@ -82,7 +79,7 @@ class _BoundedImap(imaplib.IMAP4):
         self.sock.sendall(data)
 
     def shutdown(self) -> None:
-        # Made by imaplib after STARTTLS, and not used here.
+        # imaplib's own way of reading, not used here, holds the socket, too.
         if "file" in vars(self):
             self.file.close()
         self.sock.close()
