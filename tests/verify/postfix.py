@@ -1,8 +1,9 @@
 """A private Postfix: it delivers mail for `inbox.test` into a maildir, relays `remote.test` to a server that a test
-scripts, and puts bounces into a maildir of their own."""
+scripts, and puts bounces into a maildir of their own, or pipes them into a command."""
 
 import os
 import pwd
+import shlex
 import shutil
 import smtplib
 import subprocess
@@ -10,6 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Self
+
+from tests.environment import ROOT
 
 PROGRAMS = Path("/usr/lib/postfix/sbin")
 MASTER = """\
@@ -30,6 +33,8 @@ retry unix - - n - - error
 virtual unix - n n - - virtual
 anvil unix - - n - 1 anvil
 scache unix - - n - 1 scache
+notifier unix - n n - 2 pipe
+  flags=DR user=nobody argv={root}/etc/read-bounce
 postlog unix-dgram n - n - 1 postlogd
 """
 MAIN = """\
@@ -58,13 +63,23 @@ virtual_mailbox_maps = regexp:{root}/etc/mailboxes
 virtual_uid_maps = static:{uid}
 virtual_gid_maps = static:{gid}
 virtual_minimum_uid = 1
-transport_maps = inline:{{ {{ remote.test = smtp:[127.0.0.1]:{remote} }} }}
+transport_maps = inline:{{ {{ remote.test = smtp:[127.0.0.1]:{remote} }} }}, regexp:{root}/etc/transports
+notifier_destination_recipient_limit = 1
+minimal_backoff_time = 1s
 default_destination_concurrency_limit = 20
 queue_minfree = 0
 """
 MAILBOXES = r"""
 /^person[0-9]+@inbox\.test$/ inbox/
 /^bounces(\+.*)?@sender\.test$/ bounces/
+/^piped(\+.*)?@sender\.test$/ bounces/
+"""
+TRANSPORTS = r"/^piped(\+.*)?@sender\.test$/ notifier:"
+READ_BOUNCE = """\
+#!/bin/sh
+set -a
+. {root}/etc/environment
+cd {ours} && $PYTHON manage.py read_bounces - || exit 75
 """
 
 
@@ -96,8 +111,13 @@ class Postfix:
         (etc / "main.cf").write_text(
             MAIN.format(root=self.root, programs=PROGRAMS, remote=remote, uid=owner.pw_uid, gid=owner.pw_gid)
         )
-        (etc / "master.cf").write_text(MASTER.format(port=port))
+        (etc / "master.cf").write_text(MASTER.format(port=port, root=self.root))
         (etc / "mailboxes").write_text(MAILBOXES)
+        (etc / "transports").write_text(TRANSPORTS)
+        (etc / "read-bounce").write_text(READ_BOUNCE.format(root=self.root, ours=ROOT))
+        (etc / "read-bounce").chmod(0o755)
+        (self.root / "var").mkdir()
+        shutil.chown(self.root / "var", owner.pw_uid, owner.pw_gid)
 
     def __enter__(self) -> Self:
         try:
@@ -121,6 +141,15 @@ class Postfix:
     def close(self) -> None:
         self._postfix("stop", check=False)
         shutil.rmtree(self.root, ignore_errors=True)
+
+    def use(self, environment: dict[str, str]) -> None:
+        """What the command that gets piped bounces finds in its environment, beside a VAR_DIR of its own."""
+        lines = [f"{name}={shlex.quote(value)}\n" for name, value in environment.items()]
+        (self.root / "etc/environment").write_text("".join([*lines, f"VAR_DIR={self.root}/var\n"]))
+
+    def flush(self) -> None:
+        """Try again what waits."""
+        self._postfix("flush")
 
     def maildir(self, name: str) -> Path:
         return self.root / "mail" / name

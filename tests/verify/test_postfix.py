@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections import Counter
 from io import StringIO
 
@@ -13,6 +15,8 @@ from apps.notifications.models import Suppression
 from apps.notifications.routing import accounts
 from scripts.private_services.process import free_port
 from tests.conftest import post, wait_until
+from tests.environment import ROOT
+from tests.support.bounce_reader import environment
 from tests.support.smtp_server import ScriptedSmtpServer
 from tests.verify.postfix import Postfix, missing
 
@@ -100,3 +104,50 @@ def test_its_bounces_come_back(postfix, remote, api):
     assert EmailLog.objects.filter(status="bounced").count() == len(BOUNCES)
     suppressed = set(Suppression.objects.active().values_list("recipient", flat=True))
     assert suppressed == {address for address, (_, gone) in BOUNCES.items() if gone} | {"nobody@inbox.test"}
+
+
+def runs(python, packages):
+    """Whether the user whom Postfix pipes to can run our command by it."""
+    try:
+        tried = subprocess.run(
+            [python, "-c", "import django, psycopg, redis.asyncio"],
+            cwd=ROOT, env={"PYTHONPATH": packages}, user="nobody", group="nogroup", extra_groups=[],
+            capture_output=True, check=False,
+        )  # fmt: skip
+    except OSError:
+        return False
+    return tried.returncode == 0
+
+
+@pytest.mark.usefixtures("version", "worker")
+def test_its_bounces_are_piped_in_and_wait_while_the_database_is_away(postfix, remote, api, settings):
+    packages = ":".join(path for path in sys.path if "site-packages" in path)
+    # The one of these tests may be in its owner's home.
+    python = next((one for one in (sys.executable, "/usr/bin/python3") if runs(one, packages)), None)
+    if python is None:
+        pytest.skip("The user nobody can't run our command.")
+    settings.BOUNCE_ADDRESS = "piped@sender.test"
+    names = ("DATABASE_URL", "BROKER_URL", "REDIS_URL", "BOUNCE_ADDRESS", "HASH_KEY", "ENCRYPTION_KEYS")
+    names += ("SECRET_KEY", "JWT_SIGNING_KEY", "EMAIL_FROM", "DEBUG")
+    ours = {
+        name: value
+        for name, value in environment(BOUNCE_ADDRESS="piped@sender.test").items()
+        if name in names
+    }
+    ours |= {"PYTHON": python, "PYTHONPATH": packages}
+    postfix.use({**ours, "DATABASE_URL": f"postgres://nobody@127.0.0.1:{free_port()}/none"})
+    remote.recipients["gone@remote.test"] = {"rcpt": "550 5.1.1 User unknown"}
+    assert post(api, recipient={"email": "gone@remote.test"}, channels=["email"]).status_code == 202
+    wait_until(lambda: "status=deferred" in postfix.log(), seconds=120, seen=lambda: postfix.log()[-2000:])
+    assert "Not read, try again later" in postfix.log()
+    assert EmailLog.objects.get().status == "sent"
+
+    postfix.use(ours)
+    postfix.flush()
+    wait_until(
+        lambda: EmailLog.objects.get().status == "bounced", seconds=120, seen=lambda: postfix.log()[-2000:]
+    )
+    wait_until(
+        lambda: "relay=notifier" in postfix.log() and "delivered via notifier" in postfix.log(), seconds=30
+    )
+    assert Suppression.objects.active().get().recipient == "gone@remote.test"

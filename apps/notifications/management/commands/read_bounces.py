@@ -82,7 +82,9 @@ class Command(BaseCommand):
         try:
             kind = pipe.read_one(sys.stdin.buffer, aside)
         except Exception as error:
-            log.exception("bounce_not_read")
+            if not isinstance(error, NOT_READ):
+                log.exception("bounce_not_read")
+            # A mail server's log has room for a sentence.
             raise CommandError(f"Not read, try again later: {error}", returncode=os.EX_TEMPFAIL) from error
         if as_json:
             # Otherwise without a word: some mail servers take any output for a failure.
