@@ -242,6 +242,13 @@ def test_whatever_a_server_does_it_ends_in_a_sentence(kind, bounce, server, monk
     assert after == before
 
 
+def test_a_flood_ends_at_its_bound_and_not_at_its_time(bounce, server, monkeypatch):
+    monkeypatch.setattr(connection, "REPLY_LIMIT", 1_000_000)
+    server.scripts["SEARCH"] = flood
+    with pytest.raises(CommandError, match="a reply of more than 1000000 octets"):
+        read(server.url())
+
+
 def test_odd_numbers_in_a_search_are_left_out(bounce, server):
     server.deliver(bounce)
     server.scripts["SEARCH"] = b"* SEARCH 1 x -5 99999999999999999999 1\r\n{tag} OK done\r\n"
