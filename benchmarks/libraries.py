@@ -140,8 +140,8 @@ def windows(count: int) -> list[Figures]:
 
 
 def mime(count: int) -> list[Figures]:
+    from apps.notifications.channels.email.message import EmailMessage
     from apps.notifications.channels.email.mime import Envelope
-    from apps.notifications.channels.outcome import EmailMessage
 
     def build(one: Content) -> bytes:
         return Envelope.of(
@@ -153,9 +153,10 @@ def mime(count: int) -> list[Figures]:
 
 
 def smtp(port: int, count: int) -> list[Figures]:
+    from apps.notifications.channels.email.message import EmailMessage
     from apps.notifications.channels.email.providers.smtp.provider import SmtpProvider
     from apps.notifications.channels.email.providers.smtp.settings import SmtpSettings
-    from apps.notifications.channels.outcome import EmailMessage, Result
+    from apps.notifications.channels.outcome import Result
 
     settings = SmtpSettings(host="127.0.0.1", port=port, message_limit=count + 1)
     provider = SmtpProvider("bench", settings)

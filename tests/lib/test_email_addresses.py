@@ -5,8 +5,8 @@ from anymail.utils import parse_single_address
 from hypothesis import assume, example, given
 from hypothesis import strategies as some
 
+from apps.notifications.channels.email.message import EmailMessage
 from apps.notifications.channels.email.mime import Envelope
-from apps.notifications.channels.outcome import EmailMessage
 from apps.users.recipient_hashes import former_hashes, recipient_hash
 from notifier.channels.email import EMAIL
 from notifier.configuration.logging import mask

@@ -106,7 +106,7 @@ def test_every_operation_has_a_twin_of_the_same_form(operation):
 def test_channels_are_named_where_they_are_meant_alone():
     """Everything else treats them alike, by their declaration (`notifier.channels.registry`)."""
     named = where(
-        r"notifier\.channels\.(?!registry|declaration)\w+ import|channels\.\w+\.(log|message) import"
+        r"notifier\.channels\.(?!registry|declaration)\w+ import|channels\.\w+\.(log|message|render) import"
     )
     own = ("apps/notifications/channels/", "apps/admin/doctor/", "apps/notifications/password_reset/")
     assert {path for path in named if not path.startswith(own)} == {
@@ -117,7 +117,7 @@ def test_channels_are_named_where_they_are_meant_alone():
         "apps/notifications/api/views/refusal_page.py",
         "apps/users/preferences/preference_page.py",
         "apps/notifications/feedback/dsn.py",
-        "apps/notifications/feedback/maildir.py",
+        "apps/notifications/feedback/bounce_mail.py",
         "apps/notifications/operations/suppression_review.py",
         "apps/notifications/management/commands/consume_emails.py",
         "apps/notifications/management/commands/consume_push.py",
@@ -136,7 +136,7 @@ def test_a_channel_is_declared_once_and_has_its_folder(channel):
     log = DELIVERIES[channel.code]
     assert (log.channel, log.__module__) == (channel.code, f"apps.notifications.channels.{channel.code}.log")
     assert {log.RECIPIENT} <= set(log.ERASED) <= {field.name for field in log._meta.fields}
-    messages = import_module(f"apps.notifications.channels.{channel.code}.message")
+    messages = import_module(f"apps.notifications.channels.{channel.code}.render")
     assert callable(messages.message_of)
     assert callable(messages.unsubscribe_page)
     assert set(channel.names) == set(TRANSLATIONS), "its name on the preference page"

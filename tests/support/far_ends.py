@@ -18,7 +18,8 @@ from uuid import uuid4
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from apps.notifications.channels.outcome import EmailMessage, PushMessage
+from apps.notifications.channels.email.message import EmailMessage
+from apps.notifications.channels.push.message import PushMessage
 from notifier.local.fcm import FcmStandIn
 from tests.support.smtp_server import Do, Drip, ScriptedSmtpServer, Stall
 from tests.support.webhook_receiver import Call, Receiver, Say

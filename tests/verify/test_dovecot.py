@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from django.db.models.functions import Now
 
-from apps.notifications.channels.email.headers import return_path
-from apps.notifications.models import EmailLog, Event, ImapFolder, Suppression
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.channels.email.render import return_path
+from apps.notifications.models import Event, ImapFolder, Suppression
 from scripts.private_services.process import free_port
 from tests.conftest import post, wait_until
 from tests.support.bounce_mails import postfix

@@ -3,9 +3,8 @@
 A provider's own reply codes and error names stop here: the rest of the system sees an `Outcome`.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 
 DETAIL_LIMIT = 500
@@ -67,40 +66,3 @@ class Outcome:
     provider_message_id: str = ""
     feedback: Feedback | None = None
     untried: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class EmailMessage:
-    """A rendered email to one address. `message_id` includes its angle brackets; `headers` are additional ones;
-    `attempt` counts from 1. `return_path`: where mail servers send bounces; empty: to the sender."""
-
-    message_id: str
-    sender: str
-    to: str
-    subject: str
-    html: str
-    text: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    attempt: int = 1
-    return_path: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class PushMessage:
-    """A rendered push to one device. `collapse_key`: on the device it replaces a message with the same key; FCM keeps
-    four such messages a device, so it is empty unless the request sets it. `expires_at`: from then on it is not
-    delivered; None: the provider's own limit."""
-
-    delivery_id: str
-    token: str
-    title: str
-    body: str
-    image: str = ""
-    link: str = ""
-    data: Mapping[str, str] = field(default_factory=dict)
-    attempt: int = 1
-    collapse_key: str = ""
-    expires_at: datetime | None = None
-
-
-Message = EmailMessage | PushMessage

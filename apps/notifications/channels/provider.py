@@ -11,31 +11,22 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Generic, Protocol, TypeVar
 
-from apps.notifications.channels.outcome import EmailMessage, MayCommit, Outcome, PushMessage
+from apps.notifications.channels.outcome import MayCommit, Outcome
 from apps.notifications.channels.tracking import EventsReader
 
-
-class EmailProvider(Protocol):
-    name: str
-
-    def send(self, message: EmailMessage, *, may_commit: MayCommit) -> Outcome: ...
-
-    def close(self) -> None: ...
-
-
-class PushProvider(Protocol):
-    name: str
-
-    def send(self, message: PushMessage, *, may_commit: MayCommit) -> Outcome: ...
-
-    def close(self) -> None: ...
-
-
-Provider = EmailProvider | PushProvider
-"""Shared by threads; `send` never retries and bounds every wait. `close` ends what is connected and may be called at
-any time, any number of times: the next `send` connects anew."""
-
+M = TypeVar("M", contravariant=True)
 S = TypeVar("S")
+
+
+class Provider(Protocol[M]):
+    """Sends the messages of one channel. Shared by threads; `send` never retries and bounds every wait. `close` ends
+    what is connected and may be called at any time, any number of times: the next `send` connects anew."""
+
+    name: str
+
+    def send(self, message: M, *, may_commit: MayCommit) -> Outcome: ...
+
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +56,7 @@ class ProviderKind(Generic[S]):
     name: str
     schemes: tuple[str, ...]
     settings_from_url: Callable[[str], S]
-    make: Callable[[str, S], Provider]
+    make: Callable[[str, S], Provider[Any]]
     capabilities: Capabilities = Capabilities()
     events: Callable[[S], EventsReader] | None = None
 

@@ -1,8 +1,6 @@
 """The provider for test keys: the whole pipeline runs, and nothing leaves the machine.
 
-Some recipients choose their outcome by name: an address (`bounced@sandbox.test`) or a device token
-(`sandbox-bounced`). What follows a `+` in the address or another `-` in the token is ignored, so that a test may use
-any number of each.
+Some recipients choose their outcome by name, as `bounced@sandbox.test` does; each channel's message knows its own.
 """
 
 import time
@@ -10,11 +8,10 @@ from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urlsplit
 
-from apps.notifications.channels.outcome import EmailMessage, Feedback, MayCommit, Message, Outcome, Result
+from apps.notifications.channels.message import Message
+from apps.notifications.channels.outcome import Feedback, MayCommit, Outcome, Result
 from apps.notifications.channels.provider import Capabilities, ProviderKind
 
-DOMAIN = "sandbox.test"
-TOKEN_PREFIX = "sandbox-"  # noqa: S105 - no secret
 TEMPORARY_FAILURES = 2
 SLOW_SECONDS = 2.0
 """Seconds: long enough to be noticed, short enough not to hold up a worker's send slot."""
@@ -48,14 +45,7 @@ class SandboxProvider:
     def send(self, message: Message, *, may_commit: MayCommit) -> Outcome:
         if not may_commit():
             return Outcome(Result.DEFERRED, "lease_lapsed", wait=0)
-        if isinstance(message, EmailMessage):
-            scenario, identity = (
-                _scenario_of_address(message.to),
-                message.message_id.strip("<>").partition("@")[0],
-            )
-        else:
-            scenario, identity = _scenario_of_token(message.token), message.delivery_id.replace("-", "")
-        match scenario:
+        match scenario := message.scenario:
             case "tempfail" if message.attempt <= TEMPORARY_FAILURES:
                 return Outcome(Result.RETRY, "temporarily_refused", REQUESTED)
             case "permfail":
@@ -68,22 +58,12 @@ class SandboxProvider:
             Result.SENT,
             "accepted",
             "Accepted by the sandbox; nothing was sent.",
-            provider_message_id=f"sandbox-{identity}",
+            provider_message_id=f"sandbox-{message.reference.replace('-', '')}",
             feedback=FEEDBACK.get(scenario),
         )
 
     def close(self) -> None:
         """There is no connection to close."""
-
-
-def _scenario_of_address(address: str) -> str:
-    name, _, domain = address.lower().rpartition("@")
-    return name.partition("+")[0] if domain == DOMAIN else ""
-
-
-def _scenario_of_token(token: str) -> str:
-    prefix, scenario = token[: len(TOKEN_PREFIX)], token[len(TOKEN_PREFIX) :]
-    return scenario.partition("-")[0] if prefix == TOKEN_PREFIX else ""
 
 
 SANDBOX = ProviderKind(

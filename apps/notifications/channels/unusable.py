@@ -1,6 +1,7 @@
 """A stand-in for a provider that could not be built: messages wait and the reason is recorded."""
 
-from apps.notifications.channels.outcome import DETAIL_LIMIT, MayCommit, Message, Outcome, Result
+from apps.notifications.channels.message import Message
+from apps.notifications.channels.outcome import DETAIL_LIMIT, MayCommit, Outcome, Result
 
 
 class UnusableProvider:

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db.models import F
 
-from apps.notifications.channels.outcome import Message
+from apps.notifications.channels.message import Message
 from apps.notifications.models import Event
 from apps.notifications.models.deliveries import ClaimedDelivery
 from apps.notifications.transitions import timeline
@@ -83,19 +83,19 @@ def _fallback(delivery: ClaimedDelivery, page: str, error: rendering.RenderError
     return text
 
 
-_MESSAGES: Mapping[str, Any] = {
-    code: import_module(f"apps.notifications.channels.{code}.message") for code in CODES
+_CHANNELS: Mapping[str, Any] = {
+    code: import_module(f"apps.notifications.channels.{code}.render") for code in CODES
 }
 """By channel: the module that makes its messages."""
 
 
 def render(delivery: ClaimedDelivery) -> Message:
     """The message for this person, ready for a provider. Raises RenderError."""
-    messages = _MESSAGES[delivery.channel]
-    page = messages.unsubscribe_page(delivery)
+    channel = _CHANNELS[delivery.channel]
+    page = channel.unsubscribe_page(delivery)
     try:
         text = _rendered(delivery, delivery.version_id, delivery.variables, page)
     except rendering.RenderError as error:
         text = _fallback(delivery, page, error)
-    message: Message = messages.message_of(delivery, text, page)
+    message: Message = channel.message_of(delivery, text, page)
     return message

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import structlog
 from django.db import transaction
 
-from apps.notifications.channels.email.message import Forged
+from apps.notifications.channels.email.render import Forged
 from apps.notifications.channels.tracking import TrackingEvent
 from apps.notifications.feedback import dsn, tracking_events
 from notifier.lib.database.recovery import AWAY

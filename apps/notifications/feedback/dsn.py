@@ -11,8 +11,8 @@ from typing import NamedTuple
 from django.conf import settings
 from flufl.bounce import all_failures
 
-from apps.notifications.channels.email.message import delivery_in
 from apps.notifications.channels.email.refusals import GONE, reported
+from apps.notifications.channels.email.render import delivery_in
 from apps.notifications.channels.tracking import Kind, TrackingEvent, detail_of, key_of
 from apps.notifications.feedback import mail_parts
 

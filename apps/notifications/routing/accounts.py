@@ -191,13 +191,13 @@ class Ready(NamedTuple):
     """An account, and the provider object that sends through it."""
 
     account: Account
-    provider: Provider
+    provider: Provider[Any]
     capabilities: Capabilities = Capabilities()
 
 
 _SANDBOX = Ready(Account("sandbox"), SandboxProvider(), SANDBOX.capabilities)
 _lock = threading.Lock()
-_made: dict[Account, Provider] = {}
+_made: dict[Account, Provider[Any]] = {}
 
 
 def accounts_for(channel: str, *, live: bool) -> list[Ready]:

@@ -3,7 +3,8 @@
 import time
 from typing import Any, Protocol
 
-from apps.notifications.channels.outcome import Message, Outcome
+from apps.notifications.channels.message import Message
+from apps.notifications.channels.outcome import Outcome
 from apps.notifications.models.deliveries import ClaimedDelivery
 
 SAFETY_SECONDS = 5.0

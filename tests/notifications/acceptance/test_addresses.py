@@ -8,8 +8,8 @@ from django.core.management import call_command
 from hypothesis import HealthCheck, given, settings
 
 from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.channels.email.message import EmailMessage
 from apps.notifications.channels.email.mime import Envelope
-from apps.notifications.channels.outcome import EmailMessage
 from apps.notifications.models import DeadLetter, Suppression
 from apps.users.models import User
 from apps.users.recipient_hashes import keyed_hash, recipient_hash

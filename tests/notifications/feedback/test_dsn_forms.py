@@ -8,7 +8,7 @@ import pytest
 from django.db.models.functions import Now
 
 from apps.notifications.channels.email.log import EmailLog
-from apps.notifications.channels.email.message import return_path
+from apps.notifications.channels.email.render import return_path
 from apps.notifications.models import Event, Suppression
 from tests.conftest import post
 from tests.notifications.feedback.test_read_bounces import BOUNCES, files, maildir, put, read, suppressed  # noqa: F401

@@ -13,7 +13,7 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from apps.notifications.channels.email.log import EmailLog
-from apps.notifications.channels.email.message import return_path
+from apps.notifications.channels.email.render import return_path
 from apps.notifications.models import Event, ProviderEvent, Suppression
 from tests.conftest import post, settled, timeline, wait_until
 from tests.environment import ROOT

@@ -11,9 +11,10 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection as database
 
-from apps.notifications.channels.email import headers
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.channels.email.render import return_path
 from apps.notifications.feedback.imap import connection
-from apps.notifications.models import EmailLog, Event, ImapFolder, ProviderEvent
+from apps.notifications.models import Event, ImapFolder, ProviderEvent
 from tests.conftest import wait_until
 from tests.notifications.feedback.test_read_bounces import (  # noqa: F401
     HOSTILE,
@@ -42,13 +43,13 @@ def server():
 
 @pytest.fixture
 def bounce(row):
-    return postfix(headers.return_path(row.pk), message_id(row))
+    return postfix(return_path(row.pk), message_id(row))
 
 
 @pytest.fixture
 def delayed(row):
     """A report of the same message with consequences of its own."""
-    return postfix(headers.return_path(row.pk), message_id(row), action="delayed", status="4.4.1")
+    return postfix(return_path(row.pk), message_id(row), action="delayed", status="4.4.1")
 
 
 def read(url):
@@ -313,9 +314,7 @@ def test_two_readers_at_once_record_each_mail_once(row, server):
     for number in range(30):
         reply = f"smtp; 450 4.4.1 Wait, the {number}th time"
         server.deliver(
-            postfix(
-                headers.return_path(row.pk), message_id(row), action="delayed", status="4.4.1", reply=reply
-            )
+            postfix(return_path(row.pk), message_id(row), action="delayed", status="4.4.1", reply=reply)
         )
     readers = [start(server.url(), "--json") for _ in range(2)]
     counts = [json.loads(reader.communicate(timeout=60)[0])["read"] for reader in readers]

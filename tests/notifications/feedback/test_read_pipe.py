@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from apps.notifications.channels.email import headers
-from apps.notifications.models import EmailLog, ProviderEvent
+from apps.notifications.channels.email.log import EmailLog
+from apps.notifications.channels.email.render import return_path
+from apps.notifications.models import ProviderEvent
 from scripts.private_services.process import free_port
 from tests.notifications.feedback.test_read_bounces import (  # noqa: F401
     HOSTILE,
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def bounce(row):
-    return postfix(headers.return_path(row.pk), message_id(row))
+    return postfix(return_path(row.pk), message_id(row))
 
 
 def aside(tmp_path):

@@ -19,7 +19,7 @@ from email.utils import format_datetime
 from functools import lru_cache
 
 from apps.notifications.channels.email.dkim import Signer
-from apps.notifications.channels.outcome import EmailMessage
+from apps.notifications.channels.email.message import EmailMessage
 from notifier.lib.email_addresses import Sender, sender
 
 _FOLD_AT = 76

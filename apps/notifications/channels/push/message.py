@@ -1,26 +1,35 @@
-"""One push to one device."""
+"""A rendered push."""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass, field
+from datetime import datetime
 
-from apps.notifications.channels.outcome import PushMessage
-from apps.notifications.models.deliveries import ClaimedDelivery
-from apps.users.preferences import links
-
-
-def unsubscribe_page(delivery: ClaimedDelivery) -> str:
-    """URL of the person's preference page; a device that is nobody's has none."""
-    return links.page_for(delivery.user_id, delivery.category_id) if delivery.user_id else ""
+SANDBOX_PREFIX = "sandbox"
 
 
-def message_of(delivery: ClaimedDelivery, rendered: Mapping[str, Any], page: str) -> PushMessage:
-    """`rendered`: the text of each part."""
-    # The same for every attempt: by this alone an app recognizes a message that it has had.
-    data = {**rendered["data"], "notification_id": str(delivery.notification_id)}
-    return PushMessage(
-        delivery_id=str(delivery.pk),
-        token=delivery.recipient,
-        **{**rendered, "data": data},
-        expires_at=delivery.expires_at,
-        attempt=delivery.attempts + 1,
-    )
+@dataclass(frozen=True, slots=True)
+class PushMessage:
+    """A rendered push to one device. `collapse_key`: on the device it replaces a message with the same key; FCM keeps
+    four such messages a device, so it is empty unless the request sets it. `expires_at`: from then on it is not
+    delivered; None: the provider's own limit."""
+
+    delivery_id: str
+    token: str
+    title: str
+    body: str
+    image: str = ""
+    link: str = ""
+    data: Mapping[str, str] = field(default_factory=dict)
+    attempt: int = 1
+    collapse_key: str = ""
+    expires_at: datetime | None = None
+
+    @property
+    def reference(self) -> str:
+        return self.delivery_id
+
+    @property
+    def scenario(self) -> str:
+        """Of the token `sandbox-bounced`: bounced. What follows another `-` is ignored."""
+        prefix, _, rest = self.token.partition("-")
+        return rest.partition("-")[0] if prefix == SANDBOX_PREFIX else ""

@@ -13,7 +13,8 @@ from urllib.parse import parse_qsl, unquote_plus
 import pytest
 from anymail.utils import parse_single_address
 
-from apps.notifications.channels.outcome import EmailMessage, Result
+from apps.notifications.channels.email.message import EmailMessage
+from apps.notifications.channels.outcome import Result
 from apps.notifications.models import ProviderState
 from apps.notifications.routing import accounts
 from tests.conftest import post, settled, timeline, wait_until

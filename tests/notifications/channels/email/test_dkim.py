@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.notifications.channels.email.dkim import Signer
+from apps.notifications.channels.email.message import EmailMessage
 from apps.notifications.channels.email.mime import build
 from apps.notifications.channels.email.providers.smtp.provider import SmtpProvider
 from apps.notifications.channels.email.providers.smtp.settings import SmtpSettings
-from apps.notifications.channels.outcome import EmailMessage, Result
+from apps.notifications.channels.outcome import Result
 from tests.support.smtp_server import ScriptedSmtpServer
 
 MESSAGE = EmailMessage(

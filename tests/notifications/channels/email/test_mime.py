@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from apps.notifications.channels.email.message import EmailMessage
 from apps.notifications.channels.email.mime import Envelope, build, mailbox
-from apps.notifications.channels.outcome import EmailMessage
 from notifier.lib.email_addresses import InvalidAddress
 
 PLAIN = EmailMessage(

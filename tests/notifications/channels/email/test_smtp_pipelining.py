@@ -8,11 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from apps.notifications.channels.email.message import EmailMessage
 from apps.notifications.channels.email.providers.smtp import session
 from apps.notifications.channels.email.providers.smtp.provider import SmtpProvider
 from apps.notifications.channels.email.providers.smtp.session import Connection as SmtpConnection
 from apps.notifications.channels.email.providers.smtp.settings import SmtpSettings
-from apps.notifications.channels.outcome import EmailMessage, Outcome, Result
+from apps.notifications.channels.outcome import Outcome, Result
 from tests.conftest import wait_until
 from tests.support.smtp_server import Do, ScriptedSmtpServer, Stall
 

@@ -18,9 +18,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from apps.notifications.channels.email.message import EmailMessage
 from apps.notifications.channels.email.providers.smtp.provider import SmtpProvider
 from apps.notifications.channels.email.providers.smtp.settings import SmtpSettings
-from apps.notifications.channels.outcome import EmailMessage, Outcome, Result
+from apps.notifications.channels.outcome import Outcome, Result
 from tests.support.smtp_server import Answer, Do, Drip, Hold, ScriptedSmtpServer, Stall
 
 MESSAGE = EmailMessage(

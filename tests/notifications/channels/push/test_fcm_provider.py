@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from apps.notifications.channels.outcome import Outcome, PushMessage, Result
+from apps.notifications.channels.outcome import Outcome, Result
+from apps.notifications.channels.push.message import PushMessage
 from apps.notifications.channels.push.providers.fcm import auth
 from apps.notifications.channels.push.providers.fcm.provider import FcmProvider
 from apps.notifications.channels.push.providers.fcm.settings import FcmSettings

@@ -12,8 +12,9 @@ from anymail.utils import parse_single_address
 from django.core.mail import get_connection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
+from apps.notifications.channels.email.message import EmailMessage
 from apps.notifications.channels.email.providers.anymail.settings import AnymailSettings
-from apps.notifications.channels.outcome import DETAIL_LIMIT, EmailMessage, MayCommit, Outcome, Result
+from apps.notifications.channels.outcome import DETAIL_LIMIT, MayCommit, Outcome, Result
 from notifier.lib.email_addresses import sender
 from notifier.lib.http.retry_after import retry_after
 

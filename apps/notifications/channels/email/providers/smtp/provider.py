@@ -5,11 +5,12 @@ import threading
 from contextlib import suppress
 from time import monotonic
 
+from apps.notifications.channels.email.message import EmailMessage
 from apps.notifications.channels.email.mime import Envelope
 from apps.notifications.channels.email.providers.smtp.outcomes import Ended, Lost, Phase, describe
 from apps.notifications.channels.email.providers.smtp.session import PipelinedNext, Session
 from apps.notifications.channels.email.providers.smtp.settings import SmtpSettings
-from apps.notifications.channels.outcome import EmailMessage, MayCommit, Outcome, Result
+from apps.notifications.channels.outcome import MayCommit, Outcome, Result
 from notifier.lib.email_addresses import InvalidAddress
 
 

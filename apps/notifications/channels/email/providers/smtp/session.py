@@ -7,6 +7,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import NamedTuple
 
+from apps.notifications.channels.email.message import EmailMessage
 from apps.notifications.channels.email.mime import Envelope
 from apps.notifications.channels.email.providers.smtp.outcomes import (
     LINE_LIMIT,
@@ -20,7 +21,7 @@ from apps.notifications.channels.email.providers.smtp.outcomes import (
     read_reply,
 )
 from apps.notifications.channels.email.providers.smtp.settings import SmtpSettings
-from apps.notifications.channels.outcome import EmailMessage, MayCommit, Outcome, Result
+from apps.notifications.channels.outcome import MayCommit, Outcome, Result
 
 
 def _left(until: float) -> float:

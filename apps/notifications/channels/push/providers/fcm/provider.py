@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 
 from firebase_admin import messaging
 
-from apps.notifications.channels.outcome import MayCommit, Outcome, PushMessage, Result
+from apps.notifications.channels.outcome import MayCommit, Outcome, Result
+from apps.notifications.channels.push.message import PushMessage
 from apps.notifications.channels.push.providers.fcm.auth import AccessTokens, AuthError
 from apps.notifications.channels.push.providers.fcm.outcomes import masked, outcome_of
 from apps.notifications.channels.push.providers.fcm.settings import FcmSettings

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('notifications', '0006_unread_event_error'),
+        ('notifications', '0007_channels_declared'),
     ]
 
     operations = [
