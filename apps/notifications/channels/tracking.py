@@ -2,7 +2,7 @@
 
 import hashlib
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -39,6 +39,18 @@ class TrackingEvent:
     provider_message_id: str = ""
     detail: str = ""
     permanent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A person's answer to a message: it asks for no more of them (`refuses`), or for them again.
+
+    `key`: as of a TrackingEvent. `recipient`: the address that the answer came from, in any spelling.
+    """
+
+    key: str
+    recipient: str
+    refuses: bool
 
 
 class Unverified(Exception):
@@ -87,8 +99,9 @@ class EventsReader(Protocol):
     def verify(self, post: Post) -> None:
         """Raises Unverified. The body is parsed only where the signature is in it."""
 
-    def read(self, post: Post) -> tuple[list[TrackingEvent], list[Unread]]:
-        """A verified post's tracking events, and those that can't be read; kinds that are not used here are dropped.
+    def read(self, post: Post) -> tuple[Sequence[TrackingEvent | Reply], list[Unread]]:
+        """A verified post's tracking events and replies, and those that can't be read; kinds that are not used here
+        are dropped.
 
         An unreadable event does not affect the others. Raises NotTracking, and ValueError for a body that is no JSON.
         """

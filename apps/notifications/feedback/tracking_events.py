@@ -9,7 +9,8 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from apps.notifications.channels.logs import DELIVERIES
-from apps.notifications.channels.tracking import Kind, TrackingEvent
+from apps.notifications.channels.tracking import Kind, Reply, TrackingEvent
+from apps.notifications.feedback import replies
 from apps.notifications.models import Delivery, Event, ProviderEvent, from_now
 from apps.notifications.models.statuses import Status
 from apps.notifications.transitions import receipts, timeline
@@ -29,9 +30,10 @@ PATIENCE = timedelta(days=3)
 ROWS_A_PASS = 500
 
 
-def record(source: str, events: Iterable[TrackingEvent]) -> int:
-    """Store the events that `source` has not reported before, and apply those whose delivery is known; returns how
-    many were new."""
+def record(source: str, events: Iterable[TrackingEvent | Reply]) -> int:
+    """Store the events that `source` has not reported before, and apply replies, and those whose delivery is known;
+    returns how many were new."""
+    given = list(events)
     rows = [
         ProviderEvent(
             source=source,
@@ -42,7 +44,8 @@ def record(source: str, events: Iterable[TrackingEvent]) -> int:
             detail=one.detail,
             permanent=one.permanent,
         )
-        for one in events
+        for one in given
+        if isinstance(one, TrackingEvent)
     ]
     ProviderEvent.objects.bulk_create(rows, ignore_conflicts=True)
     # Rows of events that were reported before have other ids.
@@ -50,7 +53,7 @@ def record(source: str, events: Iterable[TrackingEvent]) -> int:
     for row in rows:
         if row.pk in new:
             _settle(row.pk)
-    return len(new)
+    return len(new) + sum(replies.apply(source, one) for one in given if isinstance(one, Reply))
 
 
 def settle_due() -> int:

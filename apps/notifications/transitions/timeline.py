@@ -21,6 +21,8 @@ CANCELLED = "cancelled"
 REPLAYED = "replayed"
 DISCARDED = "discarded"
 COMPLAINED = "complained"
+REPLIED = "replied"
+"""The person asked by a reply for no more messages, or for them again."""
 
 
 def note(delivery: Delivery | ClaimedDelivery, kind: str, **data: Any) -> Event:
