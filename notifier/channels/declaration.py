@@ -65,17 +65,18 @@ class Figure:
 class Address:
     """What a channel's messages are sent to.
 
-    `request_field`: the member of a request's `recipient`. `noun`: in sentences. `limit`: characters. `format`:
-    OpenAPI's, or empty. `person_column`: the column of a person that holds it; empty where each of their devices has
-    one. `spelled`: the form that is stored and sent to; raises ValueError with a sentence. `comparable`: a key that
-    all spellings of one address share; `former`: the keys that an earlier release gave them. `folded`: the forms to
-    which a database may lower it. `masked`: enough to recognise it. `readable`: people recognise it, so that a
-    suppression stores it to be shown.
+    `example`: in the OpenAPI document. `request_field`: the member of a request's `recipient`. `noun`: in
+    sentences. `limit`: characters. `format`: OpenAPI's, or empty. `person_column`: the column of a person that
+    holds it; empty where each of their devices has one. `spelled`: the form that is stored and sent to; raises
+    ValueError with a sentence. `comparable`: a key that all spellings of one address share; `former`: the keys
+    that an earlier release gave them. `folded`: the forms to which a database may lower it. `masked`: enough to
+    recognise it. `readable`: people recognise it, so that a suppression stores it to be shown.
     """
 
     request_field: str
     noun: str
     limit: int
+    example: str
     spelled: Callable[[str], str]
     masked: Callable[[str], str]
     comparable: Callable[[str], str] = str
@@ -105,10 +106,11 @@ class RetryPolicy:
 class Channel:
     """A way to reach a person.
 
-    `code`: in URLs, rows, queues and the names of settings; at most 16 lower-case letters. `label`: for operators.
-    `names`: by language, on the preference page. `required`: the parts that a version can't do without; `one_of`:
-    those of which it needs at least one. `figures`: shown in previews and dry runs. `too_much`: a sentence about a
-    rendered content that can't be sent, with its part's name, (name, sentence); None for any other.
+    `code`: in URLs, rows, queues and the names of settings; at most 16 lower-case letters. `label`: for
+    operators. `names`: by language, on the preference page. `required`: the parts that a version can't do
+    without; `one_of`: those of which it needs at least one. `example`: a content, by part, in the OpenAPI
+    document. `figures`: shown in previews and dry runs. `too_much`: a sentence about a rendered content that
+    can't be sent, with its part's name, (name, sentence); None for any other.
     """
 
     code: str
@@ -117,6 +119,7 @@ class Channel:
     address: Address
     parts: tuple[Part, ...]
     required: tuple[str, ...]
+    example: Mapping[str, Any]
     retries: RetryPolicy
     one_of: tuple[str, ...] = ()
     figures: tuple[Figure, ...] = ()

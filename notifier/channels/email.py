@@ -14,6 +14,7 @@ EMAIL = Channel(
         request_field="email",
         noun="email address",
         format="email",
+        example="ada@example.com",
         limit=email_addresses.ADDRESS_LIMIT,
         person_column="email",
         readable=True,
@@ -47,6 +48,11 @@ EMAIL = Channel(
         ),
     ),
     required=("subject",),
+    example={
+        "subject": "Order {{ order.number }} is on its way",
+        "html": "<p>Hello {{ name }}, order <b>{{ order.number }}</b> is on its way.</p>",
+        "text": "Hello {{ name }}, order {{ order.number }} is on its way.",
+    },
     one_of=("html", "text"),
     # An address that refuses for a day will not accept; the steps leave a mail server time to recover.
     retries=RetryPolicy(

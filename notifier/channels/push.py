@@ -32,6 +32,7 @@ PUSH = Channel(
         request_field="device_token",
         noun="device token",
         limit=4096,
+        example="fMk3ZQ:APA91bHx7YzExampleToken",
         spelled=str,
         masked=masked_token,
     ),
@@ -57,6 +58,11 @@ PUSH = Channel(
         ),
     ),
     required=("title",),
+    example={
+        "title": "On its way",
+        "body": "Order {{ order.number }} arrives soon.",
+        "data": {"order": "{{ order.number }}"},
+    },
     # A push is about the present: after hours it is of no use.
     retries=RetryPolicy(steps=(10, 30, 120, 600, 1800, HOUR), repeat_last=False, deadline=4 * HOUR),
 )

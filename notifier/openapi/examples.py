@@ -6,28 +6,18 @@ delivery have to be filled in.
 
 from typing import Any
 
+from notifier.channels.registry import CHANNELS
+
 _LOGIN = {"email": "lin@example.com", "password": "correct horse battery"}
-_EMAIL = {
-    "channel": "email",
-    "language": "en",
-    "subject": "Order {{ order.number }} is on its way",
-    "html": "<p>Hello {{ name }}, order <b>{{ order.number }}</b> is on its way.</p>",
-    "text": "Hello {{ name }}, order {{ order.number }} is on its way.",
-}
-_PUSH = {
-    "channel": "push",
-    "language": "en",
-    "title": "On its way",
-    "body": "Order {{ order.number }} arrives soon.",
-    "data": {"order": "{{ order.number }}"},
-}
+_CONTENTS = [{"channel": code, "language": "en", **channel.example} for code, channel in CHANNELS.items()]
+_EMAIL = _CONTENTS[0]
 _VARIABLES = {"name": "Ada", "order": {"number": "A-1001"}}
 _NOTIFICATION = {
     "recipient": {"email": "ada@example.com", "language": "en"},
     "template_code": "order-shipped",
     "variables": _VARIABLES,
 }
-_TOKEN = "fMk3ZQ:APA91bHx7YzExampleToken"  # noqa: S105 - of no real device
+_TOKEN = CHANNELS["push"].address.example
 
 EXAMPLES: dict[str, Any] = {
     "POST auth/register/": {**_LOGIN, "name": "Lin", "language": "en-GB", "timezone": "Europe/London"},
@@ -57,7 +47,7 @@ EXAMPLES: dict[str, Any] = {
         "token": _TOKEN, "platform": "android", "name": "Ada's phone",
     },
     "PATCH users/{id}/devices/{device}/": {"name": "Ada's old phone"},
-    "POST templates/": {"code": "order-shipped", "name": "Order shipped", "contents": [_EMAIL, _PUSH]},
+    "POST templates/": {"code": "order-shipped", "name": "Order shipped", "contents": _CONTENTS},
     "PATCH templates/{code}/": {"on_unknown": "resend"},
     "POST templates/{code}/versions/": {"contents": [_EMAIL], "note": "Email alone", "activate": True},
     "POST templates/{code}/activate/": {"version": 1},
@@ -80,9 +70,13 @@ EXAMPLES: dict[str, Any] = {
     "POST templates/{code}/preview/": {"language": "en", "variables": _VARIABLES},
     "POST notifications/": {**_NOTIFICATION, "request_id": "order-A-1001-shipped"},
     "POST notify/": {**_NOTIFICATION, "request_id": "order-A-1002-shipped"},
-    "POST notifications/email/": {**_NOTIFICATION, "request_id": "order-A-1003-shipped"},
-    "POST notifications/push/": {
-        **_NOTIFICATION, "recipient": {"device_token": _TOKEN}, "request_id": "order-A-1003-arrives",
+    **{
+        f"POST notifications/{code}/": {
+            **_NOTIFICATION,
+            "recipient": {channel.address.request_field: channel.address.example},
+            "request_id": f"order-A-1003-{code}",
+        }
+        for code, channel in CHANNELS.items()
     },
     "POST notifications/batch/": {
         "notifications": [
@@ -98,11 +92,11 @@ EXAMPLES: dict[str, Any] = {
     "POST webhook-endpoints/replay/": {
         "since": "2026-11-20T00:00:00Z", "until": "2026-11-21T00:00:00Z", "status": "failed", "dry_run": True,
     },
-    "POST email/status/": {
-        "delivery_id": "01a1fda2-03ac-727d-b263-43381d63f3c8", "status": "delivered",
-    },
-    "POST push/status/": {
-        "delivery_id": "01a1fda2-03ad-711c-84ae-8de1db162ed7", "status": "delivered",
+    **{
+        f"POST {code}/status/": {
+            "delivery_id": "01a1fda2-03ac-727d-b263-43381d63f3c8", "status": "delivered",
+        }
+        for code in CHANNELS
     },
 }  # fmt: skip
 """By method and path under /api/v1/."""

@@ -5,6 +5,8 @@ And its description, where the view's docstring is about several methods at once
 
 from typing import NamedTuple
 
+from notifier.channels.registry import CODES
+
 
 class Operation(NamedTuple):
     id: str
@@ -137,14 +139,14 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "POST notify/": Operation("notify", "The same as POST notifications/.", _REPEATED),
     "POST notifications/batch/": Operation("send_batch", also=_REPEATED),
-    "POST notifications/email/": Operation(
-        "send_email",
-        "POST notifications/ with `channels` of email alone; the body leaves them out.",
-        _REPEATED,
-    ),
-    "POST notifications/push/": Operation(
-        "send_push", "POST notifications/ with `channels` of push alone; the body leaves them out.", _REPEATED
-    ),
+    **{
+        f"POST notifications/{code}/": Operation(
+            f"send_{code}",
+            f"POST notifications/ with `channels` of {code} alone; the body leaves them out.",
+            _REPEATED,
+        )
+        for code in CODES
+    },
     "GET notifications/{key}/": Operation("get_notification"),
     "GET notifications/{key}/status/": Operation(
         "get_notification_status", "The same as GET notifications/{key}/."
@@ -172,8 +174,7 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "POST providers/{provider}/close/": Operation("close_provider_circuit", "Close the account's circuit."),
     "POST providers/{provider}/events/": Operation("take_provider_events", also=(403, 413, 415)),
-    "POST email/status/": Operation("take_email_receipt", also=(404,)),
-    "POST push/status/": Operation("take_push_receipt", also=(404,)),
+    **{f"POST {code}/status/": Operation(f"take_{code}_receipt", also=(404,)) for code in CODES},
     "GET health/": Operation("get_health"),
     "GET health/live/": Operation("get_liveness"),
     "GET health/ready/": Operation("get_readiness", "The same as GET health/."),

@@ -6,6 +6,7 @@ from rest_framework.test import APIClient
 
 from apps.users.access import sessions
 from apps.users.models import User
+from notifier.channels.registry import CODES
 from notifier.local import demo
 from notifier.openapi.examples import EXAMPLES
 from tests.environment import ROOT
@@ -17,8 +18,7 @@ TO_BE_FILLED_IN = {
     "POST auth/logout/": 401,
     "POST auth/password-reset/confirm/": 400,
     "POST admin/login/": 401,
-    "POST email/status/": 404,
-    "POST push/status/": 404,
+    **{f"POST {code}/status/": 404 for code in CODES},
 }
 MADE = {
     "POST users/{id}/devices/": "{device}",

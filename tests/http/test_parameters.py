@@ -5,6 +5,7 @@ import yaml
 from rest_framework.test import APIClient
 
 from apps.users.access import sessions
+from notifier.channels.registry import CODES
 from notifier.lib.fields.query_parameters import parameters_of
 from tests.environment import ROOT
 from tests.support.routes import GUARDED, PARTS, PERSONAL, patterns, refused, stored, world_of
@@ -24,7 +25,7 @@ STRANGE = [
     "=1",
     "expand=all",
 ]
-SENDING = {"notifications", "notify", "notifications-email", "notifications-push", "batch"}
+SENDING = {"notifications", "notify", *(f"notifications-{code}" for code in CODES), "batch"}
 MESSAGE = {"recipient": {"email": "bo@example.com"}, "template_code": "hello", "variables": {"name": "Bo"}}
 DOORS = {
     "notifications/": MESSAGE,
