@@ -301,7 +301,7 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Notifier API",
-    "DESCRIPTION": "Tell this person this: by email and push, once each, and never lost.",
+    "DESCRIPTION": "Tell this person this: by email, push and SMS, once each, and never lost.",
     "VERSION": "1",
     # 3.0 can't express "this object, or null".
     "OAS_VERSION": "3.1.0",

@@ -246,7 +246,7 @@ def settled(*statuses: str, seconds: float = NEVER) -> list[Delivery]:
         seconds=seconds,
         seen=lambda: (
             Counter(
-                (row.channel.value, row.status, row.error_code, row.published_at is not None, row.fence)
+                (row.channel, row.status, row.error_code, row.published_at is not None, row.fence)
                 for row in deliveries()
             ),
             _lanes(),

@@ -11,6 +11,7 @@ from django.urls import reverse
 from apps.templates.liquid import budget
 from apps.templates.models import Template, TemplateContent, TemplateVersion
 from apps.users.models import Organization
+from notifier.channels.registry import CODES
 from tests.admin.conftest import text_of
 
 pytestmark = pytest.mark.django_db
@@ -26,7 +27,8 @@ PUSH = {
 
 def posted(emails: list[dict[str, str]], pushes: list[dict[str, str]], **fields: str) -> dict[str, Any]:
     found: dict[str, Any] = {"note": "Better words", "samples": "", **fields}
-    for prefix, rows in (("email", emails), ("push", pushes)):
+    for prefix in CODES:
+        rows = {"email": emails, "push": pushes}.get(prefix, [])
         found |= {f"{prefix}-TOTAL_FORMS": len(rows), f"{prefix}-INITIAL_FORMS": 0}
         for position, row in enumerate(rows):
             found |= {f"{prefix}-{position}-{name}": value for name, value in row.items()}
@@ -216,7 +218,7 @@ def test_a_struck_out_language_is_left_out(door: Client, page: str) -> None:
 @pytest.mark.parametrize(
     ("emails", "expected"),
     [
-        ([], "Write at least one email or push."),
+        ([], "Write the content of at least one of these: Email, Push, SMS."),
         ([EMAIL, EMAIL], "There is already email content in en"),
         ([{**EMAIL, "subject": ""}], "Email content needs a subject."),
         ([{**EMAIL, "language": "English!"}], "Use a language tag"),

@@ -59,22 +59,24 @@ def running(place):
     assert "No hostname was supplied" not in output
 
 
-def test_the_printed_curl_delivers_an_email_and_a_push(running):
+def test_the_printed_curl_delivers_by_every_channel(running):
     base, curl = running
     answer = json.loads(subprocess.run(["bash", "-c", curl], capture_output=True, check=True).stdout)
     assert answer["success"], answer
 
     ends = time.monotonic() + 15
-    while len(items := json.loads(get(f"{base}/inbox.json"))["items"]) < 2:
+    while len(items := json.loads(get(f"{base}/inbox.json"))["items"]) < 3:
         assert time.monotonic() < ends, items
         time.sleep(0.1)
     kinds = {item["kind"]: item for item in items}
     assert kinds["email"]["subject"] == "Welcome aboard, Ada"
     assert "<h1" in kinds["email"]["html"]
     assert kinds["push"]["subject"] == "Welcome, Ada"
+    assert kinds["sms"]["text"].startswith("Welcome, Ada. Your account is ready")
+    assert kinds["sms"]["note"] == "1 × GSM-7"
     assert {item["notification_id"] for item in items} == {answer["data"]["id"]}
     events = json.loads(get(f"{base}/inbox/{answer['data']['id']}/timeline.json"))["events"]
-    assert sorted(event["kind"] for event in events) == ["accepted", "sent", "sent"]
+    assert sorted(event["kind"] for event in events) == ["accepted", "sent", "sent", "sent"]
 
 
 @pytest.mark.parametrize("path", ["/", "/api/docs/", "/api/schema/", "/admin/login/", "/api/v1/health/"])

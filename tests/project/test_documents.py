@@ -288,9 +288,9 @@ def test_its_blocks_send_show_and_replay(shell, demo):
         [shell], input=typed, cwd=folder, env=environment, capture_output=True, text=True, check=True,
         timeout=120,
     )  # fmt: skip
-    # Entries of two timelines, an email and a push, then an email that was refused.
+    # Entries of two timelines: an email, a push and a text, then an email that was refused.
     assert re.findall(r'"kind": "(\w+)"', done.stdout) == [
-        *("accepted", "sent", "sent"),
+        *("accepted", "sent", "sent", "sent"),
         *("accepted", "failed", "replayed", "sent"),
     ]
 

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from apps.notifications.channels.email.message import EmailMessage
 from apps.notifications.channels.push.message import PushMessage
+from apps.notifications.channels.sms.message import SmsMessage
 from notifier.local.fcm import FcmStandIn
 from tests.support.smtp_server import Do, Drip, ScriptedSmtpServer, Stall
 from tests.support.webhook_receiver import Call, Receiver, Say
@@ -33,6 +34,23 @@ DRIPS_FOR = 1.5
 
 def says(status, body=b"", headers=JSON):
     return Say(status, headers, body if isinstance(body, bytes) else json.dumps(body).encode())
+
+
+def email(number, refused, to):
+    to = to or f"{'gone' if refused else 'kim'}-{number}@example.com"
+    return EmailMessage(f"<{uuid4()}@sender.test>", "news@sender.test", to, "Hi", "<p>Hi", "Hi")
+
+
+def push(number, refused, to):
+    to = to or f"{'gone' if refused else 'kim'}-{number}-APA91bHun4MxP5egoKMwt2KZFBaFUH"
+    return PushMessage(str(uuid4()), to, "Hello", "World")
+
+
+def sms(number, refused, to):
+    return SmsMessage(str(uuid4()), to or f"+1415555{'9' if refused else '0'}{number:03}", "Hello")
+
+
+MESSAGES = {"email": email, "push": push, "sms": sms}
 
 
 class FarEnd:
@@ -59,12 +77,7 @@ class FarEnd:
 
     def message(self, number=1, *, refused=False, to=None):
         """A message that it takes; or one that it refuses for good, because of its recipient."""
-        name = f"{'gone' if refused else 'kim'}-{number}"
-        if self.channel == "push":
-            return PushMessage(str(uuid4()), to or f"{name}-APA91bHun4MxP5egoKMwt2KZFBaFUH", "Hello", "World")
-        return EmailMessage(
-            f"<{uuid4()}@sender.test>", "news@sender.test", to or f"{name}@example.com", "Hi", "<p>Hi", "Hi"
-        )
+        return MESSAGES[self.channel](number, refused, to)
 
     def url(self, port=None):
         """An account's; `port`: of another server than this one."""
@@ -116,7 +129,10 @@ class HttpFarEnd(FarEnd):
         return self
 
     def choose(self, call):
-        return self.refused if b"gone-" in call.body else self.accepting(call)
+        return self.refused if self.refuses(call.body) else self.accepting(call)
+
+    def refuses(self, body):
+        return b"gone-" in body
 
     def accepting(self, call):
         return self.accepted
@@ -276,6 +292,48 @@ class Fcm(HttpFarEnd):
         return self.sent_secrets()
 
 
+class SmsFarEnd(HttpFarEnd):
+    impatient = {"timeout": 0.5}
+
+    def refuses(self, body):
+        return b"14155559" in body
+
+
+class Twilio(SmsFarEnd):
+    accepted = says(
+        201, {"sid": "SM" + "0" * 32, "status": "queued", "num_segments": "1", "error_code": None}
+    )
+    refused = says(400, {"code": 21211, "message": "Invalid 'To' Phone Number", "status": 400})
+
+    def url(self, port=None):
+        key = quote(KEY, safe="")
+        return f"twilio://AC{'0' * 32}?key={key}&from=%2B15005550006&api_url=http://127.0.0.1:{port or self.port}"
+
+    def secrets(self):
+        return [KEY, *self.sent_secrets()]
+
+
+class Webhook(SmsFarEnd):
+    """A gateway of the operator's own."""
+
+    secret = b64encode(b"%7Jq!xZp4&Lw9*Vd2hK").decode()
+    accepted = says(202, {"id": "gw-1"})
+    refused = says(422, {"code": "number_invalid", "message": "no such number"})
+
+    def url(self, port=None):
+        secret = quote(self.secret, safe="")
+        return f"http://127.0.0.1:{port or self.port}/sms?tenant=7&secret=whsec_{secret}"
+
+    def secrets(self):
+        return [self.secret]
+
+    def repeat(self, status):
+        def answer(call: Call):
+            return says(status, {"message": " ".join((*call.headers.values(), f"whsec_{self.secret}"))})
+
+        self.server.choose = answer
+
+
 class Smtp(FarEnd):
     impatient = {"dot_timeout": 0.5}
 
@@ -337,9 +395,11 @@ class Sandbox(FarEnd):
 
     def message(self, number=1, *, refused=False, to=None):
         if refused:
-            to = (
-                f"permfail+{number}@sandbox.test" if self.channel == "email" else f"sandbox-permfail-{number}"
-            )
+            to = {
+                "email": f"permfail+{number}@sandbox.test",
+                "push": f"sandbox-permfail-{number}",
+                "sms": "+15005550104",
+            }[self.channel]
         return super().message(number, to=to)
 
 
@@ -352,6 +412,8 @@ FAR_ENDS = {
     "resend": Resend,
     "sparkpost": SparkPost,
     "fcm": Fcm,
+    "twilio": Twilio,
+    "webhook": Webhook,
     "sandbox": Sandbox,
 }
 """By the kind's name."""

@@ -60,7 +60,7 @@ class NewPersonForm(RowForm, AdminUserCreationForm):
 
     class Meta:
         model = User
-        fields = ("organization", "email", "name")
+        fields = ("organization", "email", "phone", "name")
 
 
 class PersonForm(RowForm, UserChangeForm):
@@ -117,7 +117,7 @@ class PersonPages(OrganizationRows, UserAdmin):
     ordering = ("email",)
     readonly_fields = ("last_login", "created_at", "updated_at")
     fieldsets = (
-        (None, {"fields": ("organization", "email", "name", "language", "timezone", "is_active")}),
+        (None, {"fields": ("organization", "email", "phone", "name", "language", "timezone", "is_active")}),
         ("Quiet hours", {"fields": (("quiet_from", "quiet_until"),)}),
         (
             "Sign-in",
@@ -133,7 +133,15 @@ class PersonPages(OrganizationRows, UserAdmin):
             None,
             {
                 "classes": ("wide",),
-                "fields": ("organization", "email", "name", "usable_password", "password1", "password2"),
+                "fields": (
+                    "organization",
+                    "email",
+                    "phone",
+                    "name",
+                    "usable_password",
+                    "password1",
+                    "password2",
+                ),
             },
         ),
     )

@@ -64,8 +64,8 @@ class Draft:
     def is_valid(self) -> bool:
         good = all([self.version.is_valid(), *(group.is_valid() for group in self.groups)])
         if good and not self.contents:
-            kinds = " or ".join(channel.label.lower() for channel in CHANNELS.values())
-            self.version.add_error(None, f"Write at least one {kinds}.")
+            labels = ", ".join(channel.label for channel in CHANNELS.values())
+            self.version.add_error(None, f"Write the content of at least one of these: {labels}.")
         return good and bool(self.contents)
 
     def save(self, *, author: User, active: bool) -> TemplateVersion | None:

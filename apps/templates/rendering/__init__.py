@@ -1,4 +1,4 @@
-"""Rendering: a content's sources and the variables become the text of one email or push.
+"""Rendering: a content's sources and the variables become the text of one message.
 
 May import `html` and `liquid`. Must not import Django, read the database or send anything.
 """

@@ -21,14 +21,16 @@ from notifier.channels.registry import CHANNELS
 from notifier.lib.database.tenancy import TenantManager
 from notifier.lib.email_addresses import ADDRESS_LIMIT, tidied
 from notifier.lib.fields.email_address import AddressColumn
+from notifier.lib.fields.phone_number import PhoneColumn
 from notifier.lib.fields.validation import validate_timezone
+from notifier.lib.phone_numbers import SPELLED_LIMIT
 
 if TYPE_CHECKING:
     from apps.users.models import ApiKey
 
 
-# Makes `email__lower` a look-up.
-models.EmailField.register_lookup(Lower)
+# Makes `email__lower` and `phone__lower` look-ups.
+models.CharField.register_lookup(Lower)
 
 
 class UserManager(TenantManager["User"], BaseUserManager["User"]):
@@ -55,6 +57,9 @@ class User(Switchable, AbstractBaseUser, PermissionsMixin):
         Organization, on_delete=models.PROTECT, related_name="users", db_index=False
     )
     email = AddressColumn(max_length=ADDRESS_LIMIT)
+    phone = PhoneColumn(
+        max_length=SPELLED_LIMIT, blank=True, default="", db_default="", help_text="For texts: +14155550123."
+    )
     name = models.CharField(max_length=200, blank=True)
     role = models.CharField(max_length=16, choices=Role.choices, default=Role.MEMBER)
     language = models.CharField(
@@ -92,6 +97,7 @@ class User(Switchable, AbstractBaseUser, PermissionsMixin):
         ]
         indexes = [
             models.Index(Lower("email"), name="user_by_email"),
+            models.Index(Lower("phone"), name="user_by_phone", condition=~Q(phone="")),
             # The list and its count.
             models.Index(fields=["organization", "id"], condition=Q(erased_at=None), name="user_listed"),
             # The scheduler looks every second.

@@ -27,7 +27,7 @@ SCOPES = {"GET": Scope.PROVIDERS_READ, "POST": Scope.PROVIDERS_WRITE}
 class ProviderSerializer(serializers.Serializer[Any]):
     name = serializers.CharField()
     channel = serializers.CharField(
-        help_text="email or push; empty for one that the settings no longer name."
+        help_text=f"{', '.join(CODES)}; empty for one that the settings no longer name."
     )
     kind = serializers.CharField(help_text="The URL's scheme: smtp, fcm, postmark, …")
     order = serializers.IntegerField(help_text="Lower is tried first.")

@@ -14,13 +14,22 @@ from notifier.lib.fields.validation import (
     LineField,
     OneOfField,
     PageQuery,
+    SpelledField,
     StrictModelSerializer,
     validate_timezone,
 )
+from notifier.lib.phone_numbers import NUMBER_LIMIT, spelled
 
 
 class UserSerializer(StrictModelSerializer):
     email = AddressField()
+    phone = SpelledField(
+        spelled=spelled,
+        max_length=NUMBER_LIMIT,
+        required=False,
+        allow_blank=True,
+        help_text="For texts, with + and the country's code; several people may share one.",
+    )
     name = LineField(max_length=200, required=False, allow_blank=True)
     language = LanguageField(required=False, allow_blank=True)
     timezone = LineField(max_length=64, required=False, validators=[validate_timezone])
@@ -40,7 +49,7 @@ class UserSerializer(StrictModelSerializer):
     class Meta:
         model = User
         fields = [
-            "id", "email", "name", "language", "timezone", "quiet_from", "quiet_until", "role", "is_active",
+            "id", "email", "phone", "name", "language", "timezone", "quiet_from", "quiet_until", "role", "is_active",
             "created_at",
         ]  # fmt: skip
         read_only_fields = ["id", "created_at"]

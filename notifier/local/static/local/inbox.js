@@ -48,7 +48,7 @@ function show(item) {
 }
 function draw() {
   const item = shown, meta = el("div", undefined, "meta");
-  meta.append(el("span", item.status, `status ${item.status}`), ` ${[time(item.at), item.request_id && `request_id ${item.request_id}`, `${item.from ? item.from + " → " : ""}${item.to}`].filter(Boolean).join(" · ")}`);
+  meta.append(el("span", item.status, `status ${item.status}`), ` ${[time(item.at), item.request_id && `request_id ${item.request_id}`, item.note, `${item.from ? item.from + " → " : ""}${item.to}`].filter(Boolean).join(" · ")}`);
   view.replaceChildren(el("h2", item.subject || "(no subject)"), meta);
   if (item.status !== "sent") {
     const facts = [why(item), item.detail, item.due_at && `Due at ${new Date(item.due_at).toLocaleString()}.`].filter(Boolean);
@@ -57,7 +57,7 @@ function draw() {
     return;
   }
   if (item.on_phone) {
-    const phone = el("div", undefined, "phone"); phone.append(el("b", item.subject), el("span", item.text));
+    const phone = el("div", undefined, "phone"); if (!item.text.startsWith(item.subject)) phone.append(el("b", item.subject)); phone.append(el("span", item.text));
     if (/^https?:/.test(item.image)) { const image = el("img"); image.src = item.image; image.alt = ""; image.onerror = () => image.replaceWith(el("div", `Image: ${item.image}`)); phone.append(image); }
     view.append(phone); if (item.data) view.append(el("pre", JSON.stringify(item.data, null, 2))); return;
   }
