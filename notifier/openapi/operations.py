@@ -173,6 +173,10 @@ OPERATIONS: dict[str, Operation] = {
         "Open the account's circuit: its messages wait or take the next account, until it is closed.",
     ),
     "POST providers/{provider}/close/": Operation("close_provider_circuit", "Close the account's circuit."),
+    "GET providers/{provider}/events/": Operation(
+        "look_at_provider_events",
+        "Tell a service that the URL is there. Some look before they save it; nothing of what it reported is shown.",
+    ),
     "POST providers/{provider}/events/": Operation("take_provider_events", also=(403, 413, 415)),
     **{f"POST {code}/status/": Operation(f"take_{code}_receipt", also=(404,)) for code in CODES},
     "GET health/": Operation("get_health"),

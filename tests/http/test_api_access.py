@@ -70,7 +70,9 @@ def test_options_and_head_break_nothing(api, world):
         assert api.options(route.url(world)).status_code == 200
         if route.method == "GET" and not route.person:
             answer = api.head(route.url(world))
-            assert (answer.status_code, answer.content) == (200, b"")
+            # The relay reports nothing there.
+            expected = 404 if route.name == "provider-events" else 200
+            assert (answer.status_code, answer.content) == (expected, b"")
 
 
 def _secret_changed(key: str) -> str:

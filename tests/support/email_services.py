@@ -1,28 +1,66 @@
-"""Tracking events of email services: bodies in their formats, with their signatures."""
+"""Tracking events of email services, with their signatures."""
 
 import base64
 import hashlib
 import hmac
 import json
 import time
+from urllib.parse import parse_qsl, quote, urlencode
+
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from django.conf import settings
+
+from tests.support.event_bodies import BODIES, MAILGUN_KEY, UNISENDER_AUTH
+
+PRIVATE_KEYS = {}
+"""By the text of the public key, as a service shows it."""
+
+
+def shown_key(private_key):
+    der = private_key.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    text = base64.b64encode(der).decode()
+    PRIVATE_KEYS[text] = private_key
+    return text
+
 
 SECRETS = {
     "postmark": "postmark:a-password-of-postmark",
     "brevo": "brevo:a-password-of-brevo-here",
     "sparkpost": "sparkpost:a-password-of-sparkpost",
-    "mailgun": "key-mailgun-signs-with-0001",
+    "mailjet": "mailjet:a-password-of-mailjet",
+    "mailgun": MAILGUN_KEY,
     "mailersend": "key-mailersend-signs-with-1",
+    "mailtrap": "key-mailtrap-signs-with-001",
+    "mandrill": "key-mandrill-signs-with-001",
+    "unisender_go": "key-of-the-account-at-unisender",
     "resend": "whsec_" + base64.b64encode(b"resend's own signing key").decode(),
+    "sendgrid": shown_key(ec.generate_private_key(ec.SECP256R1())),
+    "postal": shown_key(rsa.generate_private_key(public_exponent=65537, key_size=2048)),
 }
-KINDS = ("delivered", "hard", "policy", "soft", "delayed", "complained", "opened", "clicked")
-NO_SUCH_USER = "5.1.1 The email account that you tried to reach does not exist."
-POLICY = "5.7.1 Our system has detected that this message is likely unsolicited."
+NEEDED = {
+    "postal": {"api_url": "https://postal.example.com"},
+    "scaleway": {"project_id": "77ff06f5-6de5-46f2-92fd-a86c1397e0d0"},
+    "unisender_go": {"api_url": "https://go2.unisender.ru/ru/transactional/api/v1"},
+}
+"""Options without which there is no account."""
+KEYS = {"mailjet": "k:s"}
+
+
+def account_url(service, key="", **options):
+    """`service`: the name of its kind."""
+    options = {"key": key or KEYS.get(service, "k"), **NEEDED.get(service, {}), **options}
+    return f"{service.replace('_', '-')}://?" + "&".join(
+        f"{name}={quote(str(value), safe=':/')}" for name, value in options.items()
+    )
 
 
 def url_of(service, **options):
-    secret = SECRETS[service].replace("+", "%2B")
-    option = "webhook_secret" if ":" in secret else "webhook_key"
-    return f"{service}://?key=k&{option}={secret}" + "".join(f"&{k}={v}" for k, v in options.items())
+    """An account that takes events."""
+    secret = SECRETS[service]
+    return account_url(service, **{"webhook_secret" if ":" in secret else "webhook_key": secret}, **options)
 
 
 class Service:
@@ -33,6 +71,7 @@ class Service:
         self.client = client
         self.account = account or name
         self.secret = SECRETS[name] if secret is None else secret
+        self.path = f"/api/v1/providers/{self.account}/events/"
 
     def tell(self, kind, *, delivery_id=None, message_id="id-of-the-service", number=1):
         """`number`: another one is another event of the same kind."""
@@ -41,161 +80,65 @@ class Service:
 
     def send(self, body, *, number="1", **headers):
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        content_type = "application/json"
+        if self.name == "mandrill":
+            content_type = "application/x-www-form-urlencoded"
+            raw = urlencode({"mandrill_events": raw}).encode()
+        elif self.name == "unisender_go":
+            place = UNISENDER_AUTH.encode()
+            signature = hashlib.md5(
+                raw.replace(place, self.secret.encode()), usedforsecurity=False
+            ).hexdigest()
+            raw = raw.replace(place, signature.encode())
         return self.client.generic(
             "POST",
-            f"/api/v1/providers/{self.account}/events/",
+            self.path,
             raw,
-            content_type="application/json",
+            content_type=content_type,
             headers={**self.headers(raw, number), **headers},
         )
 
     def headers(self, raw, number):
         if ":" in self.secret:
             return {"Authorization": "Basic " + base64.b64encode(self.secret.encode()).decode()}
-        if self.name == "mailersend":
-            return {"Signature": hmac.new(self.secret.encode(), raw, hashlib.sha256).hexdigest()}
-        if self.name == "resend":
-            now = int(time.time())
-            key = base64.b64decode(self.secret.removeprefix("whsec_"))
-            signed = f"msg_{number}.{now}.".encode() + raw
-            signature = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
-            return {
-                "svix-id": f"msg_{number}",
-                "svix-timestamp": str(now),
-                "svix-signature": f"v1,bm90aGluZw== v1,{signature}",
-            }
-        return {}
+        sign = getattr(self, f"_{self.name}", None)
+        return sign(raw, number) if sign else {}
 
+    def _mailersend(self, raw, number):
+        return {"Signature": hmac.new(self.secret.encode(), raw, hashlib.sha256).hexdigest()}
 
-def _postmark(kind, metadata, message_id, number):
-    record, bounce = {
-        "delivered": ("Delivery", None),
-        "hard": ("Bounce", "HardBounce"),
-        "policy": ("Bounce", "HardBounce"),
-        "soft": ("Bounce", "SoftBounce"),
-        "delayed": ("Bounce", "Transient"),
-        "complained": ("SpamComplaint", "SpamComplaint"),
-        "opened": ("Open", None),
-        "clicked": ("Click", None),
-    }.get(kind, (kind, None))
-    body = {
-        "RecordType": record,
-        "MessageID": message_id,
-        "Metadata": metadata,
-        "Recipient": "ada@example.com",
-        "ReceivedAt": f"2026-04-27T16:21:{number:02}.2493688-04:00",
-    }
-    if bounce:
-        detail = {"policy": f"smtp;550-{POLICY}", "hard": f"smtp;550 {NO_SUCH_USER}"}.get(
-            kind, "smtp;451 Later"
-        )
-        body |= {"ID": 901542550 + number, "Type": bounce, "Details": detail, "Email": "ada@example.com"}
-    return body
+    def _mailtrap(self, raw, number):
+        return {"Mailtrap-Signature": hmac.new(self.secret.encode(), raw, hashlib.sha256).hexdigest()}
 
+    def _resend(self, raw, number):
+        now = int(time.time())
+        key = base64.b64decode(self.secret.removeprefix("whsec_"))
+        signed = f"msg_{number}.{now}.".encode() + raw
+        signature = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+        return {
+            "svix-id": f"msg_{number}",
+            "svix-timestamp": str(now),
+            "svix-signature": f"v1,bm90aGluZw== v1,{signature}",
+        }
 
-def _mailgun(kind, metadata, message_id, number):
-    event, severity, reason, code, detail = {
-        "delivered": ("delivered", None, None, 250, "OK"),
-        "hard": ("failed", "permanent", "bounce", 550, NO_SUCH_USER),
-        "policy": ("failed", "permanent", "bounce", 550, POLICY),
-        "soft": ("failed", "temporary", "generic", 452, "4.2.2 Mailbox full"),
-        "delayed": ("failed", "temporary", "greylisted", 450, "Greylisted"),
-    }.get(kind, (kind, None, None, None, ""))
-    now = str(int(time.time()))
-    token = hashlib.sha256(f"{kind}{number}".encode()).hexdigest()[:50]
-    data = {
-        "event": event,
-        "timestamp": time.time(),
-        "message": {"headers": {"message-id": message_id.strip("<>"), "to": "ada@example.com"}},
-        "recipient": "ada@example.com",
-        "user-variables": metadata,
-        "delivery-status": {"code": code, "message": detail, "description": ""},
-        **({"severity": severity} if severity else {}),
-        **({"reason": reason} if reason else {}),
-    }
-    signed = hmac.new(SECRETS["mailgun"].encode(), f"{now}{token}".encode(), hashlib.sha256).hexdigest()
-    return {"signature": {"timestamp": now, "token": token, "signature": signed}, "event-data": data}
+    def _mandrill(self, raw, number):
+        base = settings.PUBLIC_URL or "http://testserver"
+        fields = sorted(parse_qsl(raw.decode(errors="replace"), keep_blank_values=True))
+        signed = (base + self.path + "".join(name + value for name, value in fields)).encode()
+        return {
+            "X-Mandrill-Signature": base64.b64encode(
+                hmac.digest(self.secret.encode(), signed, "sha1")
+            ).decode()
+        }
 
+    def _sendgrid(self, raw, number):
+        now = str(int(time.time()))
+        signature = PRIVATE_KEYS[self.secret].sign(now.encode() + raw, ec.ECDSA(hashes.SHA256()))
+        return {
+            "X-Twilio-Email-Event-Webhook-Signature": base64.b64encode(signature).decode(),
+            "X-Twilio-Email-Event-Webhook-Timestamp": now,
+        }
 
-def _resend(kind, metadata, message_id, number):
-    event, bounce = {
-        "hard": ("bounced", {"type": "Permanent", "subType": "General", "message": NO_SUCH_USER}),
-        "policy": ("bounced", {"type": "Permanent", "subType": "General", "message": f"550 {POLICY}"}),
-        "soft": ("bounced", {"type": "Transient", "subType": "MailboxFull", "message": "Full."}),
-        "delayed": ("delivery_delayed", None),
-    }.get(kind, (kind, None))
-    data = {
-        "email_id": message_id,
-        "to": ["ada@example.com"],
-        "headers": [{"name": "X-Metadata", "value": json.dumps(metadata)}],
-        **({"bounce": bounce} if bounce else {}),
-    }
-    return {"type": f"email.{event}", "created_at": "2026-09-28T17:19:44.823Z", "data": data}
-
-
-def _mailersend(kind, metadata, message_id, number):
-    event = {
-        "hard": "hard_bounced",
-        "policy": "hard_bounced",
-        "soft": "soft_bounced",
-        "complained": "spam_complaint",
-    }
-    detail = f"550 {POLICY}" if kind == "policy" else f"550 {NO_SUCH_USER}"
-    return {
-        "type": f"activity.{event.get(kind, kind)}",
-        "data": {
-            "id": f"{kind}-{number}",
-            "type": event.get(kind, kind),
-            "created_at": "2026-02-27T23:27:18.000000Z",
-            "email": {"message": {"id": message_id}, "recipient": {"email": "ada@example.com"}},
-            **({"morph": {"object": "recipient_bounce", "reason": detail}} if kind in event else {}),
-        },
-    }
-
-
-def _brevo(kind, metadata, message_id, number):
-    event = {
-        "hard": "hard_bounce", "policy": "hard_bounce", "soft": "soft_bounce", "delayed": "deferred",
-        "complained": "spam", "opened": "unique_opened", "clicked": "click",
-    }  # fmt: skip
-    return {
-        "event": event.get(kind, kind),
-        "email": "ada@example.com",
-        "message-id": message_id,
-        "ts_epoch": 1534486682000 + number,
-        "X-Mailin-custom": json.dumps(metadata),
-        "reason": f"550 {POLICY if kind == 'policy' else NO_SUCH_USER}",
-    }
-
-
-def _sparkpost(kind, metadata, message_id, number):
-    event, bounce_class = {
-        "delivered": ("delivery", None),
-        "hard": ("bounce", "10"),
-        "policy": ("bounce", "10"),
-        "soft": ("bounce", "22"),
-        "delayed": ("delay", "22"),
-        "complained": ("spam_complaint", None),
-        "opened": ("open", None),
-        "clicked": ("click", None),
-    }.get(kind, (kind, None))
-    data = {
-        "type": event,
-        "event_id": f"{kind}-{number}",
-        "timestamp": "1460989507",
-        "transmission_id": message_id,
-        "rcpt_meta": metadata,
-        "raw_reason": f"550 {POLICY if kind == 'policy' else NO_SUCH_USER}",
-        **({"bounce_class": bounce_class} if bounce_class else {}),
-    }
-    return [{"msys": {"message_event": data}}]
-
-
-BODIES = {
-    "postmark": _postmark,
-    "mailgun": _mailgun,
-    "resend": _resend,
-    "mailersend": _mailersend,
-    "brevo": _brevo,
-    "sparkpost": _sparkpost,
-}
+    def _postal(self, raw, number):
+        signature = PRIVATE_KEYS[self.secret].sign(raw, padding.PKCS1v15(), hashes.SHA1())  # noqa: S303
+        return {"X-Postal-Signature": base64.b64encode(signature).decode()}

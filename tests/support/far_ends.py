@@ -22,6 +22,7 @@ from apps.notifications.channels.email.message import EmailMessage
 from apps.notifications.channels.push.message import PushMessage
 from apps.notifications.channels.sms.message import SmsMessage
 from notifier.local.fcm import FcmStandIn
+from tests.support.email_services import SECRETS
 from tests.support.smtp_server import Do, Drip, ScriptedSmtpServer, Stall
 from tests.support.webhook_receiver import Call, Receiver, Say
 
@@ -195,6 +196,9 @@ class ServiceFarEnd(HttpFarEnd):
     """A service that django-anymail sends for."""
 
     name = ""
+    key = KEY
+    needed = ""
+    """Further options that its URL must have."""
     events = ""
     """The URL's option that verifies its tracking events, with what that may be."""
     impatient = {"timeout": 0.5}
@@ -202,8 +206,9 @@ class ServiceFarEnd(HttpFarEnd):
     bounds_drips = False
 
     def url(self, port=None):
-        url = f"{self.name}://?key={quote(KEY, safe='')}&api_url=http://127.0.0.1:{port or self.port}/"
-        return f"{url}&{self.events}" if self.events else url
+        scheme = self.name.replace("_", "-")
+        url = f"{scheme}://?key={quote(self.key, safe='')}&api_url=http://127.0.0.1:{port or self.port}/"
+        return "&".join(filter(None, (url, self.needed, self.events)))
 
     def secrets(self):
         return [KEY, self.events.partition("=")[2].rpartition(":")[2], *self.sent_secrets()]
@@ -231,6 +236,70 @@ class Mailgun(ServiceFarEnd):
     refused = says(400, {"message": "to parameter is not a valid address. please check documentation"})
 
 
+class Mailjet(ServiceFarEnd):
+    name, events = "mailjet", BASIC
+    key = f"b0a1f2c3:{KEY}"
+    refused = says(
+        400,
+        {
+            "Messages": [
+                {
+                    "Status": "error",
+                    "Errors": [{"ErrorCode": "mj-0013", "StatusCode": 400, "ErrorMessage": "invalid email"}],
+                }
+            ]
+        },
+    )
+
+    def accepting(self, call):
+        to = json.loads(call.body)["Messages"][0]["To"][0]["Email"]
+        sent = {"Email": to, "MessageUUID": "mj-1", "MessageID": 456}
+        return says(200, {"Messages": [{"Status": "success", "To": [sent]}]})
+
+
+class Mailtrap(ServiceFarEnd):
+    name, events = "mailtrap", SIGNED
+    accepted = says(200, {"success": True, "message_ids": ["mt-1"]})
+    refused = says(400, {"success": False, "errors": ["'to' address is invalid"]})
+
+
+class Mandrill(ServiceFarEnd):
+    """It has the key in the request's body."""
+
+    name, events = "mandrill", SIGNED
+    refused = says(
+        500, {"status": "error", "code": -2, "name": "ValidationError", "message": "message.to: invalid"}
+    )
+
+    def accepting(self, call):
+        to = json.loads(call.body)["message"]["to"][0]["email"]
+        return says(200, [{"email": to, "status": "sent", "_id": "md-1", "reject_reason": None}])
+
+    def misconfigure(self):
+        error = {"status": "error", "code": -1, "name": "Invalid_Key", "message": f"Invalid API key {KEY}"}
+        self.always(says(500, error))
+
+
+class Postal(ServiceFarEnd):
+    """It answers errors with a 200."""
+
+    name, events = "postal", f"webhook_key={quote(SECRETS['postal'], safe='')}"
+    refused = says(200, {"status": "parameter-error", "flags": {}, "data": {"message": "`to` is invalid"}})
+
+    def accepting(self, call):
+        (to,) = json.loads(call.body)["to"]
+        data = {"message_id": "x@rp.postal.test", "messages": {to: {"id": 1563, "token": "zw6psSlgo6ki"}}}
+        return says(200, {"status": "success", "time": 0.1, "flags": {}, "data": data})
+
+    def misconfigure(self):
+        error = {
+            "code": "InvalidServerAPIKey",
+            "message": f"The API token {KEY} was not valid.",
+            "token": KEY,
+        }
+        self.always(says(200, {"status": "error", "time": 0.0, "flags": {}, "data": error}))
+
+
 class Postmark(ServiceFarEnd):
     name, events = "postmark", BASIC
     refused = says(422, {"ErrorCode": 300, "Message": "Invalid 'To' address: 'gone'."})
@@ -246,12 +315,36 @@ class Resend(ServiceFarEnd):
     refused = says(422, {"statusCode": 422, "name": "validation_error", "message": "Invalid `to` field."})
 
 
+class Scaleway(ServiceFarEnd):
+    name, needed = "scaleway", "project_id=77ff06f5-6de5-46f2-92fd-a86c1397e0d0"
+    refused = says(400, {"type": "invalid_arguments", "message": "invalid argument(s)", "details": []})
+
+    def accepting(self, call):
+        to = json.loads(call.body)["to"][0]["email"]
+        return says(200, {"emails": [{"id": "scw-1", "status": "new", "mail_rcpt": to}]})
+
+
+class SendGrid(ServiceFarEnd):
+    name, events = "sendgrid", f"webhook_key={quote(SECRETS['sendgrid'], safe='')}"
+    accepted = says(202, headers=(("X-Message-Id", "sg-1"),))
+    refused = says(400, {"errors": [{"message": "Does not contain a valid address.", "field": "to"}]})
+
+
 class SparkPost(ServiceFarEnd):
     name, events = "sparkpost", BASIC
     accepted = says(
         200, {"results": {"total_accepted_recipients": 1, "total_rejected_recipients": 0, "id": "sp-1"}}
     )
     refused = says(400, {"errors": [{"message": "invalid recipient", "code": "5002"}]})
+
+
+class UnisenderGo(ServiceFarEnd):
+    name, events = "unisender_go", SIGNED
+    refused = says(400, {"status": "error", "code": 204, "message": "No valid recipients"})
+
+    def accepting(self, call):
+        to = json.loads(call.body)["message"]["recipients"][0]["email"]
+        return says(200, {"status": "success", "job_id": "1ZymBc-00041N-9X", "emails": [to]})
 
 
 FCM_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)

@@ -269,6 +269,7 @@ ROUTES = [
     Route("POST", "provider-open", Scope.PROVIDERS_WRITE),
     Route("POST", "provider-close", Scope.PROVIDERS_WRITE),
     # Open: a service signs what it tells. Here there is none of that name.
+    Route("GET", "provider-events", None),
     Route("POST", "provider-events", None),
     Route("POST", "email-status", Scope.NOTIFICATIONS_WRITE, body={"delivery_id": "{email}", "status": "delivered"}),
     Route("POST", "push-status", Scope.NOTIFICATIONS_WRITE, body={"delivery_id": "{push}", "status": "delivered"}),

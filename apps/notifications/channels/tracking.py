@@ -64,11 +64,13 @@ class NotTracking(Exception):
 @dataclass(frozen=True, slots=True)
 class Post:
     """A request to the account's URL. `meta`: as a WSGI environment names it (`CONTENT_TYPE`, `HTTP_…`). `body`: its
-    octets, up to a limit. `form`: the body is an HTML form's, not JSON."""
+    octets, up to a limit. `form`: the body is an HTML form's, not JSON. `url`: the account's URL as the provider was
+    given it, which some sign."""
 
     meta: Mapping[str, Any]
     body: bytes
     form: bool = False
+    url: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,6 +208,10 @@ ODD_VALUES = (
     {"results": 7}, {"results": {"total_accepted_recipients": [], "total_rejected_recipients": {}, "id": {}}},
     {"messageId": {}}, {"messageIds": 7}, {"warnings": 7}, {"warnings": [{}]}, {"data": 7}, {"data": [{}]},
     {"error": []}, {"error": {"details": 7, "message": {}}}, {"name": {}}, {"errors": {"a": 1}},
+    {"status": "error", "name": []}, {"status": "error", "data": 7}, {"status": "success", "data": {"messages": 7}},
+    {"status": "success", "data": {"messages": {"a": {}}}}, {"success": True, "message_ids": 7},
+    {"success": True, "message_ids": [{}]}, {"Messages": 7}, {"Messages": []}, {"Messages": [{"Status": []}]},
+    {"emails": 7}, {"emails": [{}]}, {"emails": {"a": 1}, "failed_emails": 7}, [{"email": [], "status": {}}],
 )  # fmt: skip
 
 

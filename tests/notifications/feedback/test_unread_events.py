@@ -22,7 +22,7 @@ from tests.notifications.feedback.test_tracking_events import (  # noqa: F401
     service,
     taken,
 )
-from tests.support.email_services import BODIES
+from tests.support.event_bodies import BODIES
 from tests.support.routes import refused
 
 SHAPES = {

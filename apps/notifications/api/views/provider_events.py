@@ -38,6 +38,12 @@ class ServiceEventsView(APIView):
     body_limit = 4 * 1024 * 1024
     """Bytes; SparkPost sends thousands of events at once."""
 
+    @extend_schema(responses=EventsTakenSerializer, auth=[])
+    def get(self, request: Request, provider: str) -> Response:
+        if events_of(provider) is None:
+            raise errors.NotHere(NOT_HERE)
+        return Response({"taken": 0})
+
     @extend_schema(request=None, responses=EventsTakenSerializer, auth=[])
     def post(self, request: Request, provider: str) -> Response:
         # The endpoint is public: nothing is parsed before the signature is verified, which costs a hash. Unsigned
@@ -83,4 +89,6 @@ class ServiceEventsView(APIView):
         """The raw body, which is what is signed, read up to one octet past its limit."""
         stream: Any = request.stream
         octets = stream.read(self.body_limit + 1) if stream is not None else b""
-        return Post(request.META, octets, form=form)
+        # Behind a proxy the request may name another host than the one that the provider was given.
+        base = settings.PUBLIC_URL or f"{request.scheme}://{request.get_host()}"
+        return Post(request.META, octets, form=form, url=f"{base}{request.get_full_path()}")

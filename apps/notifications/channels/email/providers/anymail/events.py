@@ -9,6 +9,7 @@ import json
 import uuid
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from anymail.exceptions import AnymailConfigurationError, AnymailWebhookValidationFailure
@@ -115,6 +116,18 @@ class AnymailEvents:
         """`raw`: the event as it came."""
         return key_of(kind, event.event_id or raw)
 
+    def split(self, post: Post) -> list[Any]:
+        """The events of a post; None for the post itself, where it is a form that the library reads as it is. Raises
+        ValueError for a body that is no JSON."""
+        if post.form:
+            return [None]
+        value = json.loads(post.body)
+        return value if isinstance(value, list) else [value]
+
+    def apart(self, event: Any) -> bytes:
+        """The event as the body of a post of its own, which `split` reads."""
+        return json.dumps(event, ensure_ascii=False).encode()
+
     def is_ping(self, post: Post) -> bool:
         return False
 
@@ -125,8 +138,10 @@ class AnymailEvents:
             raise Unverified from error
 
     def read(self, post: Post) -> tuple[list[TrackingEvent], list[Unread]]:
-        # A form is one event, which the library reads as it is.
-        events = [None] if post.form else _split(post.body)
+        try:
+            events = self.split(post)
+        except _ANY_SHAPE as error:
+            return [], [Unread(post.body, _error_in(error))]
         tracked: list[TrackingEvent] = []
         unread: list[Unread] = []
         inbound = 0
@@ -136,17 +151,18 @@ class AnymailEvents:
             except AnymailConfigurationError:
                 inbound += 1
             except _ANY_SHAPE as error:
-                body = post.body if post.form else json.dumps(event, ensure_ascii=False).encode()
-                unread.append(Unread(body, f"{type(error).__name__}: {error}"[:DETAIL_LIMIT]))
+                body = post.body if event is None else self.apart(event)
+                unread.append(Unread(body, _error_in(error)))
         if inbound and inbound == len(events):
             raise NotTracking
         return tracked, unread
 
     def _read_one(self, post: Post, event: Any) -> list[TrackingEvent]:
-        if post.form:
+        if event is None:
             return list(self._converted(post, post.body, ""))
         if not isinstance(event, dict):
             raise TypeError(f"An event is an object, not {type(event).__name__}.")
+        post = replace(post, form=False)
         shaped = self.shaped(_without_nulls(event))
         if shaped is None:
             return []
@@ -179,15 +195,13 @@ class AnymailEvents:
             )
 
 
+def _error_in(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:DETAIL_LIMIT]
+
+
 def without(event: dict[str, Any], *names: str) -> dict[str, Any]:
     """The event without these fields, which the library parses and nothing here uses: an odd value is no error."""
     return {name: value for name, value in event.items() if name not in names}
-
-
-def _split(body: bytes) -> list[Any]:
-    """The tracking events of a JSON body. Raises ValueError."""
-    value = json.loads(body)
-    return value if isinstance(value, list) else [value]
 
 
 def _without_nulls(value: Any) -> Any:

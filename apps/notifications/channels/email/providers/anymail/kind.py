@@ -15,7 +15,7 @@ _FOLDER = __name__.removesuffix(".anymail.kind")
 def kind_of(service: AnymailService) -> ProviderKind[AnymailSettings]:
     return ProviderKind(
         name=service.name,
-        schemes=(service.name,),
+        schemes=(service.scheme,),
         settings_from_url=partial(AnymailSettings.from_url, service=service),
         make=AnymailProvider,
         capabilities=Capabilities(smtputf8=service.smtputf8),

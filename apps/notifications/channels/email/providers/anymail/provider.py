@@ -70,7 +70,7 @@ class AnymailProvider:
 
     def send(self, message: EmailMessage, *, may_commit: MayCommit) -> Outcome:
         """One recipient, one request, no retry."""
-        if parse_single_address(message.to).addr_spec != message.to:
+        if parse_single_address(message.to).addr_spec != message.to or not self._may_be_sent_to(message.to):
             # `".kim"@…` would lose its quotes on the way, and be another address.
             detail = "The address can't be represented in the service's API."
             return Outcome(Result.PERMANENT, "address_invalid", detail, untried=True)
@@ -79,7 +79,7 @@ class AnymailProvider:
         built = self._built(message)
         try:
             backend.send_messages([built])
-            return self._accepted(built)
+            return self._accepted(built, request.response)
         except _LeaseLapsed:
             return Outcome(Result.DEFERRED, "lease_lapsed")
         except AnymailRecipientsRefused as error:
@@ -98,13 +98,21 @@ class AnymailProvider:
         """Makes each thread open a new session for its next send."""
         self._generation += 1
 
+    def _may_be_sent_to(self, address: str) -> bool:
+        return self._service.smtputf8 or address.rpartition("@")[0].isascii()
+
     def _built(self, message: EmailMessage) -> Any:
+        headers = {**message.headers, "Message-ID": message.message_id}
         built = AnymailMessage(
             subject=message.subject,
             body=message.text,
             from_email=str(sender(message.sender)),
             to=[message.to],
-            headers={**message.headers, "Message-ID": message.message_id},
+            headers={
+                name: value
+                for name, value in headers.items()
+                if name.lower() not in self._service.refused_headers
+            },
         )
         if self._service.returns_metadata:
             built.metadata = {"delivery_id": message.message_id.strip("<>").partition("@")[0]}
@@ -123,15 +131,20 @@ class AnymailProvider:
             own.backend, own.generation = backend, self._generation
         return own.backend, own.backend.session.request
 
-    def _accepted(self, built: Any) -> Outcome:
+    def _accepted(self, built: Any, response: requests.Response | None) -> Outcome:
         status = built.anymail_status
         states = status.status or set()
-        message_id = status.message_id if isinstance(status.message_id, str) else ""
-        # Some services answer a refusal with a list of recipients, whose state may be unknown to the library.
-        if states & _REFUSED or status.esp_response.status_code >= 400:
+        named = status.message_id
+        message_id = str(named) if isinstance(named, str | int) and not isinstance(named, bool) else ""
+        if response is not None and response.status_code >= 400:
+            # Some services answer a refusal with a list of recipients, whose state may be unknown to the library.
+            return self._failed(AnymailError(f"{response.status_code}: {response.text}"), response)
+        if states & _REFUSED:
             return Outcome(Result.PERMANENT, "refused", f"The service's status: {', '.join(sorted(states))}.")
         # Every service names what it accepted; the library reads an empty answer of some as accepted, too.
-        if not states or not states <= _ACCEPTED or not message_id:
+        expected = self._service.accepts_with
+        silent = expected and (response is None or response.status_code != expected)
+        if not states or not states <= _ACCEPTED or not message_id or silent:
             detail = f"The service's status: {', '.join(sorted(map(str, states))) or 'nothing'}."
             return Outcome(Result.UNKNOWN, "unreadable_answer", detail)
         return Outcome(Result.SENT, "accepted", provider_message_id=message_id[:200])
@@ -141,7 +154,7 @@ class AnymailProvider:
         detail = self._masked_detail(error, response)
         if response is None:
             return _broken(error, detail)
-        status = response.status_code
+        status = self._service.status_of(_object_in(response)) or response.status_code
         if status < 300:
             # Accepted, or so it seems, with an answer that can't be parsed.
             return Outcome(Result.UNKNOWN, "unreadable_answer", detail)
@@ -166,6 +179,15 @@ class AnymailProvider:
         for secret in filter(None, secrets):
             text = text.replace(secret, "***")
         return text[:DETAIL_LIMIT]
+
+
+def _object_in(response: requests.Response) -> dict[str, Any]:
+    """The JSON object of an answer; empty where it has none."""
+    try:
+        value = response.json()
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def _broken(error: BaseException, detail: str) -> Outcome:
