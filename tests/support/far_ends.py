@@ -503,6 +503,7 @@ FAR_ENDS = {
     "mailgun": Mailgun,
     "postmark": Postmark,
     "resend": Resend,
+    "sendgrid": SendGrid,
     "sparkpost": SparkPost,
     "fcm": Fcm,
     "twilio": Twilio,

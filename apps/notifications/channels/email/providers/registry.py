@@ -10,5 +10,6 @@ KINDS = kinds_in(
     "mailgun",
     "postmark",
     "resend",
+    "sendgrid",
     "sparkpost",
 )
