@@ -501,6 +501,7 @@ FAR_ENDS = {
     "brevo": Brevo,
     "mailersend": MailerSend,
     "mailgun": Mailgun,
+    "mailjet": Mailjet,
     "postmark": Postmark,
     "resend": Resend,
     "sendgrid": SendGrid,

@@ -8,6 +8,7 @@ KINDS = kinds_in(
     "brevo",
     "mailersend",
     "mailgun",
+    "mailjet",
     "postmark",
     "resend",
     "sendgrid",
