@@ -502,6 +502,7 @@ FAR_ENDS = {
     "mailersend": MailerSend,
     "mailgun": Mailgun,
     "mailjet": Mailjet,
+    "mailtrap": Mailtrap,
     "mandrill": Mandrill,
     "postmark": Postmark,
     "resend": Resend,

@@ -9,6 +9,7 @@ KINDS = kinds_in(
     "mailersend",
     "mailgun",
     "mailjet",
+    "mailtrap",
     "mandrill",
     "postmark",
     "resend",
