@@ -504,6 +504,7 @@ FAR_ENDS = {
     "mailjet": Mailjet,
     "mailtrap": Mailtrap,
     "mandrill": Mandrill,
+    "postal": Postal,
     "postmark": Postmark,
     "resend": Resend,
     "sendgrid": SendGrid,

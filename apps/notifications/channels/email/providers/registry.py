@@ -11,6 +11,7 @@ KINDS = kinds_in(
     "mailjet",
     "mailtrap",
     "mandrill",
+    "postal",
     "postmark",
     "resend",
     "sendgrid",
