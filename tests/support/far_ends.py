@@ -507,6 +507,7 @@ FAR_ENDS = {
     "postal": Postal,
     "postmark": Postmark,
     "resend": Resend,
+    "scaleway": Scaleway,
     "sendgrid": SendGrid,
     "sparkpost": SparkPost,
     "fcm": Fcm,

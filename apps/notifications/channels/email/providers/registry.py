@@ -14,6 +14,7 @@ KINDS = kinds_in(
     "postal",
     "postmark",
     "resend",
+    "scaleway",
     "sendgrid",
     "sparkpost",
 )
