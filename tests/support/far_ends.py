@@ -510,6 +510,7 @@ FAR_ENDS = {
     "scaleway": Scaleway,
     "sendgrid": SendGrid,
     "sparkpost": SparkPost,
+    "unisender_go": UnisenderGo,
     "fcm": Fcm,
     "twilio": Twilio,
     "webhook": Webhook,

@@ -17,4 +17,5 @@ KINDS = kinds_in(
     "scaleway",
     "sendgrid",
     "sparkpost",
+    "unisender_go",
 )
