@@ -22,7 +22,7 @@ from tests.notifications.feedback.test_tracking_events import (  # noqa: F401
     service,
     taken,
 )
-from tests.support.event_bodies import BODIES
+from tests.support.event_bodies import BODIES, UNISENDER_AUTH
 from tests.support.routes import refused
 
 SHAPES = {
@@ -31,6 +31,12 @@ SHAPES = {
     "resend": {"type": "email.bounced", "data": {"email_id": "x", "bounce": "hard"}},
     "mailersend": {"type": "activity.sent", "data": {"type": "sent", "email": ["x"]}},
     "brevo": {"event": ["hard_bounce"]},
+    "sendgrid": [{"event": ["bounce"], "sg_event_id": "x"}],
+    "mailjet": {"event": ["bounce"]},
+    "mandrill": [{"event": ["send"]}],
+    "mailtrap": {"events": [{"event": ["bounce"]}]},
+    "postal": {"payload": {"status": ["Sent"]}, "uuid": "x"},
+    "unisender_go": {"auth": UNISENDER_AUTH, "events_by_user": 7},
 }
 
 

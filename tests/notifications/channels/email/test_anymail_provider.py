@@ -39,6 +39,14 @@ def resp(status, body="", headers=JSON):
     return Say(status, headers, body.encode())
 
 
+def mandrill(name):
+    return resp(500, {"status": "error", "code": -1, "name": name, "message": "No."})
+
+
+def postal(code):
+    return resp(200, {"status": "error", "data": {"code": code, "message": "No."}})
+
+
 TAKEN = {
     "postmark": resp(200, {"ErrorCode": 0, "Message": "OK", "MessageID": "pm-1", "To": "ada@example.com"}),
     "mailgun": resp(200, {"id": "<mg-1@sender.test>", "message": "Queued. Thank you."}),
@@ -57,7 +65,8 @@ def service():
 
 
 def url(scheme, service, **options):
-    text = f"{scheme}://?key={KEY}&api_url={service.url}"
+    key = f"public:{KEY}" if scheme == "mailjet" else KEY
+    text = f"{scheme}://?key={key}&api_url={service.url}"
     return text + "".join(f"&{key}={value}" for key, value in options.items())
 
 
@@ -167,6 +176,15 @@ def test_an_address_that_the_api_can_t_represent_is_not_sent_wrongly(address, se
         ("mailgun", resp(400, {"message": "to parameter is not valid"}), "permanent", "refused", None, False),
         ("mailgun", resp(302, "", (("Location", "http://127.0.0.1:1/"),)), "configuration", "redirected", None, True),
         ("postmark", resp(422, {"ErrorCode": 406, "Message": "inactive"}), "permanent", "refused", None, False),
+        ("mandrill", mandrill("Invalid_Key"), "configuration", "auth_failed", None, True),
+        ("mandrill", mandrill("ValidationError"), "permanent", "refused", None, False),
+        ("mandrill", mandrill("GeneralError"), "retry", "server_error", None, True),
+        ("postal", postal("ServerSuspended"), "configuration", "auth_failed", None, True),
+        ("postal", postal("NoContent"), "permanent", "refused", None, False),
+        ("postal", postal("RateLimited"), "deferred", "throttled", 60, False),
+        ("mailjet", resp(429, {"Messages": []}), "deferred", "throttled", 60, False),
+        ("mailjet", resp(401, {"ErrorMessage": "no", "StatusCode": 401}), "configuration", "auth_failed", None, True),
+        ("sendgrid", resp(200, ""), "unknown", "unreadable_answer", None, False),
         ("mailgun", resp(200, "not json"), "unknown", "unreadable_answer", None, False),
         ("mailgun", Say(cut=True), "unknown", "connection_lost", None, True),
     ],
