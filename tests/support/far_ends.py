@@ -326,8 +326,11 @@ class Scaleway(ServiceFarEnd):
 
 class SendGrid(ServiceFarEnd):
     name, events = "sendgrid", f"webhook_key={quote(SECRETS['sendgrid'], safe='')}"
-    accepted = says(202, headers=(("X-Message-Id", "sg-1"),))
     refused = says(400, {"errors": [{"message": "Does not contain a valid address.", "field": "to"}]})
+
+    def accepting(self, call):
+        to = json.loads(call.body)["personalizations"][0]["to"][0]["email"]
+        return says(202, headers=(("X-Message-Id", "sg-1"),)) if to.isascii() else self.refused
 
 
 class SparkPost(ServiceFarEnd):
