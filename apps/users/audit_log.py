@@ -16,11 +16,13 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models, transaction
 from django.db.models.signals import post_delete, post_save, pre_save
 
+from notifier.channels.registry import PERSON_COLUMNS
+
 Row = TypeVar("Row", bound=models.Model)
 
 HIDDEN = "(hidden)"
 SECRET = re.compile(r"password|secret\Z|token|hash|prefix")
-PERSONAL = frozenset({"email", "name", "recipient", "detail"})
+PERSONAL = frozenset({"name", "recipient", "detail", *PERSON_COLUMNS.values()})
 """Columns that are hidden for people and addresses, because the log outlives them."""
 BOOK_KEEPING = frozenset({"updated_at", "last_used_at", "last_login", "failing_since", "created_at"})
 AT_ONCE = 1000

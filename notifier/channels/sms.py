@@ -2,6 +2,7 @@
 
 from notifier.channels.declaration import Address, Channel, Figure, Kind, Part, Rendered, RetryPolicy
 from notifier.lib import phone_numbers
+from notifier.lib.masking import masked_number
 
 SEGMENTS_LIMIT = 10
 """What gateways and networks put together again without losses; a gateway refuses more, or bills for them."""
@@ -68,7 +69,7 @@ SMS = Channel(
         spelled=phone_numbers.spelled,
         comparable=phone_numbers.comparable,
         folded=lambda number: {phone_numbers.comparable(number)},
-        masked=phone_numbers.masked,
+        masked=masked_number,
     ),
     parts=(
         Part(

@@ -9,6 +9,9 @@ ADDRESS = re.compile(
 )
 """Matches only from the beginning of a word: tried at every letter of a long word, it would take quadratic time."""
 
+NUMBER = re.compile(r"(?<!\w)\+[0-9](?:[ ().-]{0,2}[0-9]){6,14}(?![0-9])")
+"""A phone number with its country's code, as it may be written in a sentence."""
+
 
 def masked_address(address: str) -> str:
     """Enough of an email address to recognise it; empty for an empty one."""
@@ -21,9 +24,15 @@ def masked_token(token: str) -> str:
     return f"{token[:4]}***" if token else ""
 
 
+def masked_number(number: str) -> str:
+    """The beginning of a phone number, which names its country, and its last two digits; empty for an empty one."""
+    return f"{number[:3]}***{number[-2:]}" if number else ""
+
+
 def masked_text(text: str) -> str:
-    """`text`, such as a provider's message, with every address in it masked."""
-    return ADDRESS.sub(lambda found: f"{found[1] or found[2]}***@{found[3]}", text)
+    """`text`, such as a provider's message, with every address and phone number in it masked."""
+    text = ADDRESS.sub(lambda found: f"{found[1] or found[2]}***@{found[3]}", text)
+    return NUMBER.sub(lambda found: masked_number(found[0]), text) if "+" in text else text
 
 
 def masked_value(value: Any) -> Any:

@@ -19,9 +19,12 @@ def spelled(number: str) -> str:
         raise ValueError("Write a phone number with + and its country's code, as +14155550123.") from None
     if read.extension:
         raise ValueError("A text can't be sent to an extension; leave it out.")
-    if not phonenumbers.is_possible_number(read):
+    number = phonenumbers.format_number(read, phonenumbers.PhoneNumberFormat.E164)
+    possible = phonenumbers.is_possible_number_with_reason(read) == phonenumbers.ValidationResult.IS_POSSIBLE
+    # Longer than E.164 has them are some numbers that a country's plan leaves open.
+    if not possible or len(number) > SPELLED_LIMIT:
         raise ValueError("This phone number has too many or too few digits for its country.")
-    return phonenumbers.format_number(read, phonenumbers.PhoneNumberFormat.E164)
+    return number
 
 
 def comparable(number: str) -> str:
@@ -30,8 +33,3 @@ def comparable(number: str) -> str:
         return spelled(number)
     except ValueError:
         return number.strip()
-
-
-def masked(number: str) -> str:
-    """The country's code and the last two digits; empty for an empty one."""
-    return f"{number[:3]}***{number[-2:]}" if number else ""

@@ -11,6 +11,7 @@ from django.test import Client
 
 from apps.notifications.channels.email.log import EmailLog
 from apps.notifications.channels.push.log import PushLog
+from apps.notifications.channels.sms.log import SmsLog
 from apps.notifications.models import (
     Callback,
     CallbackAttempt,
@@ -31,6 +32,7 @@ from tests.support.factories import UserFactory
 
 ADDRESS = "ada@example.com"
 TOKEN = "ada-phone-token-0001"
+NUMBER = "+14155550123"
 
 
 @pytest.fixture(autouse=True)
@@ -119,7 +121,21 @@ def failed_rows(user: User, version: TemplateVersion, *, reason: str = "rejected
         code=email.error_code,
         detail=email.error_detail,
     )
-    return SimpleNamespace(notification=notification, email=email, push=push, dead_letter=dead_letter)
+    text = SmsLog.objects.create(
+        **common,
+        phone=NUMBER,
+        recipient_hash=recipient_hash("sms", NUMBER),
+        status="bounced",
+        error_detail=f"no one at {NUMBER}",
+        provider="twilio",
+        provider_message_id="SM77",
+        sent_at=Now(),
+        finished_at=Now(),
+    )
+    timeline.note(text, "bounced", detail=f"no one at {NUMBER}")
+    return SimpleNamespace(
+        notification=notification, email=email, push=push, sms=text, dead_letter=dead_letter
+    )
 
 
 @pytest.fixture
@@ -170,6 +186,7 @@ def everything(failed: SimpleNamespace, user: User, version: TemplateVersion) ->
         "notifications_notification": failed.notification,
         "notifications_emaillog": failed.email,
         "notifications_pushlog": failed.push,
+        "notifications_smslog": failed.sms,
         "notifications_deadletter": failed.dead_letter,
         "notifications_suppression": Suppression.objects.create(
             organization=user.organization,

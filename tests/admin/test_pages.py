@@ -15,12 +15,12 @@ from apps.admin.lists import paging
 from apps.notifications.channels.email.log import EmailLog
 from apps.notifications.models import from_now
 from apps.users.models import Organization, User
-from tests.admin.conftest import ADDRESS, TOKEN, failed_rows, text_of
+from tests.admin.conftest import ADDRESS, NUMBER, TOKEN, failed_rows, text_of
 from tests.support.factories import OrganizationFactory, UserFactory, template_with
 
 pytestmark = pytest.mark.django_db
 
-LOGS = ("notification", "emaillog", "pushlog", "deadletter")
+LOGS = ("notification", "emaillog", "pushlog", "smslog", "deadletter")
 OURS = sorted(
     f"{model._meta.app_label}_{model._meta.model_name}"
     for model in admin.site._registry
@@ -81,6 +81,7 @@ def test_addresses_tokens_and_variables_are_masked(door: Client, everything: dic
         ):
             shown = text_of(door.get(page))
             assert TOKEN not in shown, page
+            assert NUMBER not in shown, page
             assert "a secret name" not in shown, page
             if name not in ("users_user", "notifications_notification"):
                 assert ADDRESS not in shown, page

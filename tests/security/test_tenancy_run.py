@@ -90,7 +90,7 @@ def places(world):
     yield (
         "template_code", posting("notifications/", lambda v: {**template, "template_code": v}), "hello", "absent",
     )  # fmt: skip
-    for channel in ("email", "push"):
+    for channel in ("email", "push", "sms"):
         yield (
             f"{channel} receipt",
             posting(f"{channel}/status/", lambda v: {"delivery_id": v, "status": "delivered"}), world[channel], none,
@@ -148,7 +148,7 @@ def test_another_organizations_ids_answer_like_none(who, api, user, world, other
     }
     ids = {
         str(world[part])
-        for part in ("pk", "device", "key", "letter", "suppression", "api_key", "email", "push")
+        for part in ("pk", "device", "key", "letter", "suppression", "api_key", "email", "push", "sms")
     }
     secrets = {*ids, "ada@example.com", "ada-phone-token", "gone@example.com", '"Acme"'}
     before = stored()

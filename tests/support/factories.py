@@ -17,6 +17,7 @@ EMAIL_EN = {
     "html": "<p>Hello <b>{{ name }}</b></p>",
     "text": "Hello {{ name }}",
 }
+SMS_EN = {"channel": "sms", "language": "en", "text": "Hello {{ name }}"}
 PUSH_EN = {"channel": "push", "language": "en", "title": "Hello {{ name }}", "body": "It is ready."}
 
 

@@ -15,7 +15,7 @@ from apps.users.models import ApiKey, Category, User
 from apps.users.models.scopes import Scope
 from apps.users.recipient_hashes import recipient_hash
 from tests.conftest import post
-from tests.support.factories import EMAIL_EN
+from tests.support.factories import EMAIL_EN, SMS_EN, template_with
 
 PARTS = {
     "user": ("pk",), "preferences": ("pk",), "devices": ("pk",), "device": ("pk", "device"),
@@ -235,6 +235,7 @@ ROUTES = [
     Route("POST", "notify", Scope.NOTIFICATIONS_WRITE, body=MESSAGE),
     Route("POST", "notifications-email", Scope.NOTIFICATIONS_WRITE, body=MESSAGE),
     Route("POST", "notifications-push", Scope.NOTIFICATIONS_WRITE, body={**MESSAGE, "channels": ["push"]}),
+    Route("POST", "notifications-sms", Scope.NOTIFICATIONS_WRITE, body={**MESSAGE, "template_code": "text"}),
     Route(
         "POST", "batch", Scope.NOTIFICATIONS_WRITE,
         body={"notifications": [{"recipient": {"email": "ada@example.com"}, "template_code": "hello"}]},
@@ -273,6 +274,7 @@ ROUTES = [
     Route("POST", "provider-events", None),
     Route("POST", "email-status", Scope.NOTIFICATIONS_WRITE, body={"delivery_id": "{email}", "status": "delivered"}),
     Route("POST", "push-status", Scope.NOTIFICATIONS_WRITE, body={"delivery_id": "{push}", "status": "delivered"}),
+    Route("POST", "sms-status", Scope.NOTIFICATIONS_WRITE, body={"delivery_id": "{sms}", "status": "delivered"}),
     Route("GET", "notification", Scope.NOTIFICATIONS_READ, own=True),
     Route("GET", "notification-status", Scope.NOTIFICATIONS_READ, own=True),
     Route("GET", "events", Scope.NOTIFICATIONS_READ, own=True),
@@ -287,7 +289,9 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 def world_of(api: APIClient, user: User) -> dict[str, Any]:
     """The ids that the routes' paths need: of `user`, their device, the template and one notification."""
     sent = post(api, user, channels=["email", "push"]).json()["data"]
-    rows = {row["channel"]: row["id"] for row in sent["deliveries"]}
+    template_with(user.organization, SMS_EN, code="text")
+    text = post(api, user, template_code="text").json()["data"]
+    rows = {row["channel"]: row["id"] for one in (sent, text) for row in one["deliveries"]}
     draft = api.put("/api/v1/templates/hello/draft/", {"contents": [EMAIL_EN]}, format="json").json()["data"]
     dead_letter = DeadLetter.objects.create(
         organization=user.organization,
@@ -311,6 +315,7 @@ def world_of(api: APIClient, user: User) -> dict[str, Any]:
     return {
         "email": rows["email"],
         "push": rows["push"],
+        "sms": rows["sms"],
         "letter": str(dead_letter.pk),
         "api_key": str(key.pk),
         "category": Category.objects.create(organization=user.organization, code="news", name="News").code,

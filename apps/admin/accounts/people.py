@@ -113,7 +113,7 @@ class PersonPages(OrganizationRows, UserAdmin):
     list_display = ("email", "name", "organization", "role", "is_active")
     list_filter = ("organization", "role", "is_active", "is_staff")
     list_select_related = ("organization",)
-    search_fields = ("email", "name")
+    search_fields = ("email", "phone", "name")
     ordering = ("email",)
     readonly_fields = ("last_login", "created_at", "updated_at")
     fieldsets = (

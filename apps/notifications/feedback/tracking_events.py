@@ -13,6 +13,7 @@ from apps.notifications.channels.tracking import Kind, Reply, TrackingEvent
 from apps.notifications.feedback import replies
 from apps.notifications.models import Delivery, Event, ProviderEvent, from_now
 from apps.notifications.models.statuses import Status
+from apps.notifications.routing.accounts import channels_of
 from apps.notifications.transitions import receipts, timeline
 from apps.templates.authoring.redaction import redacted, secrets_in
 
@@ -100,8 +101,9 @@ def _delivery(event: ProviderEvent) -> Delivery | None:
     ways: list[dict[str, Any]] = [{"pk": event.delivery_id}] if event.delivery_id is not None else []
     ways += [by_service] if event.provider_message_id else []
     for way in ways:
-        for model in DELIVERIES.values():
-            found: Delivery | None = model.objects.select_for_update().filter(**way).order_by("-id").first()
+        for channel in channels_of(event.source):
+            rows = DELIVERIES[channel].objects.select_for_update()
+            found: Delivery | None = rows.filter(**way).order_by("-id").first()
             if found is not None:
                 return found
     return None

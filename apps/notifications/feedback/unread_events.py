@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from typing import Any
+from urllib.parse import unquote_plus
 
 import structlog
 from django.db.models import F
@@ -84,11 +85,16 @@ def close(rows: Any, state: str, *, by: str) -> int:
     return closed
 
 
+def _text_of(row: UnreadEvent) -> str:
+    text = row.body.encode("latin-1").decode("utf-8", "replace").lower()
+    return unquote_plus(text) if row.content_type else text
+
+
 def forget(address: str, *, by: str) -> int:
     """Close the open events that contain an erased person's address; returns how many did."""
     named = [
         row.pk
         for row in UnreadEvent.objects.filter(state=UnreadEvent.State.OPEN).iterator()
-        if address.lower() in row.body.encode("latin-1").decode("utf-8", "replace").lower()
+        if address.lower() in _text_of(row)
     ]
     return close(UnreadEvent.objects.filter(pk__in=named), UnreadEvent.State.IGNORED, by=by)

@@ -8,6 +8,8 @@ import uuid
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import structlog
@@ -25,7 +27,7 @@ from apps.notifications.transitions import cancel, dead_letters
 from apps.users.audit_log import acting
 from apps.users.models import Organization, User
 from apps.users.models.scopes import Role
-from apps.users.recipient_hashes import hashes_of
+from apps.users.recipient_hashes import hashes_of, recipient_hash
 from notifier.channels.registry import PERSON_COLUMNS
 
 log = structlog.get_logger(__name__)
@@ -82,6 +84,17 @@ class Erasure:
             found += self.user.devices.values_list("token_hash", flat=True)
         return found
 
+    def _shared(self) -> set[str]:
+        """The hashes of their addresses that somebody else has, too: messages to those are not theirs alone."""
+        others = User.objects.filter(organization=self.organization, erased_at=None)
+        others = others.exclude(pk=self.user.pk) if self.user is not None else others
+        return {
+            recipient_hash(code, address)
+            for address in self.addresses
+            for code in PERSON_COLUMNS
+            if others.filter(User.reached_at(code, address)).exists()
+        }
+
     def _to(self, hashes: Collection[str]) -> set[uuid.UUID]:
         of = Notification.objects.filter(organization=self.organization)
         found = (
@@ -111,7 +124,7 @@ class Erasure:
 
     def _elsewhere(self, hashes: Collection[str], by: str) -> None:
         """Blank deliveries to their address or devices in other users' notifications."""
-        for rows in self._deliveries(recipient_hash__in=hashes):
+        for rows in self._deliveries(recipient_hash__in=set(hashes) - self._shared()):
             others = rows.exclude(notification__user=None).exclude(notification__user=self.user)
             ids = sorted(others.values_list("pk", flat=True))
             for begin in range(0, len(ids), BATCH):
@@ -179,11 +192,11 @@ def _blank_events(events: QuerySet[Event]) -> None:
 
 
 def known_by(who: str, organization: Organization | None = None) -> list[Erasure]:
-    """The person that a user id or an email address names, once for each organization that knows them."""
+    """Whom a user id, an email address or a phone number names, once for each person and organization."""
     try:
         people = User.objects.filter(pk=uuid.UUID(who))
     except ValueError:
-        people = User.objects.filter(User.at(who))
+        people = User.objects.filter(reduce(or_, (User.reached_at(code, who) for code in PERSON_COLUMNS)))
         hashes = hashes_of(who)
         known = Q(pk__in=Suppression.objects.filter(recipient_hash__in=hashes).values("organization"))
         for model in DELIVERIES.values():

@@ -174,12 +174,26 @@ def configured(channel: str) -> tuple[Account, ...]:
 def events_of(name: str) -> EventsReader | None:
     """What verifies and reads the posts to the account of this name; None where there is no such account, or its
     provider makes none."""
-    for channel, schemes in SCHEMES.items():
-        for account in configured(channel):
-            kind = schemes[account.scheme]
+    for channel in CODES:
+        for account in _readable(channel):
+            kind = SCHEMES[channel][account.scheme]
             if account.name == name and kind.events is not None:
                 return kind.events(kind.settings_from_url(account.url))
     return None
+
+
+def channels_of(name: str) -> list[str]:
+    """The channels with an account of this name; where none has, all: the settings may have changed."""
+    named = [code for code in CODES if any(account.name == name for account in _readable(code))]
+    return named or list(CODES)
+
+
+def _readable(channel: str) -> tuple[Account, ...]:
+    """The channel's accounts; none where its setting can't be read, which must not stop the others' posts."""
+    try:
+        return configured(channel)
+    except ValueError:
+        return ()
 
 
 def setting_of(channel: str) -> str:

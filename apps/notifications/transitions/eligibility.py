@@ -138,7 +138,8 @@ def _resolve_people(rows: Sequence[Delivery]) -> None:
         named = [row.recipient for row in bare if row.channel == channel and row.recipient]
         if forms := {form for address in named for form in CHANNELS[channel].address.folded(address)}:
             # Of several people with one address the one who was registered first counts.
-            for user in people.annotate(folded=Lower(column)).filter(folded__in=forms).order_by("-pk"):
+            having = people.exclude(**{column: ""}).annotate(folded=Lower(column)).filter(folded__in=forms)
+            for user in having.order_by("-pk"):
                 owners[user.organization_id, recipient_hash(channel, getattr(user, column))] = user
     if tokens:
         devices = Device.objects.active().filter(organization__in=organizations, token_hash__in=tokens)
@@ -273,7 +274,9 @@ _PLAIN = """
   )
   AND CASE WHEN person.id IS NULL THEN NOT notification.for_user AND NOT EXISTS ({at_recipient}) ELSE
     person.is_active AND person.quiet_from IS NULL
-    AND CASE WHEN notification.for_user THEN {their_device} ELSE EXISTS ({at_recipient} AND {owner} = person.id) END
+    AND CASE WHEN notification.for_user THEN {their_device} ELSE
+      EXISTS ({at_recipient} AND {owner} = person.id) AND NOT EXISTS ({at_recipient} AND {owner} <> person.id)
+    END
     AND NOT EXISTS (
       SELECT FROM users_notificationpreference AS preference
       WHERE preference.user_id = person.id AND NOT preference.enabled
@@ -287,7 +290,8 @@ _THEIR_DEVICE = """EXISTS (
 # The owner of a bare address or token now, who may have changed since acceptance.
 _AT_ADDRESS = """
     SELECT FROM users_user AS registered
-    WHERE registered.organization_id = row.organization_id AND lower(registered.{column}) = lower(row.{recipient})"""
+    WHERE registered.organization_id = row.organization_id AND registered.{column} <> ''
+      AND lower(registered.{column}) = lower(row.{recipient})"""
 _AT_DEVICE = """
     SELECT FROM users_device AS device
     WHERE device.organization_id = row.organization_id AND device.token_hash = row.recipient_hash

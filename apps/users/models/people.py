@@ -121,7 +121,7 @@ class User(Switchable, AbstractBaseUser, PermissionsMixin):
         if address.of_device:
             return Q(devices__token_hash=recipient_hash(channel, recipient))
         forms = [Lower(Value(form)) for form in address.folded(recipient)]
-        return Q(**{f"{address.person_column}__lower__in": forms})
+        return Q(**{f"{address.person_column}__lower__in": forms}) & ~Q(**{address.person_column: ""})
 
     def end_of_quiet_hours(self, now: datetime) -> datetime | None:
         """When (UTC) the person's quiet hours end; None where they are not in them at `now`."""

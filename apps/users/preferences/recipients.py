@@ -36,7 +36,7 @@ ORDER BY t1.id
 """
 _BY_ID = "%(ids)s"
 _BY_COLUMN = """ARRAY(
-    SELECT id FROM users_user WHERE organization_id = %(organization)s
+    SELECT id FROM users_user WHERE organization_id = %(organization)s AND {column} <> ''
       AND lower({column}) = ANY(ARRAY(SELECT lower(form) FROM unnest(%({column})s::text[]) AS form))
   )"""
 _BY_DEVICE = """ARRAY(
@@ -84,7 +84,7 @@ def _read_people_portably(
     named = Q(pk__in=ids) | Q(pk__in=held.values("user"))
     for column, forms in addresses.items():
         people = people.annotate(**{f"folded_{column}": Lower(column)})
-        named |= Q(**{f"folded_{column}__in": forms})
+        named |= Q(**{f"folded_{column}__in": [form for form in forms if form]})
     users: dict[uuid.UUID, User] = {user.pk: user for user in people.filter(named)}
     devices: dict[uuid.UUID, list[Device]] = {}
     for device in Device.objects.active().filter(user__in=list(users)).order_by("id"):

@@ -17,6 +17,7 @@ from apps.notifications.models import DeadLetter
 from apps.notifications.queue import broker as rabbitmq
 from apps.notifications.queue.broker import Broker, BrokerUnavailable
 from apps.notifications.queue.dead_letter_consumer import DeadLetterConsumer
+from notifier.channels.registry import CODES
 from tests.conftest import deliveries, post, settled, wait_until
 from tests.notifications.delivery.attempts import claim
 
@@ -77,7 +78,7 @@ def test_every_queue_is_a_quorum_queue_that_loses_nothing(channel):
 
 def test_every_lane_has_its_queue_and_the_other_way_round():
     assert {queue.name for queue in rabbitmq.WORK_QUEUES} == set(rabbitmq.LANES)
-    lanes = {rabbitmq.lane_of(channel, priority) for channel in ("email", "push") for priority in (1, 5)}
+    lanes = {rabbitmq.lane_of(channel, priority) for channel in CODES for priority in (1, 5)}
     assert lanes | {"callbacks"} == set(rabbitmq.LANES)
 
 

@@ -92,9 +92,10 @@ class TestPreferences:
         assert api.get(preferences).json()["data"] == {
             "email": True,
             "push": True,
+            "sms": True,
             "categories": {
-                "news": {"email": True, "push": True, "mandatory": False},
-                "security": {"email": True, "push": True, "mandatory": True},
+                "news": {"email": True, "push": True, "sms": True, "mandatory": False},
+                "security": {"email": True, "push": True, "sms": True, "mandatory": True},
             },
         }
 
@@ -105,13 +106,14 @@ class TestPreferences:
         assert shown == {
             "email": True,
             "push": False,
+            "sms": True,
             "categories": {
-                "news": {"email": False, "push": False, "mandatory": False},
-                "security": {"email": True, "push": True, "mandatory": True},
+                "news": {"email": False, "push": False, "sms": True, "mandatory": False},
+                "security": {"email": True, "push": True, "sms": True, "mandatory": True},
             },
         }
         shown = api.patch(preferences, {"categories": {"news": {"email": None, "push": True}}}).json()["data"]
-        assert shown["categories"]["news"] == {"email": True, "push": True, "mandatory": False}
+        assert shown["categories"]["news"] == {"email": True, "push": True, "sms": True, "mandatory": False}
         # What was read can be sent back.
         assert api.patch(preferences, shown).json()["data"] == shown
         assert api.get(preferences).json()["data"] == shown
@@ -142,7 +144,7 @@ class TestPreferences:
             ({"news": True}, "categories.news"),
             ({"news": {"email": "no"}}, "categories.news.email"),
             ({"news": {"email": 0}}, "categories.news.email"),
-            ({"news": {"sms": False}}, "categories.news.sms"),
+            ({"news": {"fax": False}}, "categories.news.fax"),
         ],
     )
     def test_are_taken_strictly(self, categories, field, api, preferences, news):

@@ -24,7 +24,8 @@ def test_an_account_is_made_and_signs_in():
     assert answer.status_code == 201
     shown = answer.json()["data"]
     assert shown | {"id": "", "created_at": ""} == {
-        "id": "", "email": "ada@example.com", "name": "Ada", "language": "fr-CA", "timezone": "Europe/Paris",
+        "id": "", "email": "ada@example.com", "phone": "", "name": "Ada", "language": "fr-CA",
+        "timezone": "Europe/Paris",
         "role": "member", "is_active": True, "created_at": "", "organization": "default", "scopes": [],
         "quiet_from": None, "quiet_until": None,
     }  # fmt: skip

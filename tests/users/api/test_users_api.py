@@ -22,7 +22,7 @@ def test_a_person_is_added_read_changed_and_deleted(api, organization):
     shown = answer.json()["data"]
     assert set(shown) == FIELDS
     assert shown | {"id": "", "created_at": ""} == {
-        "id": "", "email": "Grace@Example.com", "name": "Grace", "language": "fr-CA", "timezone": "UTC",
+        "id": "", "email": "Grace@Example.com", "phone": "", "name": "Grace", "language": "fr-CA", "timezone": "UTC",
         "quiet_from": None, "quiet_until": None,
         "role": "member", "is_active": True, "created_at": "",
     }  # fmt: skip
@@ -93,7 +93,7 @@ def test_preferences_change_by_channel(api, user):
     url = f"/api/v1/users/{user.pk}/preferences/"
 
     def shown(email, push):
-        return {"email": email, "push": push, "categories": {}}
+        return {"email": email, "push": push, "sms": True, "categories": {}}
 
     assert api.get(url).json()["data"] == shown(True, True)
 

@@ -73,6 +73,9 @@ def filled_in(answer, **changes):
     return {"row": rows, **{name: "on" for name, tick in boxes.items() if tick}}
 
 
+TEXTS = {"news/sms": True, "*/sms": True}
+
+
 class TestOneClick:
     def test_it_ends_the_categorys_emails_and_nothing_else(self, browser, page, user, db):
         answer = browser.post(page, ONE_CLICK)
@@ -129,7 +132,14 @@ class TestPage:
         answer = browser.get(page)
         assert answer.status_code == 200
         shown = answer.content.decode()
-        assert ticked(answer) == {"news/email": True, "news/push": False, "*/email": True, "*/push": False}
+        assert ticked(answer) == {
+            "news/email": True,
+            "news/push": False,
+            "news/sms": True,
+            "*/email": True,
+            "*/push": False,
+            "*/sms": True,
+        }
         assert "News &amp; &lt;offers&gt;" in shown
         assert shown.count(">always<") == 2
         assert "Stop these emails" in shown
@@ -151,9 +161,23 @@ class TestPage:
         assert stored_choices(user) == {("news", "push"): (False, "page")}
         # All off but one: the category keeps its tick although the general one goes.
         answer = browser.post(page, filled_in(answer, **{"*/email": False, "*/push": False}))
-        assert ticked(answer) == {"news/email": True, "news/push": False, "*/email": False, "*/push": False}
+        assert ticked(answer) == {
+            "news/email": True,
+            "news/push": False,
+            "news/sms": True,
+            "*/email": False,
+            "*/push": False,
+            "*/sms": True,
+        }
         answer = browser.post(page, filled_in(answer, **{"news/push": True, "*/email": True}))
-        assert ticked(answer) == {"news/email": True, "news/push": True, "*/email": True, "*/push": False}
+        assert ticked(answer) == {
+            "news/email": True,
+            "news/push": True,
+            "news/sms": True,
+            "*/email": True,
+            "*/push": False,
+            "*/sms": True,
+        }
 
     def test_what_it_did_not_show_stays(self, browser, page, user, organization, security, db):
         form = filled_in(browser.get(page), **{"*/email": False})

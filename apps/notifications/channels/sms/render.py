@@ -8,7 +8,8 @@ from notifier.channels.declaration import Rendered
 
 def unsubscribe_page(delivery: ClaimedDelivery) -> str:
     """URL of the person's preference page; a number that is nobody's has none, and answers STOP."""
-    return links.page_for(delivery.user_id, delivery.category_id) if delivery.user_id else ""
+    # Of no category: the page's button for a category would stop its emails alone.
+    return links.page_for(delivery.user_id, None) if delivery.user_id else ""
 
 
 def message_of(delivery: ClaimedDelivery, rendered: Rendered, page: str) -> SmsMessage:

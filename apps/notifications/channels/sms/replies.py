@@ -26,7 +26,11 @@ def refuses(text: str) -> bool | None:
 
     The word stands alone, in any case, with or without accents and punctuation.
     """
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().upper()
+    spread = unicodedata.normalize("NFKD", text)
+    plain = "".join(char for char in spread if char.isascii()).upper()
+    if any(char.isalpha() and not char.isascii() for char in spread):
+        # Words of another script around it say something else.
+        return None
     word = re.sub(r"[^A-Z]+", " ", plain).strip()
     if word in NO_MORE:
         return True

@@ -31,6 +31,12 @@ class Command(BaseCommand):
         if not found:
             raise CommandError("Nobody is known by this id or address.")
         if len(found) > 1:
+            people = [str(one.user.pk) for one in found if one.user is not None]
+            if len(people) > len({one.organization for one in found if one.user is not None}):
+                raise CommandError(
+                    f"Several people have this address: name one by the id: {', '.join(people)}.",
+                    returncode=2,
+                )
             slugs = ", ".join(one.organization.slug for one in found)
             raise CommandError(f"Several know this address: {slugs}. Name one: --organization.", returncode=2)
         (erasure,) = found

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from apps.notifications.channels.sms.replies import refuses
 from apps.users.recipient_hashes import hashes_of, recipient_hash
 from notifier.channels.sms import PLACES, SMS, encoding, segments
-from notifier.lib.phone_numbers import comparable, masked, spelled
+from notifier.lib.masking import masked_number, masked_text
+from notifier.lib.phone_numbers import comparable, spelled
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,8 @@ def test_every_spelling_is_one_number(given, number):
         ("+999123456789", "with + and its country's code"),
         ("+1415555012", "too many or too few digits"),
         ("+141555501234567", "too many or too few digits"),
+        ("+15550123", "too many or too few digits"),
+        ("+4911111111111111", "too many or too few digits"),
         ("+14155550123 ext. 7", "extension"),
     ],
 )
@@ -48,7 +51,8 @@ def test_what_is_no_number_says_how_one_is_written(given, sentence):
 @given(st.text(max_size=40))
 def test_any_text_can_be_looked_for(text):
     comparable(text)
-    masked(text)
+    masked_number(text)
+    masked_text(text)
 
 
 GSM_PAIR = "€"

@@ -13,13 +13,12 @@ from apps.notifications.routing import accounts
 from apps.users.models import User
 from notifier.lib.http.standard_webhooks import key_of, signature
 from tests.conftest import client_for, post, settled, timeline
-from tests.support.factories import PUSH_EN, UserFactory, template_with
+from tests.support.factories import PUSH_EN, SMS_EN, UserFactory, template_with
 from tests.support.routes import refused
 from tests.support.twilio import PUBLIC_URL, Twilio, error, report
 from tests.support.webhook_receiver import Receiver, Say
 
 NUMBER = "+14155550123"
-SMS_EN = {"channel": "sms", "language": "en", "text": "Hello {{ name }}"}
 SECRET = "whsec_" + b64encode(b"0123456789abcdefghijk").decode()
 BROWSER = APIClient()
 

@@ -30,6 +30,9 @@ KINDS = {
     "undelivered": Kind.BOUNCED,
     "failed": Kind.BOUNCED,
 }
+BODY_LIMIT = 64 * 1024
+"""Octets; and fields: a form has to be read to be verified."""
+FIELDS_LIMIT = 200
 BEFORE = frozenset({"accepted", "scheduled", "queued", "sending"})
 """Reported of a text that nobody has sent yet."""
 
@@ -54,7 +57,12 @@ class TwilioEvents:
         """What is signed is the URL that Twilio was given, and the form's fields in order."""
         query = post.meta.get("QUERY_STRING", "")
         url = settings.PUBLIC_URL + str(post.meta.get("PATH_INFO", "")) + (f"?{query}" if query else "")
-        fields = sorted(set(_fields(post)))
+        if len(post.body) > BODY_LIMIT:
+            raise Unverified
+        try:
+            fields = sorted(set(_fields(post)))
+        except ValueError as error:
+            raise Unverified from error
         signed = url + "".join(name + value for name, value in fields)
         digest = hmac.new(self._key.encode(), signed.encode("utf-8", "surrogateescape"), hashlib.sha1)
         given = str(post.meta.get("HTTP_X_TWILIO_SIGNATURE", "")).encode("utf-8", "surrogateescape")
@@ -105,4 +113,6 @@ def _refuses(fields: dict[str, str]) -> bool | None:
 
 def _fields(post: Post) -> list[tuple[str, str]]:
     body = post.body.decode("utf-8", "surrogateescape")
-    return parse_qsl(body, keep_blank_values=True, errors="surrogateescape") if post.form else []
+    if not post.form:
+        return []
+    return parse_qsl(body, keep_blank_values=True, errors="surrogateescape", max_num_fields=FIELDS_LIMIT)

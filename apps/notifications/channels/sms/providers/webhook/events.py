@@ -12,7 +12,7 @@ from typing import Any
 from apps.notifications.channels.outcome import DETAIL_LIMIT
 from apps.notifications.channels.sms import replies
 from apps.notifications.channels.sms.providers.gateway import secret_of
-from apps.notifications.channels.sms.providers.webhook.settings import WebhookSettings
+from apps.notifications.channels.sms.providers.webhook.settings import WebhookSettings, checked
 from apps.notifications.channels.tracking import (
     Kind,
     Post,
@@ -24,7 +24,7 @@ from apps.notifications.channels.tracking import (
     key_of,
 )
 from notifier.lib.http.standard_webhooks import is_signed
-from notifier.lib.http.standard_webhooks import key_of as key_in
+from notifier.lib.phone_numbers import spelled
 
 KINDS = {
     "sent": Kind.SENT,
@@ -41,7 +41,7 @@ class WebhookEvents:
 
     def __init__(self, account: WebhookSettings) -> None:
         try:
-            self._key = key_in(secret_of(account.secret, account.secret_file))
+            self._key = checked(secret_of(account.secret, account.secret_file))
         except (OSError, ValueError):
             # The account can't be used at all, which its provider reports.
             self._key = b""
@@ -89,4 +89,4 @@ def _event(event: dict[str, Any], key: str) -> TrackingEvent:
 def _reply(event: dict[str, Any], key: str) -> Reply | None:
     """None: it asks for nothing that concerns us."""
     refuses = replies.refuses(str(event.get("text", "")))
-    return None if refuses is None else Reply(key, str(event["from"]), refuses)
+    return None if refuses is None else Reply(key, spelled(str(event["from"])), refuses)
