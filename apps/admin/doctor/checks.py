@@ -3,10 +3,11 @@
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from django.db import connections
 
-from apps.admin.doctor import cache, configuration, database, mail, push, rabbit, work
+from apps.admin.doctor import accounts, cache, configuration, database, mail, push, rabbit, work
 from apps.admin.doctor.findings import Finding, Level, message_of, skipped, wrong
 from apps.admin.doctor.secrets import masked
 
@@ -37,6 +38,7 @@ CHECKS = (
     Check("events", work.events, needs="migrations"),
     Check("email", mail.signs_in),
     Check("push", push.accepts),
+    Check("sms", partial(accounts.usable, "sms")),
 )
 
 

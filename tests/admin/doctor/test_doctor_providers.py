@@ -122,3 +122,22 @@ def test_the_sandbox_is_reported(settings, transactional_db):
     found = visit()
     assert "emails are marked as sent and reach no recipient" in found.sentence("email", "warning")
     assert "pushes are marked as sent and reach no recipient" in found.sentence("push", "warning")
+
+
+# --- Texts --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "public", "level", "sentence"),
+    [
+        ("", "", "skipped", "SMS_PROVIDER_URL is not set: messages by SMS wait."),
+        ("fax://x", "", "wrong", "SMS_PROVIDER_URL can't be used: a provider's URL must begin with one of"),
+        ("sandbox://", "", "warning", "The setting names the sandbox: messages by SMS"),
+        (f"twilio://AC{'0' * 32}?key_file=/absent&from=ACME", "", "wrong", "The account twilio can't be used"),
+        (f"twilio://AC{'0' * 32}?key=k&from=ACME", "", "warning", "has nowhere to report to"),
+        (f"twilio://AC{'0' * 32}?key=k&from=ACME", "https://n.example.com", "ok", "can be used; nothing was sent."),
+    ],
+)  # fmt: skip
+def test_whether_an_account_of_texts_can_be_used(url, public, level, sentence, settings, transactional_db):
+    settings.SMS_PROVIDER_URL, settings.PUBLIC_URL = url, public
+    assert sentence in visit().sentence("sms", level)

@@ -7,14 +7,16 @@ from base64 import b64encode
 import pytest
 from rest_framework.test import APIClient
 
+from apps.notifications.channels.logs import DELIVERIES
 from apps.notifications.channels.sms.log import SmsLog
-from apps.notifications.models import DeadLetter, Suppression, UnreadEvent
+from apps.notifications.models import DeadLetter, Notification, Suppression, UnreadEvent
+from apps.notifications.operations.erasure import known_by
 from apps.notifications.routing import accounts
 from apps.users.models import User
 from notifier.lib.http.standard_webhooks import key_of, signature
-from tests.conftest import client_for, post, settled, timeline
+from tests.conftest import client_for, deliver, post, settled, timeline
 from tests.support.factories import PUSH_EN, SMS_EN, UserFactory, template_with
-from tests.support.routes import refused
+from tests.support.routes import refused, stored
 from tests.support.twilio import PUBLIC_URL, Twilio, error, report
 from tests.support.webhook_receiver import Receiver, Say
 
@@ -313,3 +315,99 @@ SANDBOX = {"+15005550101": "delivered", "+15005550102": "bounced", "+15005550104
 def test_numbers_of_the_sandbox(number, ends, organization, sms, worker):
     post(client_for(organization, live=False), recipient={"phone": number})
     settled(ends)
+
+
+# --- Whom a number belongs to ---------------------------------------------------------------------------------
+
+
+def test_a_person_who_is_found_first_later_still_refuses(
+    api, phone, sms, organization, twilio, unpublished, transactional_db
+):
+    """A row that waits is decided again, by who has the number now."""
+    other = UserFactory(organization=organization, phone=NUMBER)
+    later, earlier = sorted((phone, other), key=lambda person: person.pk, reverse=True)
+    for person in (later, earlier):
+        User.objects.filter(pk=person.pk).update(phone="" if person == earlier else NUMBER)
+    post(api, recipient={"phone": NUMBER})
+    User.objects.filter(pk=earlier.pk).update(phone=NUMBER)
+    api.patch(f"/api/v1/users/{earlier.pk}/preferences/", {"sms": False})
+    row = SmsLog.objects.get()
+    deliver("sms", [str(row.pk)])
+    row.refresh_from_db()
+    assert (row.status, row.reason) == ("skipped", "opted_out")
+    assert twilio.texts == []
+
+
+def test_erasing_one_of_two_at_a_number_leaves_the_others_messages(
+    phone, sms, api, organization, unpublished
+):
+    other = UserFactory(organization=organization, phone=NUMBER)
+    post(api, other)
+    (erasure,) = known_by(str(phone.pk))
+    list(erasure.run(by="test"))
+    row = SmsLog.objects.get()
+    assert (row.status, row.phone) == ("queued", NUMBER)
+    assert User.objects.get(pk=phone.pk).phone == ""
+    assert User.objects.get(pk=other.pk).phone == NUMBER
+
+
+def test_a_person_is_erased_by_their_number_and_no_log_keeps_it(sent, phone, api):
+    api.patch(f"/api/v1/users/{phone.pk}/", {"phone": "+33612345678"})
+    api.patch(f"/api/v1/users/{phone.pk}/", {"phone": NUMBER})
+    reply("stop")
+    refused(report(BROWSER, {"MessageSid": "SM1", "MessageStatus": "odd", "To": NUMBER}), 503)
+    (erasure,) = known_by("+1 415 555 0123")
+    assert erasure.user == phone
+    list(erasure.run(by="test"))
+    assert User.objects.get(pk=phone.pk).phone == ""
+    kept = json.dumps(stored(), default=str)
+    assert NUMBER not in kept
+    assert "+33612345678" not in kept
+    assert NUMBER.removeprefix("+") not in kept
+
+
+def test_a_refusal_counts_after_the_purge_too(sent, phone):
+    Notification.objects.all().delete()
+    reply("STOP")
+    assert Suppression.objects.active().get().organization_id == phone.organization_id
+
+
+def test_start_lifts_what_twilio_knew_of_an_earlier_stop(api, phone, sms, twilio, worker):
+    twilio.refuse[NUMBER] = error(400, 21610, "Attempt to send to unsubscribed recipient")
+    post(api, phone)
+    settled("failed")
+    assert Suppression.objects.active().get().reason == "opted_out"
+    reply("START")
+    assert not Suppression.objects.active().exists()
+
+
+def test_another_channels_setting_that_cannot_be_read_stops_no_post(sent, settings):
+    settings.EMAIL_PROVIDER_URL = "smtp://[broken"
+    assert status(sent, "delivered").json()["data"] == {"taken": 1}
+
+
+def test_a_gateway_s_report_moves_no_other_channels_delivery(api, phone, gateway, version, unpublished):
+    post(api, phone, channels=["email"])
+    row = DELIVERIES["email"].objects.get()
+    DELIVERIES["email"].objects.update(status="sent", provider="smtp")
+    gateway_says({"id": str(row.pk), "status": "failed", "permanent": True})
+    row.refresh_from_db()
+    assert row.status == "sent"
+    assert not Suppression.objects.exists()
+
+
+@pytest.mark.parametrize("body", [b"a&" * 200_000, b"&".join(b"a=1" for _ in range(300))])
+def test_a_form_that_is_too_large_to_be_twilios_costs_nothing(body, twilio, db):
+    path = "/api/v1/providers/twilio/events/"
+    headers = {"x-twilio-signature": "x"}
+    refused(BROWSER.post(path, body, content_type="application/x-www-form-urlencoded", headers=headers), 403)
+
+
+def test_the_page_behind_a_texts_link_is_of_no_emails(api, phone, organization, settings, twilio, worker):
+    settings.PUBLIC_URL = PUBLIC_URL
+    template_with(organization, {**SMS_EN, "text": "{{ unsubscribe_url }}"}, code="linked")
+    post(api, phone, template_code="linked", variables={})
+    settled("sent")
+    page = BROWSER.get(twilio.texts[0]["Body"].removeprefix(PUBLIC_URL)).content.decode()
+    assert "Text message" in page
+    assert "Stop these emails" not in page
