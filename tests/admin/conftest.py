@@ -32,7 +32,7 @@ from tests.support.factories import UserFactory
 
 ADDRESS = "ada@example.com"
 TOKEN = "ada-phone-token-0001"
-NUMBER = "+14155550123"
+NUMBER = "+14155550177"
 
 
 @pytest.fixture(autouse=True)

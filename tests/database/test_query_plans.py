@@ -90,7 +90,9 @@ class Recorder:
             url = route.url(world) + (f"?{query}" if query else "")
             answer = client.generic(route.method, url)
         past_the_last = query.startswith("page=") and answer.status_code == 404
-        assert answer.status_code == 200 or past_the_last, (route, query, answer.content)
+        # Of a service that asks for the URL by a GET: here there is none of that name.
+        no_such_account = route.name == "provider-events" and answer.status_code == 404
+        assert answer.status_code == 200 or past_the_last or no_such_account, (route, query, answer.content)
         texts = [(row["sql"], None) for row in captured.captured_queries]
         return [
             f"{route} ?{query}\n    {table}: {text}"

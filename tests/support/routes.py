@@ -235,7 +235,10 @@ ROUTES = [
     Route("POST", "notify", Scope.NOTIFICATIONS_WRITE, body=MESSAGE),
     Route("POST", "notifications-email", Scope.NOTIFICATIONS_WRITE, body=MESSAGE),
     Route("POST", "notifications-push", Scope.NOTIFICATIONS_WRITE, body={**MESSAGE, "channels": ["push"]}),
-    Route("POST", "notifications-sms", Scope.NOTIFICATIONS_WRITE, body={**MESSAGE, "template_code": "text"}),
+    Route(
+        "POST", "notifications-sms", Scope.NOTIFICATIONS_WRITE,
+        body={**MESSAGE, "template_code": "text", "channels": ["sms"]},
+    ),
     Route(
         "POST", "batch", Scope.NOTIFICATIONS_WRITE,
         body={"notifications": [{"recipient": {"email": "ada@example.com"}, "template_code": "hello"}]},
@@ -324,6 +327,7 @@ def world_of(api: APIClient, user: User) -> dict[str, Any]:
         "device": str(user.devices.get().pk),
         "code": "hello",
         "key": sent["id"],
+        "text": text["id"],
         "number": 1,
         "name": "brand",
         "provider": "smtp",

@@ -65,7 +65,7 @@ def test_a_member_sees_nobody_else(api, user, world, colleague):
     assert [row["id"] for row in client.get("/api/v1/users/").json()["data"]] == [str(user.pk)]
     assert client.get("/api/v1/users/?email=colleague@example.com").json()["data"] == []
     shown = client.get("/api/v1/notifications/").json()["data"]
-    assert [row["id"] for row in shown] == [world["key"]]
+    assert [row["id"] for row in shown] == [world["text"], world["key"]]
     assert client.get(f"/api/v1/notifications/?user={colleague.pk}").json()["data"] == []
 
 

@@ -11,7 +11,8 @@ from tests.support.factories import DeviceFactory, UserFactory
 from tests.support.routes import refused
 
 FIELDS = {
-    "id", "email", "name", "language", "timezone", "quiet_from", "quiet_until", "role", "is_active", "created_at",
+    "id", "email", "phone", "name", "language", "timezone", "quiet_from", "quiet_until", "role", "is_active",
+    "created_at",
 }  # fmt: skip
 
 
