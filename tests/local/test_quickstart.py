@@ -75,7 +75,11 @@ def test_the_printed_curl_delivers_by_every_channel(running):
     assert kinds["sms"]["text"].startswith("Welcome, Ada. Your account is ready")
     assert kinds["sms"]["note"] == "1 × GSM-7"
     assert {item["notification_id"] for item in items} == {answer["data"]["id"]}
-    events = json.loads(get(f"{base}/inbox/{answer['data']['id']}/timeline.json"))["events"]
+    line = f"{base}/inbox/{answer['data']['id']}/timeline.json"
+    # What is caught is recorded a moment later.
+    while len(events := json.loads(get(line))["events"]) < 4:
+        assert time.monotonic() < ends, events
+        time.sleep(0.1)
     assert sorted(event["kind"] for event in events) == ["accepted", "sent", "sent", "sent"]
 
 
