@@ -25,8 +25,9 @@ FIRST = (
 # What carries a secret or an id that no document can know, and is refused as the document says.
 REFUSED = {
     "refresh_session": {401}, "logout": {401}, "login_as_operator": {401}, "confirm_password_reset": {400},
-    "take_email_receipt": {404}, "take_push_receipt": {404}, "change_password": {403},
-    "take_provider_events": {404},
+    "take_email_receipt": {404}, "take_push_receipt": {404}, "take_sms_receipt": {404},
+    "change_password": {403},
+    "take_provider_events": {404}, "look_at_provider_events": {404},
 }  # fmt: skip
 # A demo's key is no person, and what was published is no draft any more.
 PERSONS = {"get_me": {403}, "discard_draft": {404}}
