@@ -1,16 +1,14 @@
 """Resend as a provider: `resend://`."""
 
-import base64
-import binascii
-
 from apps.notifications.channels.email.providers.anymail.kind import kind_of
 from apps.notifications.channels.email.providers.anymail.service import AnymailService
+from notifier.lib.http.standard_webhooks import key_of
 
 
 def _is_base64(secret: str) -> bool:
     try:
-        base64.b64decode(secret.removeprefix("whsec_"), validate=True)
-    except (binascii.Error, ValueError):
+        key_of(secret)
+    except ValueError:
         return False
     return True
 
