@@ -10,12 +10,16 @@ A new provider has an entry in `FAR_ENDS`: a subclass of `FarEnd`. One that spea
 
 import json
 import threading
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from contextlib import ExitStack
+from email import message_from_bytes, policy
 from functools import partial
 from urllib.parse import quote, unquote_plus, urlsplit
 from uuid import uuid4
 
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from apps.notifications.channels.email.message import EmailMessage
@@ -216,6 +220,48 @@ class ServiceFarEnd(HttpFarEnd):
 
 BASIC = f"webhook_secret=me:{EVENT_KEY}"
 SIGNED = f"webhook_key={EVENT_KEY}"
+
+
+class AmazonSes(ServiceFarEnd):
+    """It computes the signature anew of what it was sent, as the real one does."""
+
+    name, needed = "amazon_ses", "region=eu-west-1"
+    key = f"AKIAIOSFODNN7EXAMPLE:{KEY}"
+    accepted = says(200, {"MessageId": "0102018f-ses-1"})
+    refused = says(
+        400,
+        {"message": "Missing final '@domain'"},
+        headers=(*JSON, ("x-amzn-errortype", "BadRequestException")),
+    )
+    unsigned = says(
+        403,
+        {"message": "The request signature we calculated does not match the signature you provided."},
+        headers=(*JSON, ("x-amzn-errortype", "SignatureDoesNotMatch")),
+    )
+
+    def accepting(self, call):
+        return self.accepted if self.is_signed(call) else self.unsigned
+
+    def heard(self):
+        octets = b64decode(json.loads(self.server.calls[-1].body)["Content"]["Raw"]["Data"])
+        message = message_from_bytes(octets, policy=policy.default)
+        return "\n".join((*map(": ".join, message.items()), message.get_body(("plain",)).get_content()))
+
+    def is_signed(self, call):
+        sent = {name.lower(): value for name, value in call.headers.items()}
+        _, _, parameters = sent["authorization"].partition(" ")
+        given = dict(one.split("=", 1) for one in parameters.split(", "))
+        user, secret = self.key.split(":")
+        signer = SigV4Auth(Credentials(user, secret), "ses", "eu-west-1")
+        request = AWSRequest(
+            "POST",
+            f"http://{sent['host']}{call.path}",
+            headers={name: sent[name] for name in given["SignedHeaders"].split(";")},
+            data=call.body,
+        )
+        request.context["timestamp"] = sent["x-amz-date"]
+        text = signer.string_to_sign(request, signer.canonical_request(request))
+        return given["Signature"] == signer.signature(text, request)
 
 
 class Brevo(ServiceFarEnd):
@@ -501,6 +547,7 @@ class Sandbox(FarEnd):
 
 FAR_ENDS = {
     "smtp": Smtp,
+    "amazon_ses": AmazonSes,
     "brevo": Brevo,
     "mailersend": MailerSend,
     "mailgun": Mailgun,

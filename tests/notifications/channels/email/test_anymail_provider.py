@@ -47,6 +47,10 @@ def postal(code):
     return resp(200, {"status": "error", "data": {"code": code, "message": "No."}})
 
 
+def ses(error, message="No."):
+    return resp(400, {"message": message}, (*JSON, ("x-amzn-errortype", f"{error}:http://errors.example/")))
+
+
 TAKEN = {
     "postmark": resp(200, {"ErrorCode": 0, "Message": "OK", "MessageID": "pm-1", "To": "ada@example.com"}),
     "mailgun": resp(200, {"id": "<mg-1@sender.test>", "message": "Queued. Thank you."}),
@@ -65,7 +69,9 @@ def service():
 
 
 def url(scheme, service, **options):
-    key = f"public:{KEY}" if scheme == "mailjet" else KEY
+    key = f"public:{KEY}" if scheme in ("mailjet", "amazon-ses") else KEY
+    if scheme == "amazon-ses":
+        options["region"] = "eu-west-1"
     text = f"{scheme}://?key={key}&api_url={service.url}"
     return text + "".join(f"&{key}={value}" for key, value in options.items())
 
@@ -182,6 +188,15 @@ def test_an_address_that_the_api_can_t_represent_is_not_sent_wrongly(address, se
         ("postal", postal("ServerSuspended"), "configuration", "auth_failed", None, True),
         ("postal", postal("NoContent"), "permanent", "refused", None, False),
         ("postal", postal("RateLimited"), "deferred", "throttled", 60, False),
+        ("amazon-ses", ses("AccountSuspendedException"), "configuration", "auth_failed", None, True),
+        ("amazon-ses", ses("MessageRejected", "Not yet: not verified"), "configuration", "auth_failed", None, True),
+        ("amazon-ses", ses("MessageRejected", "Illegal content"), "permanent", "refused", None, False),
+        ("amazon-ses", ses("BadRequestException"), "permanent", "refused", None, False),
+        ("amazon-ses", ses("LimitExceededException"), "deferred", "throttled", 60, False),
+        ("amazon-ses", resp(429, "{}"), "deferred", "throttled", 60, False),
+        ("amazon-ses", resp(503, "oops"), "retry", "server_error", None, True),
+        ("amazon-ses", resp(200, {}), "unknown", "unreadable_answer", None, False),
+        ("amazon-ses", Say(cut=True), "unknown", "connection_lost", None, True),
         ("mailjet", resp(429, {"Messages": []}), "deferred", "throttled", 60, False),
         ("mailjet", resp(401, {"ErrorMessage": "no", "StatusCode": 401}), "configuration", "auth_failed", None, True),
         ("sendgrid", resp(200, ""), "unknown", "unreadable_answer", None, False),

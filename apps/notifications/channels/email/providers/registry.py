@@ -5,6 +5,7 @@ from apps.notifications.channels.provider import kinds_in
 KINDS = kinds_in(
     "apps.notifications.channels.email.providers",
     "smtp",
+    "amazon_ses",
     "brevo",
     "mailersend",
     "mailgun",

@@ -1,5 +1,6 @@
 """A service's declaration as a provider."""
 
+from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 
@@ -12,12 +13,14 @@ from apps.notifications.channels.tracking import EventsReader
 _FOLDER = __name__.removesuffix(".anymail.kind")
 
 
-def kind_of(service: AnymailService) -> ProviderKind[AnymailSettings]:
+def kind_of(
+    service: AnymailService, make: Callable[[str, AnymailSettings], AnymailProvider] = AnymailProvider
+) -> ProviderKind[AnymailSettings]:
     return ProviderKind(
         name=service.name,
         schemes=(service.scheme,),
         settings_from_url=partial(AnymailSettings.from_url, service=service),
-        make=AnymailProvider,
+        make=make,
         capabilities=Capabilities(smtputf8=service.smtputf8),
         events=_reader if service.verified_by else None,
     )

@@ -31,16 +31,14 @@ _ACCEPTED = frozenset({"sent", "queued"})
 _REFUSED = frozenset({"invalid", "rejected", "failed"})
 
 
-class _LeaseLapsed(Exception):
+class LeaseLapsed(Exception):
     pass
 
 
-class _Request:
-    """One thread's session of requests. It asks before each request, remembers that one was made and its answer, and
-    follows no redirect, which would lead to another host than the configured one."""
+class Exchange:
+    """One thread's request and its answer: it asks before the request, and remembers that it was made."""
 
-    def __init__(self, request: Callable[..., requests.Response]) -> None:
-        self._request = request
+    def __init__(self) -> None:
         self.begin(lambda: False)
 
     def begin(self, may_commit: MayCommit) -> None:
@@ -48,11 +46,13 @@ class _Request:
         self.made = False
         self.response: requests.Response | None = None
 
-    def __call__(self, *arguments: Any, **options: Any) -> requests.Response:
+    def make(self, request: Callable[[], requests.Response]) -> requests.Response:
+        """The answer to the request, which must be made once and follow no redirect: that would lead to another host
+        than the configured one. Raises LeaseLapsed before it."""
         if not self._may_commit():
-            raise _LeaseLapsed
+            raise LeaseLapsed
         self.made = True
-        self.response = self._request(*arguments, **options, allow_redirects=False)
+        self.response = request()
         return self.response
 
 
@@ -74,20 +74,20 @@ class AnymailProvider:
             # `".kim"@…` would lose its quotes on the way, and be another address.
             detail = "The address can't be represented in the service's API."
             return Outcome(Result.PERMANENT, "address_invalid", detail, untried=True)
-        backend, request = self._ready_backend()
-        request.begin(may_commit)
+        backend, exchange = self._ready_backend()
+        exchange.begin(may_commit)
         built = self._built(message)
         try:
             backend.send_messages([built])
-            return self._accepted(built, request.response)
-        except _LeaseLapsed:
+            return self._accepted(built, exchange.response)
+        except LeaseLapsed:
             return Outcome(Result.DEFERRED, "lease_lapsed")
         except AnymailRecipientsRefused as error:
-            return Outcome(Result.PERMANENT, "refused", self._masked_detail(error, request.response))
+            return Outcome(Result.PERMANENT, "refused", self._masked_detail(error, exchange.response))
         except Exception as error:
             # The library assumes the shape of an answer, and may fail in any way on another.
-            if request.made:
-                return self._failed(error, request.response)
+            if exchange.made:
+                return self._failed(error, exchange.response)
             if isinstance(error, AnymailError):
                 # The message can't be represented in the service's API; another attempt changes nothing.
                 detail = self._masked_detail(error, None)
@@ -120,16 +120,24 @@ class AnymailProvider:
             built.attach_alternative(message.html, "text/html")
         return built
 
-    def _ready_backend(self) -> tuple[Any, _Request]:
+    def _ready_backend(self) -> tuple[Any, Exchange]:
         own = self._own
         if getattr(own, "generation", None) != self._generation:
             if hasattr(own, "backend"):
                 own.backend.close()
-            backend: Any = get_connection(self._backend, **self._options)
-            backend.open()
-            backend.session.request = _Request(backend.session.request)
-            own.backend, own.generation = backend, self._generation
-        return own.backend, own.backend.session.request
+            own.backend, own.exchange = self._opened()
+            own.generation = self._generation
+        return own.backend, own.exchange
+
+    def _opened(self) -> tuple[Any, Exchange]:
+        """A backend of the calling thread's own."""
+        backend: Any = get_connection(self._backend, **self._options)
+        backend.open()
+        exchange, request = Exchange(), backend.session.request
+        backend.session.request = lambda *arguments, **options: exchange.make(
+            lambda: request(*arguments, **options, allow_redirects=False)
+        )
+        return backend, exchange
 
     def _accepted(self, built: Any, response: requests.Response | None) -> Outcome:
         status = built.anymail_status
