@@ -9,7 +9,7 @@ from django.http.request import validate_host
 
 from apps.admin.doctor.findings import Finding, ok, warning, wrong
 from apps.admin.doctor.secrets import is_secret, without_passwords
-from apps.notifications.routing.accounts import setting_of
+from apps.notifications.routing.accounts import names_of_several, setting_of
 from notifier.channels.email import EMAIL
 from notifier.lib.email_addresses import sender
 
@@ -46,6 +46,12 @@ def _problems() -> Iterator[Finding]:
             f"DATABASE_POOL_SIZE is {pool}, and a worker's {threads} threads may need "
             f"{threads + OWN_CONNECTIONS} connections at once.",
             f"Set DATABASE_POOL_SIZE to {threads + OWN_CONNECTIONS} or more.",
+        )
+    for name in names_of_several():
+        yield wrong(
+            f"Accounts of several channels are called {name}: they share a circuit and a pace, and one's events are "
+            "taken for the other's.",
+            "Give each URL a name= of its own.",
         )
     if not settings.LOCAL:
         yield from _exposed()

@@ -188,6 +188,18 @@ def channels_of(name: str) -> list[str]:
     return named or list(CODES)
 
 
+def names_of_several() -> list[str]:
+    """Names by which accounts of more than one channel are called. The sandbox's accounts may share one: nothing is
+    kept or reported by it."""
+    names = [
+        account.name
+        for channel in CODES
+        for account in _readable(channel)
+        if SCHEMES[channel][account.scheme] is not SANDBOX
+    ]
+    return sorted({name for name in names if names.count(name) > 1})
+
+
 def _readable(channel: str) -> tuple[Account, ...]:
     """The channel's accounts; none where its setting can't be read, which must not stop the others' posts."""
     try:

@@ -12,6 +12,19 @@ from tests.support.smtp_server import ScriptedSmtpServer
 pytestmark = pytest.mark.skipif(configured.LOCAL, reason="the local default has no connections to look at")
 
 
+def test_accounts_of_two_channels_with_one_name(settings, transactional_db):
+    settings.EMAIL_PROVIDER_URL = "postmark://?key=k&name=main resend://?key=k&name=other"
+    settings.SMS_PROVIDER_URL = f"twilio://AC{'0' * 32}?key=k&from=%2B15005550006&name=main"
+    sentence = visit().sentence("settings")
+    assert sentence.startswith("Accounts of several channels are called main: ")
+    assert sentence.endswith("Give each URL a name= of its own.")
+
+
+def test_the_sandbox_may_stand_for_every_channel(settings, transactional_db):
+    settings.EMAIL_PROVIDER_URL = settings.PUSH_PROVIDER_URL = settings.SMS_PROVIDER_URL = "sandbox://"
+    assert not visit().sentences("settings")
+
+
 # --- Email ------------------------------------------------------------------------------------------------
 
 
