@@ -178,3 +178,22 @@ def test_a_device_belongs_to_the_person_in_the_url(api, user, organization):
     refused(api.patch(url, {"name": "x"}), 404)
     refused(api.delete(url), 404)
     assert Device.objects.filter(pk=theirs.pk).exists()
+
+
+def test_people_are_found_by_their_number_in_any_spelling(api, user, organization):
+    other = UserFactory(organization=organization, email="grace@example.com", phone="+14155550123")
+    User.objects.filter(pk=user.pk).update(phone="+14155550123")
+    for query, found in {
+        "%2B1%20(415)%20555-0123": {str(user.pk), str(other.pk)},
+        "%2B14155550123&email=grace@example.com": {str(other.pk)},
+        "%2B14155550124": set(),
+    }.items():
+        answer = api.get(f"/api/v1/users/?phone={query}")
+        assert {row["id"] for row in answer.json()["data"]} == found, query
+
+
+@pytest.mark.parametrize("query", ["+14155550123", "4155550123", "", "x"])
+def test_a_number_without_its_plus_is_400(query, api, user):
+    answer = api.get(f"/api/v1/users/?phone={query}")
+    assert answer.status_code == 400
+    assert [entry["field"] for entry in answer.json()["errors"]] == ["phone"]

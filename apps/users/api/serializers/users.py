@@ -106,6 +106,12 @@ class UserFilterSerializer(PageQuery):
 
     # Not an AddressField: text that is no address matches no row, which is not an error.
     email = LineField(required=False, max_length=254, help_text="Exactly this address, in any spelling.")
+    phone = SpelledField(
+        spelled=spelled,
+        max_length=NUMBER_LIMIT,
+        required=False,
+        help_text="This number, in any spelling that begins with + (written as %2B).",
+    )
 
 
 class DeviceSerializer(StrictModelSerializer):

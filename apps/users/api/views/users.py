@@ -25,6 +25,7 @@ from apps.users.models.scopes import Scope
 from apps.users.preferences import opt_outs
 from apps.users.recipient_hashes import recipient_hash
 from notifier.channels.push import PUSH
+from notifier.channels.sms import SMS
 from notifier.lib.fields.filters import FilteredRows
 
 
@@ -54,7 +55,11 @@ class UserListView(UserRows, FilteredRows, generics.ListCreateAPIView[User]):
     filter_class = UserFilterSerializer
 
     def narrowed(self, rows: QuerySet[Any], filters: Mapping[str, Any]) -> QuerySet[Any]:
-        return rows.filter(User.at(filters["email"])) if "email" in filters else rows
+        if "email" in filters:
+            rows = rows.filter(User.at(filters["email"]))
+        if "phone" in filters:
+            rows = rows.filter(User.reached_at(SMS.code, filters["phone"]))
+        return rows
 
     def perform_create(self, serializer: Any) -> None:
         serializer.save(organization=caller_of(self.request).organization, password=make_password(None))
