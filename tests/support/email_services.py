@@ -41,12 +41,13 @@ SECRETS = {
     "postal": shown_key(rsa.generate_private_key(public_exponent=65537, key_size=2048)),
 }
 NEEDED = {
+    "amazon_ses": {"region": "eu-west-1"},
     "postal": {"api_url": "https://postal.example.com"},
     "scaleway": {"project_id": "77ff06f5-6de5-46f2-92fd-a86c1397e0d0"},
     "unisender_go": {"api_url": "https://go2.unisender.ru/ru/transactional/api/v1"},
 }
 """Options without which there is no account."""
-KEYS = {"mailjet": "k:s"}
+KEYS = {"amazon_ses": "k:s", "mailjet": "k:s"}
 
 
 def account_url(service, key="", **options):

@@ -248,7 +248,7 @@ class AmazonSes(ServiceFarEnd):
         return "\n".join((*map(": ".join, message.items()), message.get_body(("plain",)).get_content()))
 
     def is_signed(self, call):
-        sent = {name.lower(): value for name, value in call.headers.items()}
+        sent = call.headers
         _, _, parameters = sent["authorization"].partition(" ")
         given = dict(one.split("=", 1) for one in parameters.split(", "))
         user, secret = self.key.split(":")

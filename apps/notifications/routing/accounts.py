@@ -71,9 +71,13 @@ def parse(text: str, schemes: Schemes) -> list[Account]:
     urls = text.split()
     accounts = [_account(url, position, schemes, alone=len(urls) == 1) for position, url in enumerate(urls)]
     names = [account.name for account in accounts]
-    if repeated := sorted({name for name in names if names.count(name) > 1}):
+    if repeated := _repeated(names):
         raise ValueError(f"two providers are called {repeated[0]!r}: give each URL a name= of its own")
     return accounts
+
+
+def _repeated(names: list[str]) -> list[str]:
+    return sorted({name for name in names if names.count(name) > 1})
 
 
 def _account(url: str, position: int, schemes: Schemes, *, alone: bool) -> Account:
@@ -197,7 +201,7 @@ def names_of_several() -> list[str]:
         for account in _readable(channel)
         if SCHEMES[channel][account.scheme] is not SANDBOX
     ]
-    return sorted({name for name in names if names.count(name) > 1})
+    return _repeated(names)
 
 
 def _readable(channel: str) -> tuple[Account, ...]:

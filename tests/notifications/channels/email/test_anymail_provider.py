@@ -18,6 +18,7 @@ from apps.notifications.channels.outcome import Result
 from apps.notifications.models import ProviderState
 from apps.notifications.routing import accounts
 from tests.conftest import post, settled, timeline, wait_until
+from tests.support.email_services import KEYS, account_url
 from tests.support.webhook_receiver import Receiver, Say
 
 KEY = "key-of-the-service"
@@ -69,11 +70,9 @@ def service():
 
 
 def url(scheme, service, **options):
-    key = f"public:{KEY}" if scheme in ("mailjet", "amazon-ses") else KEY
-    if scheme == "amazon-ses":
-        options["region"] = "eu-west-1"
-    text = f"{scheme}://?key={key}&api_url={service.url}"
-    return text + "".join(f"&{key}={value}" for key, value in options.items())
+    name = scheme.replace("-", "_")
+    key = f"public:{KEY}" if name in KEYS else KEY
+    return account_url(name, key, api_url=service.url, **options)
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
 from urllib3 import HTTPResponse
 
-from apps.notifications.channels.email.providers.amazon_ses.errors import status_of
 from apps.notifications.channels.email.providers.anymail.provider import AnymailProvider, Exchange
 from apps.notifications.channels.email.providers.anymail.settings import AnymailSettings
 
@@ -48,29 +47,23 @@ class AmazonSesProvider(AnymailProvider):
         )
         self._client.meta.events.register("before-send.sesv2.SendEmail", self._answer)
 
-    def _opened(self) -> tuple[Any, Exchange]:
-        configuration_set = self._options.get("configuration_set_name")
-        return _Backend(self._client, configuration_set_name=configuration_set), Exchange()
+    def _opened(self, exchange: Exchange) -> Any:
+        return _Backend(self._client, configuration_set_name=self._options.get("configuration_set_name"))
 
     def _answer(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
         # Called in the thread that sends.
-        session = self._own.backend.session
         # The signer leaves some of the headers in octets.
         headers = {
             name: value.decode() if isinstance(value, bytes) else value
             for name, value in request.headers.items()
         }
         response = self._own.exchange.make(
-            lambda: session.request(
-                request.method,
-                request.url,
-                data=request.body,
-                headers=headers,
-                timeout=self._options["timeout"],
-                allow_redirects=False,
-            )
+            self._own.backend.session.request,
+            request.method,
+            request.url,
+            data=request.body,
+            headers=headers,
+            timeout=self._options["timeout"],
         )
         body = HTTPResponse(io.BytesIO(response.content), preload_content=False)
-        answer = AWSResponse(request.url, response.status_code, response.headers, body)
-        response.status_code = status_of(response)
-        return answer
+        return AWSResponse(request.url, response.status_code, response.headers, body)

@@ -3,6 +3,7 @@
 import ssl
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import requests
@@ -31,7 +32,7 @@ _ACCEPTED = frozenset({"sent", "queued"})
 _REFUSED = frozenset({"invalid", "rejected", "failed"})
 
 
-class LeaseLapsed(Exception):
+class _LeaseLapsed(Exception):
     pass
 
 
@@ -46,13 +47,15 @@ class Exchange:
         self.made = False
         self.response: requests.Response | None = None
 
-    def make(self, request: Callable[[], requests.Response]) -> requests.Response:
-        """The answer to the request, which must be made once and follow no redirect: that would lead to another host
-        than the configured one. Raises LeaseLapsed before it."""
+    def make(
+        self, request: Callable[..., requests.Response], *arguments: Any, **options: Any
+    ) -> requests.Response:
+        """The answer to the request of a session. It follows no redirect, which would lead to another host than the
+        configured one. Raises _LeaseLapsed before it."""
         if not self._may_commit():
-            raise LeaseLapsed
+            raise _LeaseLapsed
         self.made = True
-        self.response = request()
+        self.response = request(*arguments, **options, allow_redirects=False)
         return self.response
 
 
@@ -80,7 +83,7 @@ class AnymailProvider:
         try:
             backend.send_messages([built])
             return self._accepted(built, exchange.response)
-        except LeaseLapsed:
+        except _LeaseLapsed:
             return Outcome(Result.DEFERRED, "lease_lapsed")
         except AnymailRecipientsRefused as error:
             return Outcome(Result.PERMANENT, "refused", self._masked_detail(error, exchange.response))
@@ -125,19 +128,16 @@ class AnymailProvider:
         if getattr(own, "generation", None) != self._generation:
             if hasattr(own, "backend"):
                 own.backend.close()
-            own.backend, own.exchange = self._opened()
-            own.generation = self._generation
+            own.exchange = Exchange()
+            own.backend, own.generation = self._opened(own.exchange), self._generation
         return own.backend, own.exchange
 
-    def _opened(self) -> tuple[Any, Exchange]:
-        """A backend of the calling thread's own."""
+    def _opened(self, exchange: Exchange) -> Any:
+        """A backend of the calling thread's own, whose requests are made in the exchange."""
         backend: Any = get_connection(self._backend, **self._options)
         backend.open()
-        exchange, request = Exchange(), backend.session.request
-        backend.session.request = lambda *arguments, **options: exchange.make(
-            lambda: request(*arguments, **options, allow_redirects=False)
-        )
-        return backend, exchange
+        backend.session.request = partial(exchange.make, backend.session.request)
+        return backend
 
     def _accepted(self, built: Any, response: requests.Response | None) -> Outcome:
         status = built.anymail_status
@@ -162,7 +162,7 @@ class AnymailProvider:
         detail = self._masked_detail(error, response)
         if response is None:
             return _broken(error, detail)
-        status = self._service.status_of(_object_in(response)) or response.status_code
+        status = self._service.status_of(response) or response.status_code
         if status < 300:
             # Accepted, or so it seems, with an answer that can't be parsed.
             return Outcome(Result.UNKNOWN, "unreadable_answer", detail)
@@ -189,7 +189,7 @@ class AnymailProvider:
         return text[:DETAIL_LIMIT]
 
 
-def _object_in(response: requests.Response) -> dict[str, Any]:
+def object_in(response: requests.Response) -> dict[str, Any]:
     """The JSON object of an answer; empty where it has none."""
     try:
         value = response.json()

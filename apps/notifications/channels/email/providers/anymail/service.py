@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+
+import requests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +16,7 @@ class AnymailService:
 
     `refused_headers`: names, in lower case, of headers with which its API refuses a message; they are left out.
     `accepts_with`: the one HTTP status that means that it took the message, where its answer says nothing else; 0:
-    the answer says it. `status_of`: the HTTP status that the JSON of an error amounts to, where the service answers
+    the answer says it. `status_of`: the HTTP status that an error's answer amounts to, where the service answers
     with another; 0: the one that it has.
 
     `verified_by`: the URL's option with which its posts are verified: `webhook_secret`, which is `user:password` of
@@ -31,7 +32,7 @@ class AnymailService:
     returns_metadata: bool = True
     refused_headers: frozenset[str] = frozenset()
     accepts_with: int = 0
-    status_of: Callable[[dict[str, Any]], int] = lambda _: 0
+    status_of: Callable[[requests.Response], int] = lambda _: 0
     verified_by: str = ""
     is_secret: Callable[[str], bool] = str.isascii
 

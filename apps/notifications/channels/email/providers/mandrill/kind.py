@@ -1,8 +1,9 @@
 """Mandrill (Mailchimp Transactional) as a provider: `mandrill://`."""
 
-from typing import Any
+import requests
 
 from apps.notifications.channels.email.providers.anymail.kind import kind_of
+from apps.notifications.channels.email.providers.anymail.provider import object_in
 from apps.notifications.channels.email.providers.anymail.service import AnymailService
 
 _STATUSES = {
@@ -14,8 +15,9 @@ _STATUSES = {
 }
 
 
-def _status_of(error: dict[str, Any]) -> int:
+def _status_of(response: requests.Response) -> int:
     """Mandrill answers most errors with a 500, and says in its JSON which one it is."""
+    error = object_in(response)
     named = error.get("name")
     return _STATUSES.get(named, 0) if error.get("status") == "error" and isinstance(named, str) else 0
 

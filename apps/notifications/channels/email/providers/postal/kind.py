@@ -1,8 +1,9 @@
 """Postal as a provider: `postal://`."""
 
-from typing import Any
+import requests
 
 from apps.notifications.channels.email.providers.anymail.kind import kind_of
+from apps.notifications.channels.email.providers.anymail.provider import object_in
 from apps.notifications.channels.email.providers.anymail.public_keys import is_rsa
 from apps.notifications.channels.email.providers.anymail.service import AnymailService
 
@@ -15,9 +16,9 @@ _STATUSES = {
 }
 
 
-def _status_of(error: dict[str, Any]) -> int:
+def _status_of(response: requests.Response) -> int:
     """Postal answers every error with a 200, and says in its JSON that and why it took nothing."""
-    match error:
+    match object_in(response):
         case {"status": "error", "data": {"code": str(code)}}:
             return _STATUSES.get(code, 422)
         case {"status": "parameter-error"}:
