@@ -39,7 +39,7 @@ VALUES: dict[str, Any] = {
     "actor": "user:7", "code": "refused", "correlation_id": "correlation-1230", "email": "PERSON1230@example.com",
     "kind": "users.user", "limit": 100, "page": 2, "from": 1, "to": 1, "reason": "nothing-like-it",
     "recipient": "gone@example.com", "request_id": "order-1230", "row_id": "none", "template": "hello",
-    "active": "true",
+    "active": "true", "phone": "%2B14150001230",
 }  # fmt: skip
 """The value for each query parameter; those with choices are tried with each. A new parameter needs a value here."""
 

@@ -33,7 +33,9 @@ DELIVERY = {
     "provider_message_id": "'told-' || n", "published_at": AGO,
 }  # fmt: skip
 BIG = {
-    User: {"email": "'person' || n || '@Example.com'", "password": "'!'"},
+    User: {
+        "email": "'person' || n || '@Example.com'", "password": "'!'", "phone": "'+1' || 4150000000 + n",
+    },
     Device: {"user_id": ID, "token_hash": "md5(n::text)", "platform": "'web'"},
     Notification: {
         "request_id": "'order-' || n", "correlation_id": "'correlation-' || n", "user_id": ID, "created_at": AGO,
